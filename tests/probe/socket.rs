@@ -1,0 +1,126 @@
+//! What can be done with the connection, and with sockets of one's own.
+
+use crate::{Answer, call};
+
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+
+/// A sockaddr_in for a port of the host's loopback.
+fn address(port: &str) -> [u8; 16] {
+    let mut raw = [0u8; 16];
+    let port: u16 = port.parse().unwrap_or(9);
+    raw[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    raw[2..4].copy_from_slice(&port.to_be_bytes());
+    raw[4..8].copy_from_slice(&LOOPBACK);
+    raw
+}
+
+pub fn socket(family: i32, kind: i32) -> Answer {
+    call(libc::SYS_socket, [family.into(), kind.into(), 0, 0, 0, 0])
+}
+
+pub fn socketpair() -> Answer {
+    let mut pair = [0i32; 2];
+    let stream = libc::SOCK_STREAM.into();
+    call(libc::SYS_socketpair, [libc::AF_UNIX.into(), stream, 0, pair.as_mut_ptr() as i64, 0, 0])
+}
+
+/// Takes the connection apart, the first half of every way out through it.
+pub fn connect_unspec() -> Answer {
+    let raw = [0u8; 16];
+    call(libc::SYS_connect, [0, raw.as_ptr() as i64, 16, 0, 0, 0])
+}
+
+pub fn connect_address(port: &str) -> Answer {
+    let raw = address(port);
+    call(libc::SYS_connect, [0, raw.as_ptr() as i64, 16, 0, 0, 0])
+}
+
+pub fn bind() -> Answer {
+    let raw = address("0");
+    call(libc::SYS_bind, [0, raw.as_ptr() as i64, 16, 0, 0, 0])
+}
+
+pub fn listen() -> Answer {
+    call(libc::SYS_listen, [0, 1, 0, 0, 0, 0])
+}
+
+pub fn accept() -> Answer {
+    call(libc::SYS_accept, [0, 0, 0, 0, 0, 0])
+}
+
+pub fn accept4() -> Answer {
+    call(libc::SYS_accept4, [0, 0, 0, 0, 0, 0])
+}
+
+fn sendto(flags: i32, to: Option<&[u8; 16]>) -> Answer {
+    let text = b"out\n";
+    let (at, length) = to.map_or((0, 0), |raw| (raw.as_ptr() as i64, 16));
+    call(libc::SYS_sendto, [1, text.as_ptr() as i64, 4, flags.into(), at, length])
+}
+
+pub fn sendto_plain() -> Answer {
+    sendto(0, None)
+}
+
+pub fn sendto_address(port: &str) -> Answer {
+    sendto(0, Some(&address(port)))
+}
+
+pub fn sendto_fastopen(port: &str) -> Answer {
+    sendto(libc::MSG_FASTOPEN, Some(&address(port)))
+}
+
+/// Without an address the flag alone must be enough to be refused.
+pub fn sendto_fastopen_flag() -> Answer {
+    sendto(libc::MSG_FASTOPEN, None)
+}
+
+pub fn sendto_oob() -> Answer {
+    sendto(libc::MSG_OOB, None)
+}
+
+/// A message of one byte; `batch` has the layout of mmsghdr around it.
+fn message(number: i64, batch: bool) -> Answer {
+    let mut byte = [b'm'];
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    // SAFETY: mmsghdr is plain data for which zero is a valid value.
+    let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    header.msg_hdr.msg_iov = &raw mut part;
+    header.msg_hdr.msg_iovlen = 1;
+    let at = &raw mut header as i64;
+    let dont_wait = libc::MSG_DONTWAIT.into();
+    if batch { call(number, [1, at, 1, dont_wait, 0, 0]) } else { call(number, [1, at, dont_wait, 0, 0, 0]) }
+}
+
+pub fn sendmsg() -> Answer {
+    message(libc::SYS_sendmsg, false)
+}
+
+pub fn recvmsg() -> Answer {
+    message(libc::SYS_recvmsg, false)
+}
+
+pub fn sendmmsg() -> Answer {
+    message(libc::SYS_sendmmsg, true)
+}
+
+pub fn recvmmsg() -> Answer {
+    message(libc::SYS_recvmmsg, true)
+}
+
+pub fn setsockopt() -> Answer {
+    let on = 1i32;
+    let (level, name) = (libc::SOL_SOCKET.into(), libc::SO_KEEPALIVE.into());
+    call(libc::SYS_setsockopt, [0, level, name, &raw const on as i64, 4, 0])
+}
+
+pub fn getpeername(fd: i64) -> Answer {
+    let mut raw = [0u8; 128];
+    let mut length = 128u32;
+    call(libc::SYS_getpeername, [fd, raw.as_mut_ptr() as i64, &raw mut length as i64, 0, 0, 0])
+}
+
+pub fn ioctl(request: u64) -> Answer {
+    let mut room = [0u8; 256];
+    call(libc::SYS_ioctl, [0, request as i64, room.as_mut_ptr() as i64, 0, 0, 0])
+}

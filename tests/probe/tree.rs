@@ -1,0 +1,99 @@
+//! The file system: what can be opened, written and filled.
+
+use crate::{Answer, call, see::path};
+
+const HERE: i64 = libc::AT_FDCWD as i64;
+const CREATE: i64 = (libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC) as i64;
+
+fn openat(file: &str, flags: i64, mode: i64) -> Answer {
+    let name = path(file);
+    call(libc::SYS_openat, [HERE, name.as_ptr() as i64, flags, mode, 0, 0])
+}
+
+pub fn open(file: &str) -> Answer {
+    openat(file, (libc::O_RDONLY | libc::O_CLOEXEC).into(), 0)
+}
+
+pub fn open_write(file: &str) -> Answer {
+    openat(file, (libc::O_WRONLY | libc::O_CLOEXEC).into(), 0)
+}
+
+/// Makes or overwrites a file with one line; the answer is the number of bytes written.
+pub fn write(file: &str) -> Answer {
+    let fd = openat(file, CREATE | libc::O_TRUNC as i64, 0o644)?;
+    let line = b"written by the probe\n";
+    call(libc::SYS_write, [fd, line.as_ptr() as i64, line.len() as i64, 0, 0, 0])
+}
+
+/// Reads a file and prints it, so that a test sees what this sandbox sees.
+pub fn cat(file: &str) -> Answer {
+    let fd = open(file)?;
+    let mut buffer = [0u8; 4096];
+    let n = call(libc::SYS_read, [fd, buffer.as_mut_ptr() as i64, buffer.len() as i64, 0, 0, 0])?;
+    println!("content {}", String::from_utf8_lossy(&buffer[..n as usize]).trim_end());
+    Ok(n)
+}
+
+pub fn mkdir(file: &str) -> Answer {
+    let name = path(file);
+    call(libc::SYS_mkdirat, [HERE, name.as_ptr() as i64, 0o755, 0, 0, 0])
+}
+
+pub fn unlink(file: &str) -> Answer {
+    let name = path(file);
+    call(libc::SYS_unlinkat, [HERE, name.as_ptr() as i64, 0, 0, 0, 0])
+}
+
+pub fn mknod(file: &str) -> Answer {
+    let name = path(file);
+    let null = libc::makedev(1, 3) as i64;
+    call(libc::SYS_mknodat, [HERE, name.as_ptr() as i64, (libc::S_IFCHR | 0o666).into(), null, 0, 0])
+}
+
+pub fn chroot(file: &str) -> Answer {
+    let name = path(file);
+    call(libc::SYS_chroot, [name.as_ptr() as i64, 0, 0, 0, 0, 0])
+}
+
+/// Writes until the kernel refuses and says how far it came.
+pub fn fill(file: &str) -> i32 {
+    let fd = match openat(file, CREATE, 0o644) {
+        Ok(fd) => fd,
+        Err(errno) => {
+            println!("fill open errno {errno}");
+            return 0;
+        }
+    };
+    let block = vec![0x5a_u8; 65536];
+    let mut bytes = 0;
+    loop {
+        match call(libc::SYS_write, [fd, block.as_ptr() as i64, block.len() as i64, 0, 0, 0]) {
+            Ok(n) => bytes += n,
+            Err(errno) => {
+                println!("fill {bytes} errno {errno}");
+                return 0;
+            }
+        }
+        if bytes > 1 << 30 {
+            println!("fill {bytes} ok");
+            return 0;
+        }
+    }
+}
+
+/// Makes empty files until the kernel refuses.
+pub fn inodes(directory: &str) -> i32 {
+    for made in 0..100_000 {
+        match openat(&format!("{directory}/{made}"), CREATE, 0o644) {
+            Ok(fd) => {
+                let _closed = call(libc::SYS_close, [fd, 0, 0, 0, 0, 0]);
+            }
+            Err(errno) => {
+                println!("inodes {made} errno {errno}");
+                return 0;
+            }
+        }
+    }
+    println!("inodes 100000 ok");
+    0
+}

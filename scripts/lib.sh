@@ -1,0 +1,44 @@
+# shellcheck shell=sh
+# Sourced by the scripts beside it: messages, packages, atomic replacement, what readelf says of a binary.
+
+umask 022
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+misuse() { printf '%s: %s (see --help)\n' "${0##*/}" "$*" >&2; exit 2; }
+
+# A script's help is its header.
+help() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
+
+# need PACKAGE...: installs them on Debian, as root; elsewhere names them.
+need() {
+    { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || die "missing, by the names of their Debian packages: $*"
+    say "installing $*"
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "$@" >&2
+}
+
+# put FROM TO MODE: replaces TO by rename, for it may be running; leaves it alone where nothing changed.
+put() {
+    cmp -s "$1" "$2" && return
+    install -m "$3" "$1" "$2.new.$$"
+    mv -f "$2.new.$$" "$2"
+    say "made $2 ($(($(wc -c <"$2"))) bytes)"
+}
+
+elf() { LC_ALL=C readelf -hldW "$1" 2>/dev/null; }
+
+# interpreter BINARY: the dynamic loader it asks for, if any.
+interpreter() { elf "$1" | sed -n 's/.*program interpreter: \(.*\)\]/\1/p'; }
+
+# flaws BINARY: what keeps it from being a static PIE in which nothing writable can be executed.
+flaws() {
+    has() { elf "$binary" | grep -Eq "$1"; }
+    binary=$1
+    has '^ *Type: +DYN' || echo 'not position-independent;'
+    ! has '^ *INTERP' || echo 'asks for a dynamic loader;'
+    ! has '\(NEEDED\)' || echo 'needs shared libraries;'
+    ! has 'TEXTREL' || echo 'has text relocations;'
+    has '^ *GNU_STACK.* RW ' || echo 'has an executable stack;'
+    ! has '^ *LOAD.* RWE ' || echo 'has a segment writable and executable;'
+    has '^ *GNU_RELRO' || echo 'has no RELRO;'
+    has 'BIND_NOW|Flags:.* NOW' || echo 'is not linked with -z now;'
+}

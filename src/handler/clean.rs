@@ -1,0 +1,179 @@
+//! Bytes of strangers, made safe for where they go: a menu line, a selector, the log.
+//!
+//! A menu is lines and TABs, and several clients pass escape sequences on to the terminal, so a name or a map line that
+//! kept its control bytes could add menu entries or drive the reader's terminal.
+
+/// Text for a reader: every control character becomes `?`, a TAB a space. Bytes that are not UTF-8 stay, as older pages
+/// are Latin-1, except those that are C1 controls in it.
+pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\t' => clean.push(b' '),
+                control if control.is_control() => clean.push(b'?'),
+                other => clean.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        clean.extend(chunk.invalid().iter().map(|&byte| if byte < 0xA0 { b'?' } else { byte }));
+    }
+    clean
+}
+
+/// A selector that an author wrote into a map: kept, but for the bytes that cannot stand in a menu line.
+pub(crate) fn selector(bytes: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let mut utf8 = [0; 4];
+            let encoded = character.encode_utf8(&mut utf8).as_bytes();
+            if character.is_control() {
+                percent(&mut clean, encoded)
+            } else {
+                clean.extend_from_slice(encoded)
+            }
+        }
+        percent(&mut clean, chunk.invalid());
+    }
+    clean
+}
+
+/// A path as a selector of ASCII that no client takes apart: `?` begins a search and `#` a fragment in a URL, `%` and
+/// spaces are rewritten on the way by some.
+pub(crate) fn encoded(path: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(path.len());
+    for &byte in path {
+        if byte.is_ascii_alphanumeric() || b"/-_.~+,@=:!$&'()*;".contains(&byte) {
+            clean.push(byte);
+        } else {
+            percent(&mut clean, &[byte]);
+        }
+    }
+    clean
+}
+
+/// A path with every byte encoded but the slashes: the last resort when [`encoded`] is the name of another file.
+pub(crate) fn encoded_whole(path: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(path.len() * 3);
+    for &byte in path {
+        if byte == b'/' { clean.push(byte) } else { percent(&mut clean, &[byte]) }
+    }
+    clean
+}
+
+/// Undoes `%HH`, and the `#OOO` of old menus made by gophernicus, in one pass: what comes out is never decoded again.
+pub(crate) fn decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let code = match (first, tail) {
+            (b'%', [high, low, ..]) => number(&[*high, *low], 16).map(|byte| (byte, 2)),
+            (b'#', [a, b, c, ..]) => number(&[*a, *b, *c], 8).map(|byte| (byte, 3)),
+            _ => None,
+        };
+        let (byte, used) = code.unwrap_or((*first, 0));
+        plain.push(byte);
+        rest = &tail[used..];
+    }
+    plain
+}
+
+/// A selector for the log: printable ASCII stays, the quote, the backslash and all else is `\xHH`, so that a log line is
+/// always one line and a field always ends where it seems to.
+pub(crate) fn logged(bytes: &[u8]) -> String {
+    let mut line = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b' '..=b'~' if byte != b'\\' && byte != b'"' => line.push(char::from(byte)),
+            _ => line.push_str(&format!("\\x{byte:02X}")),
+        }
+    }
+    line
+}
+
+/// A URL with only the bytes a URL has: spaces, quotes, angle brackets, control and non-ASCII bytes are encoded.
+pub(crate) fn url(bytes: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte) {
+            clean.push(byte);
+        } else {
+            percent(&mut clean, &[byte]);
+        }
+    }
+    clean
+}
+
+/// Text inside HTML, in an attribute or outside one. Only markup is made harmless here: the
+/// bytes are a host or have been through [`url`].
+pub(crate) fn html(bytes: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'&' => clean.extend_from_slice(b"&amp;"),
+            b'<' => clean.extend_from_slice(b"&lt;"),
+            b'>' => clean.extend_from_slice(b"&gt;"),
+            b'"' => clean.extend_from_slice(b"&quot;"),
+            b'\'' => clean.extend_from_slice(b"&#39;"),
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+fn percent(clean: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        clean.extend_from_slice(format!("%{byte:02X}").as_bytes());
+    }
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<u8> {
+    let mut value = 0;
+    for &digit in digits {
+        value = value * radix + char::from(digit).to_digit(radix)?;
+    }
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_byte_survives_display() {
+        let all: Vec<u8> = (0..=255).collect();
+        let clean = display(&all);
+        assert!(clean.iter().all(|&byte| byte >= b' ' && byte != 0x7F && !(0x80..0xA0).contains(&byte)));
+    }
+
+    #[test]
+    fn a_c1_control_written_as_utf8_is_replaced_too() {
+        assert_eq!(display("a\u{9b}31mb".as_bytes()), b"a?31mb");
+    }
+
+    #[test]
+    fn utf8_and_latin1_letters_are_kept() {
+        assert_eq!(display("größe".as_bytes()), "größe".as_bytes());
+        assert_eq!(display(b"gr\xF6\xDFe"), b"gr\xF6\xDFe");
+    }
+
+    #[test]
+    fn encoding_and_decoding_any_bytes_gives_them_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(decoded(&encoded(&all)), all);
+        assert_eq!(decoded(&encoded_whole(&all)), all);
+    }
+
+    #[test]
+    fn decoding_happens_once() {
+        assert_eq!(decoded(b"%252e#056"), b"%2e.");
+        assert_eq!(decoded(b"100%"), b"100%");
+        assert_eq!(decoded(b"%zz#999#777"), b"%zz#999#777");
+    }
+
+    #[test]
+    fn a_logged_selector_is_one_line_of_printable_ascii() {
+        let line = logged(b"/a\r\nb\\\"\x1b[31m\xff");
+        assert_eq!(line, "/a\\x0D\\x0Ab\\x5C\\x22\\x1B[31m\\xFF");
+    }
+}

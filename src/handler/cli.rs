@@ -1,0 +1,124 @@
+//! The command line: what was typed, checked, and nothing else. No file is opened here.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+pub(crate) const HELP: &str = "\
+Usage: gopher-handler [OPTIONS]
+       gopher-handler [OPTIONS] --render SELECTOR
+
+Answer one gopher request from standard input on standard output.
+
+Options:
+  --root DIR         serve what is below DIR (default: /srv/gopher)
+  --host NAME        our name in menus (default: the address the client reached, or localhost)
+  --port N           our port in menus (default: the port the client reached, or 70)
+  --render SELECTOR  print the answer to SELECTOR; status 1 if it is an error
+  --help             print this
+  --version          print the version
+
+Exit status: 0 an answer was sent (an error of type 3 is one) or nothing was asked,
+1 the answer could not be sent, 2 wrong usage.
+";
+
+/// What a run of the program is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Serve(Options),
+    Render(Options, Vec<u8>),
+    Help,
+    Version,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) root: PathBuf,
+    /// As typed; `None` is the address the client reached.
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+}
+
+/// Reads the arguments that follow the program's name.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let mut options = Options { root: PathBuf::from("/srv/gopher"), host: None, port: None };
+    let mut render = None;
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let (name, attached) = split(&argument);
+        let mut value =
+            || attached.clone().or_else(|| arguments.next()).ok_or(format!("{name} wants a value"));
+        match name.as_str() {
+            "--root" => options.root = PathBuf::from(value()?),
+            "--host" => options.host = Some(host(&value()?)?),
+            "--port" => options.port = Some(port(&value()?)?),
+            "--render" => render = Some(value()?.into_vec()),
+            "--help" | "-h" if attached.is_none() => return Ok(Command::Help),
+            "--version" | "-V" if attached.is_none() => return Ok(Command::Version),
+            _ => return Err(format!("{} is not an option", argument.to_string_lossy().escape_debug())),
+        }
+    }
+    Ok(match render {
+        Some(selector) => Command::Render(options, selector),
+        None => Command::Serve(options),
+    })
+}
+
+/// `--name=value` as name and value; the value may be any bytes.
+fn split(argument: &OsStr) -> (String, Option<OsString>) {
+    let bytes = argument.as_bytes();
+    match bytes.iter().position(|&byte| byte == b'=') {
+        Some(at) if bytes.starts_with(b"--") => {
+            let value = OsStr::from_bytes(&bytes[at + 1..]).to_os_string();
+            (String::from_utf8_lossy(&bytes[..at]).into_owned(), Some(value))
+        }
+        _ => (argument.to_string_lossy().into_owned(), None),
+    }
+}
+
+/// A host goes into every menu line, so one with a TAB or a space in it would break them all.
+fn host(value: &OsStr) -> Result<String, String> {
+    match value.to_str() {
+        Some(name) if !name.is_empty() && !name.contains(|c: char| c.is_control() || c.is_whitespace()) => {
+            Ok(name.to_owned())
+        }
+        _ => Err("--host wants a name without spaces".to_owned()),
+    }
+}
+
+fn port(value: &OsStr) -> Result<u16, String> {
+    match value.to_str().and_then(|digits| digits.parse().ok()) {
+        Some(number) if number != 0 => Ok(number),
+        _ => Err("--port wants a number from 1 to 65535".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn no_arguments_serve_the_default_root() {
+        let expected = Options { root: PathBuf::from("/srv/gopher"), host: None, port: None };
+        assert_eq!(parsed(&[]), Ok(Command::Serve(expected)));
+    }
+
+    #[test]
+    fn a_value_may_be_attached_or_follow() {
+        let expected = Options { root: PathBuf::from("/r"), host: Some("h".to_owned()), port: Some(7070) };
+        assert_eq!(parsed(&["--root=/r", "--host", "h", "--port=7070"]), Ok(Command::Serve(expected)));
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for arguments in
+            [&["--rot", "/"][..], &["x"], &["--port"], &["--port", "0"], &["--host", "a\tb"], &["--help=x"]]
+        {
+            assert!(parsed(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

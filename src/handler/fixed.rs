@@ -1,0 +1,50 @@
+//! Answers that are the same for every tree: what the server can do, told to clients that ask.
+
+use std::io;
+
+use crate::clean;
+use crate::output::Output;
+use crate::site::Site;
+
+/// `caps.txt`, where the tree has none of its own. "Delimeter" is how the format spells it.
+const CAPS: &str = concat!(
+    "CAPS\r\n",
+    "\r\n",
+    "CapsVersion=1\r\n",
+    "ExpireCapsAfter=3600\r\n",
+    "\r\n",
+    "PathDelimeter=/\r\n",
+    "PathIdentity=.\r\n",
+    "PathParent=..\r\n",
+    "PathParentDouble=FALSE\r\n",
+    "PathKeepPreDelimeter=FALSE\r\n",
+    "\r\n",
+    "ServerSoftware=gopher-handler\r\n",
+    "ServerSoftwareVersion=",
+    env!("CARGO_PKG_VERSION"),
+    "\r\n",
+    "ServerDefaultEncoding=UTF-8\r\n",
+);
+
+pub(crate) fn is_caps(selector: &[u8]) -> bool {
+    selector.strip_prefix(b"/").unwrap_or(selector) == b"caps.txt"
+}
+
+pub(crate) fn caps(output: &mut Output<'_>) -> io::Result<()> {
+    output.put(CAPS.as_bytes())?;
+    output.flush()
+}
+
+/// What a Gopher+ client gets that asks for the attributes of a directory: one item, the directory, without any. The UMN
+/// client, which asks this first of all, then goes on in plain gopher; a menu would make it give up.
+pub(crate) fn gopher_plus(selector: &[u8], site: &Site, output: &mut Output<'_>) -> io::Result<()> {
+    let place = format!("\t{}\t{}\r\n", site.host, site.port);
+    let stub = [
+        &b"+-1\r\n+INFO: 1Main menu\t"[..],
+        &clean::selector(selector),
+        place.as_bytes(),
+        b"+VIEWS:\r\n application/gopher+-menu: <512b>\r\n.\r\n",
+    ];
+    output.put(&stub.concat())?;
+    output.flush()
+}

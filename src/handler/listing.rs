@@ -1,0 +1,183 @@
+//! What a directory holds: names in order, and a menu row for each.
+
+use std::io::Read as _;
+
+use rustix::fs::{Dir, FileType};
+
+use crate::clean;
+use crate::filetype::{self, SNIFF_BYTES};
+use crate::natural;
+use crate::path::TreePath;
+use crate::request::SELECTOR_BYTES_MAX;
+use crate::tree::{Directory, Document, Node, Tree};
+
+/// How many rows a listing has. What is beyond is told, not shown.
+const ROWS_MAX: usize = 1000;
+
+/// How many names are read to be put in order; a directory with more is shown in part, and says so.
+const NAMES_MAX: usize = 50_000;
+
+/// Columns of a row: name, date and size stay within 67, what a terminal of 80 has left beside a client's numbers.
+const NAME_COLUMNS: usize = 43;
+
+/// The longest gophertag that is looked at.
+const TAG_BYTES_MAX: u64 = 256;
+
+/// The names of a directory, ordered: directories first, then natural order.
+#[derive(Debug)]
+pub(crate) struct Names {
+    names: Vec<(bool, Vec<u8>)>,
+    unread: bool,
+}
+
+/// A line of a listing.
+#[derive(Debug)]
+pub(crate) enum Row {
+    Item {
+        item_type: u8,
+        text: Vec<u8>,
+        selector: Vec<u8>,
+    },
+    /// A file `X.gophermap`: its lines stand in the place of its name.
+    Map(Document),
+    /// A file that no selector leads to, for its path is too long.
+    Unreachable {
+        text: Vec<u8>,
+    },
+}
+
+impl Names {
+    pub(crate) fn shown(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().take(ROWS_MAX).map(|(_, name)| name.as_slice())
+    }
+
+    /// Says what is left out.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let more = self.names.len().saturating_sub(ROWS_MAX);
+        let at_least = if self.unread { "at least " } else { "" };
+        (more > 0).then(|| format!("({at_least}{more} more, not shown)"))
+    }
+}
+
+/// Reads the names of a directory that can be listed. What cannot be read ends the list, it does not lose it.
+pub(crate) fn names(tree: &Tree, path: &TreePath, directory: Directory, hidden: &[Vec<u8>]) -> Names {
+    let mut names = Vec::new();
+    let mut unread = false;
+    for entry in Dir::new(directory.fd).into_iter().flatten() {
+        let Ok(entry) = entry else { break };
+        let name = entry.file_name().to_bytes();
+        if is_private(name) || hidden.iter().any(|other| other == name) {
+            continue;
+        }
+        let is_directory = match entry.file_type() {
+            FileType::Directory => true,
+            FileType::RegularFile => false,
+            FileType::Symlink | FileType::Unknown => {
+                matches!(path.join(name).and_then(|path| tree.open(&path)), Ok(Node::Directory(_)))
+            }
+            _ => continue,
+        };
+        if names.len() == NAMES_MAX {
+            unread = true;
+            break;
+        }
+        names.push((is_directory, name.to_vec()));
+    }
+    names.sort_by(|(a_first, a), (b_first, b)| b_first.cmp(a_first).then_with(|| natural::compare(a, b)));
+    Names { names, unread }
+}
+
+/// Names that are never listed: hidden ones, those that say how to list, and programs.
+fn is_private(name: &[u8]) -> bool {
+    name.starts_with(b".") || matches!(name, b"gophermap" | b"gophertag" | b"cgi-bin")
+}
+
+/// The row of a name, or `None` if it cannot be fetched: a dangling link, a file that is not for everybody.
+pub(crate) fn row(tree: &Tree, directory: &TreePath, name: &[u8], retyped: &[(Vec<u8>, u8)]) -> Option<Row> {
+    let path = directory.join(name).ok()?;
+    let (item_type, text) = match tree.open(&path).ok()? {
+        Node::File(document) if name.ends_with(b".gophermap") => {
+            return (!document.executable).then_some(Row::Map(document));
+        }
+        Node::File(mut document) => {
+            let item_type = item_type(&mut document, name, retyped);
+            (item_type, columns(name, document.changed, &natural::size(document.bytes)))
+        }
+        Node::Directory(node) => {
+            let shown = tag(tree, &path).unwrap_or_else(|| [name, b"/"].concat());
+            (b'1', columns(&shown, node.changed, "-"))
+        }
+    };
+    Some(match fetchable(tree, &path) {
+        Some(selector) => Row::Item { item_type, text, selector },
+        None => Row::Unreachable { text },
+    })
+}
+
+fn item_type(document: &mut Document, name: &[u8], retyped: &[(Vec<u8>, u8)]) -> u8 {
+    let by_map = filetype::extension(name).and_then(|extension| {
+        let row = retyped.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(extension));
+        row.map(|(_, item_type)| *item_type)
+    });
+    by_map.or_else(|| filetype::by_name(name)).unwrap_or_else(|| {
+        let mut head = [0; SNIFF_BYTES];
+        let length = filetype::head(document, &mut head).unwrap_or(0);
+        filetype::by_content(&head[..length])
+    })
+}
+
+/// The selector that fetches a path: encoded as clients like it, unless that is the very name of another file, which would
+/// be found first; then as it is, then encoded whole.
+pub(crate) fn fetchable(tree: &Tree, path: &TreePath) -> Option<Vec<u8>> {
+    let literal = path.selector();
+    let encoded = clean::encoded(&literal);
+    if encoded == literal {
+        return (literal.len() <= SELECTOR_BYTES_MAX).then_some(literal);
+    }
+    let whole = clean::encoded_whole(&literal);
+    [encoded, literal.clone(), whole].into_iter().find(|selector| {
+        let is_taken = || TreePath::parse(selector).is_ok_and(|other| other != *path && tree.holds(&other));
+        selector.len() <= SELECTOR_BYTES_MAX && clean::selector(selector) == *selector && !is_taken()
+    })
+}
+
+/// The name a directory gives itself: the first line of its `gophertag`.
+pub(crate) fn tag(tree: &Tree, directory: &TreePath) -> Option<Vec<u8>> {
+    let document = tree.document(&directory.join(b"gophertag").ok()?)?;
+    let mut text = Vec::new();
+    document.file.take(TAG_BYTES_MAX).read_to_end(&mut text).ok()?;
+    let line = text.split(|&byte| byte == b'\n').next()?.trim_ascii();
+    (!line.is_empty()).then(|| line.to_vec())
+}
+
+/// Name, date and size in columns. A name that is too long is cut at a character, with dots to show it.
+fn columns(name: &[u8], changed: i64, size: &str) -> Vec<u8> {
+    let shown = clean::display(name);
+    let text = String::from_utf8_lossy(&shown);
+    let length = text.chars().count();
+    let (cut, dots) = if length > NAME_COLUMNS { (NAME_COLUMNS - 3, "...") } else { (length, "") };
+    let mut row: String = text.chars().take(cut).collect();
+    row.push_str(dots);
+    let padding = " ".repeat(NAME_COLUMNS - row.chars().count());
+    format!("{row}{padding}  {}  {size:>9}", natural::date(changed)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_stays_within_67_columns() {
+        for name in [&b"a"[..], &[b'x'; 300], "ä".repeat(200).as_bytes(), &[0xFF; 60]] {
+            let row = columns(name, 0, "1023.9 KB");
+            assert!(String::from_utf8_lossy(&row).chars().count() <= 67, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let names = Names { names: vec![(false, b"a".to_vec()); ROWS_MAX + 7], unread: false };
+        assert_eq!(names.shown().count(), ROWS_MAX);
+        assert_eq!(names.notice().as_deref(), Some("(7 more, not shown)"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The order of names a reader expects, and dates and sizes as they read them.
+
+use std::cmp::Ordering;
+
+/// Compares names so that `part2` comes before `part10` and capitals do not come first; the bytes decide between names that
+/// differ in nothing else, so the order is total.
+pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
+    let (mut a, mut b) = (left, right);
+    while let ([first, a_rest @ ..], [second, b_rest @ ..]) = (a, b) {
+        let order = if first.is_ascii_digit() && second.is_ascii_digit() {
+            let (x, y) = (digits(a), digits(b));
+            (a, b) = (&a[x.len()..], &b[y.len()..]);
+            magnitude(x, y)
+        } else {
+            (a, b) = (a_rest, b_rest);
+            first.to_ascii_lowercase().cmp(&second.to_ascii_lowercase())
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    a.len().cmp(&b.len()).then_with(|| left.cmp(right))
+}
+
+fn digits(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+/// Numbers of any length, compared without being made numbers.
+fn magnitude(left: &[u8], right: &[u8]) -> Ordering {
+    let significant = |digits: &[u8]| digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len());
+    let (left, right) = (&left[significant(left)..], &right[significant(right)..]);
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}
+
+/// The UTC date of a time in seconds since 1970, as YYYY-MM-DD. A sandbox has no time zone to ask for.
+///
+/// Days are counted in eras of 400 years that begin on a first of March, so that the leap day is the last of a year
+/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
+pub(crate) fn date(seconds: i64) -> String {
+    let days = seconds.div_euclid(86_400).saturating_add(719_468);
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A size in at most eight columns, in units of 1024.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 0;
+    let mut tenths = u128::from(bytes) * 10 / 1024;
+    while tenths >= 10_240 {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}B", tenths / 10, tenths % 10, ["K", "M", "G", "T", "P", "E"][unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_are_ordered_as_numbers() {
+        let mut names = ["b", "part10.txt", "Part2.txt", "part1.txt", "a", "part01.txt", "part"];
+        names.sort_by(|a, b| compare(a.as_bytes(), b.as_bytes()));
+        assert_eq!(names, ["a", "b", "part", "part01.txt", "part1.txt", "Part2.txt", "part10.txt"]);
+    }
+
+    #[test]
+    fn dates_are_utc_and_iso() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (1_795_132_800, "2026-11-20"),
+            (-1, "1969-12-31"),
+        ] {
+            assert_eq!(date(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn no_time_is_out_of_range() {
+        assert!(date(i64::MAX).len() > 10 && date(i64::MIN).len() > 10);
+    }
+
+    #[test]
+    fn sizes_have_one_decimal() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KB"),
+            (1_536, "1.5 KB"),
+            (10 << 20, "10.0 MB"),
+            (u64::MAX, "15.9 EB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

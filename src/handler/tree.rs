@@ -1,0 +1,111 @@
+//! The content tree, and the only place where a path is opened.
+//!
+//! Everything is opened by openat2(2) below a descriptor of the root, so no symlink, `..` or magic link leads out of it
+//! whatever happens to the tree meanwhile, and what was opened is looked at before it is used. Symlinks that stay inside
+//! are followed: they are how authors arrange a tree.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+
+use crate::path::TreePath;
+use crate::problem::Problem;
+
+/// openat2(2) answers EAGAIN when a rename raced with it and it cannot tell whether the path was left.
+const ATTEMPTS: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: OwnedFd,
+}
+
+/// Something of the tree, open and checked.
+#[derive(Debug)]
+pub(crate) enum Node {
+    File(Document),
+    Directory(Directory),
+}
+
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) file: File,
+    pub(crate) bytes: u64,
+    /// Seconds since 1970.
+    pub(crate) changed: i64,
+    /// Anybody may execute it: for a map this says that it is a program that prints one.
+    pub(crate) executable: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) fd: OwnedFd,
+    pub(crate) changed: i64,
+}
+
+impl Tree {
+    pub(crate) fn open_root(root: &Path) -> Result<Tree, Problem> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat2(CWD, root, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+            Ok(root) => Ok(Tree { root }),
+            Err(Errno::NOSYS) => Err(Problem::NoOpenat2),
+            Err(_) => Err(Problem::NoRoot),
+        }
+    }
+
+    /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to block on a
+    /// FIFO is what `O_NONBLOCK` is for; it changes nothing for the other two.
+    ///
+    /// The mode decides, not only whether this process could read it: a file of mode 600 is not published, whichever user
+    /// the handler happens to run as.
+    pub(crate) fn open(&self, path: &TreePath) -> Result<Node, Problem> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(self.below(path, flags)?);
+        let Ok(metadata) = file.metadata() else { return Err(Problem::Unreadable) };
+        let regular = metadata.is_file();
+        if !regular && !metadata.is_dir() {
+            return Err(Problem::Special);
+        }
+        if metadata.mode() & 0o004 == 0 && !path.is_root() {
+            return Err(Problem::Unreadable);
+        }
+        let changed = metadata.mtime();
+        if regular {
+            let executable = metadata.mode() & 0o001 != 0;
+            Ok(Node::File(Document { file, bytes: metadata.len(), changed, executable }))
+        } else {
+            Ok(Node::Directory(Directory { fd: file.into(), changed }))
+        }
+    }
+
+    /// A regular file, or `None` for anything else.
+    pub(crate) fn document(&self, path: &TreePath) -> Option<Document> {
+        match self.open(path) {
+            Ok(Node::File(document)) => Some(document),
+            Ok(Node::Directory(_)) | Err(_) => None,
+        }
+    }
+
+    /// Whether the path names anything at all, readable or not.
+    pub(crate) fn holds(&self, path: &TreePath) -> bool {
+        self.below(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
+    fn below(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Problem> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..ATTEMPTS {
+            match openat2(&self.root, path.relative(), flags, Mode::empty(), resolve) {
+                Ok(fd) => return Ok(fd),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Problem::Absent),
+                Err(Errno::NXIO) => return Err(Problem::Special),
+                Err(Errno::NOSYS) => return Err(Problem::NoOpenat2),
+                Err(_) => return Err(Problem::Unreadable),
+            }
+        }
+        Err(Problem::Unreadable)
+    }
+}

@@ -1,0 +1,120 @@
+//! The peer's side of a connection, with a deadline on everything.
+
+use super::{PATIENCE, sys};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+#[derive(Debug)]
+pub(crate) enum Client {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Pipes { writer: Option<File>, reader: File },
+}
+
+impl Client {
+    /// A TCP connection over the loopback: the client's end, and what a listener would hand to the launcher.
+    pub(crate) fn tcp() -> (Client, OwnedFd) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("the port it got");
+        let client = TcpStream::connect(address).expect("connect to ourselves");
+        let (accepted, _) = listener.accept().expect("accept from ourselves");
+        (Client::Tcp(client), accepted.into())
+    }
+
+    pub(crate) fn unix() -> (Client, OwnedFd) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        (Client::Unix(ours), theirs.into())
+    }
+
+    /// Pipes for fd 0 and 1.
+    pub(crate) fn pipes() -> (Client, OwnedFd, OwnedFd) {
+        let (stdin, writer) = sys::pipe().expect("a pipe");
+        let (reader, stdout) = sys::pipe().expect("a pipe");
+        (Client::Pipes { writer: Some(writer.into()), reader: reader.into() }, stdin, stdout)
+    }
+
+    /// Sends, or finds that the other side has already gone, which some tests want.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let sent = match self {
+            Client::Tcp(stream) => stream.write_all(bytes),
+            Client::Unix(stream) => stream.write_all(bytes),
+            Client::Pipes { writer, .. } => writer.as_mut().expect("not closed yet").write_all(bytes),
+        };
+        if let Err(error) = sent {
+            let gone = matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+            assert!(gone, "sending failed: {error}");
+        }
+    }
+
+    /// Says that nothing more will be sent, and stays to read.
+    pub(crate) fn half_close(&mut self) {
+        let closed = match self {
+            Client::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Client::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Client::Pipes { writer, .. } => {
+                *writer = None;
+                Ok(())
+            }
+        };
+        // The handler may have gone before us.
+        assert!(closed.is_ok() || closed.is_err_and(|e| e.kind() == ErrorKind::NotConnected));
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Client::Tcp(stream) => stream.as_fd(),
+            Client::Unix(stream) => stream.as_fd(),
+            Client::Pipes { reader, .. } => reader.as_fd(),
+        }
+    }
+
+    /// Some bytes, none at the end. A connection cut by the kernel counts as ended: the tests look at what came.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        assert!(sys::readable(self.fd(), PATIENCE), "nothing came and nothing closed for {PATIENCE:?}");
+        let answer = match self {
+            Client::Tcp(stream) => stream.read(buffer),
+            Client::Unix(stream) => stream.read(buffer),
+            Client::Pipes { reader, .. } => reader.read(buffer),
+        };
+        match answer {
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("reading failed: {error}"),
+        }
+    }
+
+    /// One line without its end; empty at the end of the connection.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while self.read(&mut byte) == 1 && byte[0] != b'\n' {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut buffer = [0; 65536];
+        loop {
+            match self.read(&mut buffer) {
+                0 => return all,
+                n => all.extend_from_slice(&buffer[..n]),
+            }
+        }
+    }
+
+    /// The client's own address, as the handler should be told.
+    pub(crate) fn address(&self) -> (String, String) {
+        match self {
+            Client::Tcp(stream) => {
+                let address = stream.local_addr().expect("a connected socket has an address");
+                (address.ip().to_string(), address.port().to_string())
+            }
+            Client::Unix(_) | Client::Pipes { .. } => panic!("only TCP has addresses"),
+        }
+    }
+}

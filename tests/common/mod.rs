@@ -1,0 +1,87 @@
+//! What every test shares: a place of its own with a template, a launcher to start in it, and the two eyes that
+//! look at what comes of it, one inside (the probe's answers) and one outside (/proc).
+//!
+//! What is tested is the shipped static binary. DAYFLY_DIST and DAYFLY_TEST_BIN name other places for it and
+//! for the probe; DAYFLY_TESTS_MUST_RUN=1 turns every skipped test into a failed one.
+
+#![allow(dead_code, reason = "each test binary uses its part of the harness")]
+#![allow(unused_imports, unused_macros, reason = "each test binary uses its part of the harness")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot go on fails the test")]
+
+pub(crate) mod client;
+pub(crate) mod launch;
+pub(crate) mod process;
+pub(crate) mod serve;
+pub(crate) mod site;
+pub(crate) mod sys;
+
+pub(crate) use client::Client;
+pub(crate) use launch::{Ended, Launch, Live, Wire};
+pub(crate) use site::Site;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// No step of a test takes as long as this; one that does has hung.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The launcher as shipped.
+pub(crate) fn dayfly() -> PathBuf {
+    artifact("DAYFLY_DIST", "target/dist", "dayfly")
+}
+
+/// A file among what only tests use.
+pub(crate) fn test_bin(name: &str) -> PathBuf {
+    artifact("DAYFLY_TEST_BIN", "target/test", name)
+}
+
+/// A file among what is shipped.
+pub(crate) fn dist(name: &str) -> PathBuf {
+    artifact("DAYFLY_DIST", "target/dist", name)
+}
+
+fn artifact(variable: &str, usual: &str, name: &str) -> PathBuf {
+    let directory = std::env::var_os(variable)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(usual), PathBuf::from);
+    let path = directory.join(name);
+    assert!(path.exists(), "{} is missing: run `scripts/build --with-probe` first", path.display());
+    path
+}
+
+/// Whether a test that lacks something may be left out; says so when it may.
+pub(crate) fn skip(reason: &str) {
+    let must_run = std::env::var("DAYFLY_TESTS_MUST_RUN").is_ok_and(|v| v == "1");
+    assert!(!must_run, "DAYFLY_TESTS_MUST_RUN=1, but {reason}");
+    eprintln!("skipped: {reason}");
+}
+
+/// The path of a program of the host, if it is installed.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// A fresh [`Site`]; leaves the test when this user cannot have one.
+macro_rules! a_site {
+    () => {
+        match $crate::common::Site::new() {
+            Some(site) => site,
+            None => return $crate::common::skip("this test needs root"),
+        }
+    };
+}
+pub(crate) use a_site;
+
+/// The path of a program of the host; leaves the test when it is not installed.
+macro_rules! need {
+    ($name:expr) => {
+        match $crate::common::program($name) {
+            Some(path) => path,
+            None => return $crate::common::skip(concat!($name, " is not installed")),
+        }
+    };
+}
+pub(crate) use need;

@@ -1,0 +1,168 @@
+//! One `dayfly serve`: started with a listening socket, connected to, and ended.
+
+use super::{Client, PATIENCE, Site, dayfly, process, sys};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Serve<'s> {
+    site: &'s Site,
+    before: Vec<OsString>,
+    options: Vec<OsString>,
+    handler: Vec<OsString>,
+    activated: bool,
+}
+
+impl<'s> Serve<'s> {
+    /// Serves the probe with this verb on a listening socket handed over as systemd does.
+    pub(crate) fn probe(site: &'s Site, words: &[&str]) -> Self {
+        let mark = format!("@{}", site.tag());
+        let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
+        let options = vec!["--template".into(), site.template().into_os_string()];
+        Serve { site, before: Vec::new(), options, handler, activated: true }
+    }
+
+    pub(crate) fn options(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(OsString::from));
+        self
+    }
+
+    pub(crate) fn before(mut self, command: &[&str]) -> Self {
+        self.before = command.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// No socket is handed over: `--listen` is among the options.
+    pub(crate) fn listening_itself(mut self) -> Self {
+        self.activated = false;
+        self
+    }
+
+    pub(crate) fn start(self) -> Serving<'s> {
+        // Activation needs no waiting for readiness: connections queue on the socket from the start.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("the port it got");
+        let mut words = self.before.clone();
+        if self.activated {
+            words.extend(
+                ["/bin/sh", "-c", r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#].map(OsString::from),
+            );
+        }
+        words.extend([dayfly().into_os_string(), "serve".into()]);
+        words.extend(self.options.iter().cloned());
+        words.push("--".into());
+        words.extend(self.handler.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(self.site.directory());
+        command.env("RUNTIME_DIRECTORY", self.site.directory());
+        let (err, err_writer) = sys::pipe().expect("a pipe");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err_writer);
+        if self.activated {
+            sys::place(&mut command, vec![(listener.into(), 3)]);
+        }
+        let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        drop(command);
+        Serving { site: self.site, child, address, log: lines(err) }
+    }
+}
+
+/// The log line by line, as it comes.
+fn lines(fd: OwnedFd) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(std::fs::File::from(fd)).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[derive(Debug)]
+pub(crate) struct Serving<'s> {
+    site: &'s Site,
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: Receiver<String>,
+}
+
+impl Serving<'_> {
+    pub(crate) fn supervisor(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::Tcp(TcpStream::connect(self.address).expect("the listening socket is open"))
+    }
+
+    /// Connects, sends, half-closes and reads everything.
+    pub(crate) fn ask(&self, input: &[u8]) -> Vec<u8> {
+        let mut client = self.connect();
+        client.send(input);
+        client.half_close();
+        client.rest()
+    }
+
+    pub(crate) fn handlers(&self) -> Vec<u32> {
+        process::handlers(self.site.tag())
+    }
+
+    /// Waits for a log line that contains all of these.
+    pub(crate) fn await_log(&self, words: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) if words.iter().all(|word| line.contains(word)) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("no log line with {words:?} in\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        sys::kill(self.supervisor(), signal).expect("the supervisor is there to get the signal");
+    }
+
+    fn wait(&mut self) -> i32 {
+        let pidfd = sys::pidfd(self.supervisor()).expect("a child not waited for has a pidfd");
+        if !sys::readable(pidfd.as_fd(), PATIENCE) {
+            self.signal(libc::SIGKILL);
+            panic!("serve did not end within {PATIENCE:?}");
+        }
+        let status = self.child.wait().expect("a child to wait for");
+        status.code().unwrap_or_else(|| -status.signal().expect("ended by code or signal"))
+    }
+
+    /// Waits for the end it comes to by itself; its status and its log.
+    pub(crate) fn end(mut self) -> (i32, String) {
+        let status = self.wait();
+        let log: Vec<String> = self.log.iter().collect();
+        self.site.check_nothing_left();
+        (status, log.join("\n"))
+    }
+
+    /// SIGTERM, and everything is gone when it has ended.
+    pub(crate) fn terminate(self) -> (i32, String) {
+        self.signal(libc::SIGTERM);
+        self.end()
+    }
+
+    /// SIGKILL; its sandboxes follow it.
+    pub(crate) fn murder(mut self) {
+        self.signal(libc::SIGKILL);
+        let status = self.wait();
+        assert_eq!(status, -libc::SIGKILL, "the status of a killed supervisor");
+        let left = process::await_end_of(self.site.tag(), PATIENCE);
+        assert!(left.is_empty(), "left after the supervisor's end:\n{}", process::describe(&left));
+        self.site.check_nothing_left();
+    }
+}

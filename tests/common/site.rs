@@ -1,0 +1,178 @@
+//! A place of a test's own: a template, a mount namespace, and the check that nothing is left in it.
+
+use super::{Launch, process, sys, test_bin};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What there is to know about a file that must not change.
+type Print = BTreeMap<PathBuf, (u32, u32, u32, i64, i64, u64)>;
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    tag: String,
+    directory: PathBuf,
+    mounts: String,
+    print: Print,
+}
+
+impl Site {
+    /// None when this user cannot have one. Not below /tmp, which is a tmpfs on many hosts and of the test's own
+    /// here: what the launcher leaves there is then its own doing.
+    pub(crate) fn new() -> Option<Site> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if sys::effective_uid() != 0 {
+            return None;
+        }
+        sys::own_mounts().expect("a mount namespace for the test");
+        if !super::dayfly().starts_with("/tmp") && !test_bin("probe").starts_with("/tmp") {
+            sys::mount_tmpfs(c"/tmp").expect("a /tmp for the test");
+        }
+        let tag = format!("dayfly-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = Path::new("/var/tmp").join(&tag);
+        make_directory(&directory, 0o755);
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
+        let mut site = Site { tag, directory, mounts, print: Print::new() };
+        site.fill_template();
+        site.settle();
+        Some(site)
+    }
+
+    fn fill_template(&self) {
+        let template = self.template();
+        make_directory(&template, 0o755);
+        for (name, mode) in [("bin", 0o755), ("etc", 0o755), ("srv", 0o755), ("tmp", 0o755), ("empty", 0o755)]
+        {
+            make_directory(&template.join(name), mode);
+        }
+        for name in ["bin/probe", "bin/other"] {
+            fs::copy(test_bin("probe"), template.join(name)).expect("copy the probe into the template");
+            set_mode(&template.join(name), 0o711);
+        }
+        write(&template.join("etc/os-release"), b"ID=dayfly-test\n", 0o644);
+        write(&template.join("etc/secret"), b"for root alone\n", 0o600);
+        write(&template.join("srv/hello"), b"hello\n", 0o644);
+    }
+
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn template(&self) -> PathBuf {
+        self.directory.join("template")
+    }
+
+    /// Writes a file beside the template, not inside it.
+    pub(crate) fn file(&mut self, name: &str, content: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        write(&path, content.as_bytes(), 0o644);
+        self.settle();
+        path
+    }
+
+    /// Writes a file into the template.
+    pub(crate) fn add(&mut self, name: &str, content: &[u8], mode: u32) {
+        write(&self.template().join(name), content, mode);
+        self.settle();
+    }
+
+    /// After a test has changed its own site: this is what must be there at the end.
+    pub(crate) fn settle(&mut self) {
+        self.print = fingerprint(&self.directory);
+    }
+
+    /// `dayfly run … -- /bin/probe @TAG VERB…`
+    pub(crate) fn probe(&self, words: &[&str]) -> Launch<'_> {
+        let mark = format!("@{}", self.tag);
+        let handler: Vec<&str> = ["/bin/probe", &mark].into_iter().chain(words.iter().copied()).collect();
+        Launch::new(self, &handler)
+    }
+
+    pub(crate) fn handler(&self, words: &[&str]) -> Launch<'_> {
+        Launch::new(self, words)
+    }
+
+    /// No process, no mount, no changed or additional file, nothing in /tmp, no loop device.
+    #[track_caller]
+    pub(crate) fn check_nothing_left(&self) {
+        let processes = process::tagged(&self.tag);
+        assert!(processes.is_empty(), "processes left:\n{}", process::describe(&processes));
+        self.check_host_untouched();
+    }
+
+    #[track_caller]
+    pub(crate) fn check_host_untouched(&self) {
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
+        assert_eq!(mounts, self.mounts, "the mount table has changed");
+        assert_eq!(fingerprint(&self.directory), self.print, "files have changed");
+        if !super::dayfly().starts_with("/tmp") && !test_bin("probe").starts_with("/tmp") {
+            let left: Vec<_> = fs::read_dir("/tmp").expect("/tmp").flatten().map(|e| e.path()).collect();
+            assert!(left.is_empty(), "left in /tmp: {left:?}");
+        }
+        for device in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let backing = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+            assert!(!backing.contains(&self.tag), "loop device {:?} left", device.file_name());
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // A failed test may leave what it was about: end it, by pid, so that it does not disturb the others.
+        for pid in process::tagged(&self.tag) {
+            let _may_have_ended = sys::kill(pid, libc::SIGKILL);
+        }
+        let _best_effort = fs::remove_dir_all(&self.directory);
+    }
+}
+
+pub(crate) fn make_directory(path: &Path, mode: u32) {
+    fs::create_dir(path).unwrap_or_else(|e| panic!("mkdir {}: {e}", path.display()));
+    set_mode(path, mode);
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod of our own file");
+}
+
+pub(crate) fn write(path: &Path, content: &[u8], mode: u32) {
+    fs::write(path, content).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
+    set_mode(path, mode);
+}
+
+pub(crate) fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).expect("a path without NUL")
+}
+
+pub(crate) fn give_to(path: &Path, uid: u32) {
+    sys::chown(&c_path(path), uid, uid).expect("chown of our own file");
+}
+
+fn fingerprint(top: &Path) -> Print {
+    let mut print = Print::new();
+    let mut queue = vec![top.to_path_buf()];
+    while let Some(path) = queue.pop() {
+        let meta = fs::symlink_metadata(&path).expect("a file of our own");
+        let mut hasher = DefaultHasher::new();
+        if meta.is_dir() {
+            queue.extend(fs::read_dir(&path).expect("a directory of our own").flatten().map(|e| e.path()));
+        } else if meta.is_file() {
+            fs::read(&path).expect("a file of our own").hash(&mut hasher);
+        }
+        // What comes and goes beside the template (a stats socket) may move the time of a directory there.
+        let beside = meta.is_dir() && !path.starts_with(top.join("template"));
+        let time = if beside { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) };
+        let row = (meta.mode(), meta.uid(), meta.gid(), time.0, time.1, hasher.finish());
+        print.insert(path, row);
+    }
+    print
+}

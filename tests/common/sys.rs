@@ -1,0 +1,120 @@
+//! The few system calls that std does not offer. The only unsafe code of the tests outside the probe.
+
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::io::{Error, Result};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+fn checked(answer: libc::c_int) -> Result<libc::c_int> {
+    if answer < 0 { Err(Error::last_os_error()) } else { Ok(answer) }
+}
+
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+fn propagate(flags: libc::c_ulong) -> Result<()> {
+    let nothing = std::ptr::null();
+    // SAFETY: source, type and data may be null when only the propagation changes; the target is a C string.
+    checked(unsafe { libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
+}
+
+/// Gives the calling thread, and what it starts, a mount namespace of its own. Nothing in it reaches the host,
+/// but it is shared towards namespaces made from it, as systemd makes the host's: a launcher that forgets to
+/// cut the tie shows up in our own mount table.
+pub(crate) fn own_mounts() -> Result<()> {
+    // SAFETY: unshare takes flags alone; CLONE_NEWNS concerns the calling thread only.
+    checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    propagate(libc::MS_REC | libc::MS_SLAVE)?;
+    propagate(libc::MS_REC | libc::MS_SHARED)
+}
+
+pub(crate) fn mount_tmpfs(target: &CStr) -> Result<()> {
+    let (kind, mode) = (c"tmpfs".as_ptr(), c"mode=1777".as_ptr());
+    // SAFETY: all four pointers are C strings that live across the call.
+    checked(unsafe { libc::mount(kind, target.as_ptr(), kind, 0, mode.cast()) }).map(drop)
+}
+
+/// Makes one mount of this namespace read-only, in place.
+pub(crate) fn read_only(target: &CStr) -> Result<()> {
+    let (nothing, flags) = (std::ptr::null(), libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY);
+    // SAFETY: a bind remount looks at the target, a C string, and at the flags.
+    checked(unsafe { libc::mount(nothing, target.as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
+}
+
+pub(crate) fn bind(path: &CStr) -> Result<()> {
+    let nothing = std::ptr::null();
+    // SAFETY: source and target are the same C string; type and data are not looked at for a bind mount.
+    checked(unsafe { libc::mount(path.as_ptr(), path.as_ptr(), nothing, libc::MS_BIND, nothing.cast()) })
+        .map(drop)
+}
+
+/// Moves the calling thread into a network namespace.
+pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: setns takes a descriptor that the borrow keeps open.
+    checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+pub(crate) fn pidfd(pid: u32) -> Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = checked(i32::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the kernel has just made this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether the descriptor becomes readable (a pidfd: its process ends) within the time.
+pub(crate) fn readable(fd: BorrowedFd<'_>, within: Duration) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let milliseconds = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer is to one pollfd, as the count says.
+    unsafe { libc::poll(&raw mut entry, 1, milliseconds) > 0 }
+}
+
+pub(crate) fn kill(pid: u32, signal: i32) -> Result<()> {
+    let pid = i32::try_from(pid).unwrap_or(i32::MAX);
+    // SAFETY: kill takes two numbers.
+    checked(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: the path is a C string that lives across the call.
+    checked(unsafe { libc::chown(path.as_ptr(), uid, gid) }).map(drop)
+}
+
+/// Keeps a socket's receive buffer small, so that a slow reader is one.
+pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
+    let (size, name) = (4096_i32, libc::SO_RCVBUF);
+    let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
+    let at = (&raw const size).cast();
+    // SAFETY: the option value is an i32 and the length says so.
+    checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, length) }).map(drop)
+}
+
+/// The two ends of a pipe, both closed on exec.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = std::io::pipe()?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// Puts descriptors at fixed numbers in the program that `command` starts.
+pub(crate) fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
+    let install = move || {
+        for (fd, target) in &fds {
+            // SAFETY: both numbers are valid; the source is ours. First out of the way of every target.
+            let high = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, 100) })?;
+            // SAFETY: as above; dup2 leaves close-on-exec off.
+            checked(unsafe { libc::dup2(high, *target) })?;
+            // SAFETY: the number was made two lines above and is not used again.
+            checked(unsafe { libc::close(high) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes three system calls per descriptor and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}

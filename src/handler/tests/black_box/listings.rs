@@ -1,0 +1,137 @@
+//! Directories without a map.
+
+use std::process::Command;
+
+use crate::harness::{Tree, infos, links};
+
+fn names(lines: &[String]) -> Vec<String> {
+    links(lines).into_iter().map(|(_, name, _)| name.split("  ").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_listing_has_a_title_and_the_way_up() {
+    let tree = Tree::new();
+    tree.file("d/e/t.txt", "t");
+    let page = tree.menu("/d/e");
+    assert_eq!(page[0], "i/d/e/\tTITLE\tnull.host\t1");
+    assert_eq!(page[2], "1..\t/d\tlocalhost\t70");
+    assert!(!names(&tree.menu("/")).contains(&"..".to_owned()), "nothing is above the root");
+}
+
+#[test]
+fn directories_come_first_and_numbers_count() {
+    let tree = Tree::new();
+    tree.file("p10.txt", "")
+        .file("p9.txt", "")
+        .file("B.txt", "")
+        .file("a.txt", "")
+        .directory("z")
+        .directory("y2");
+    assert_eq!(names(&tree.menu("/")), ["y2/", "z/", "a.txt", "B.txt", "p9.txt", "p10.txt"]);
+}
+
+#[test]
+fn a_row_has_the_date_in_utc_and_the_size() {
+    let tree = Tree::new();
+    tree.file("t.txt", vec![b'x'; 1536]);
+    let date = Command::new("touch").args(["-d", "2026-03-01 00:30:00 UTC"]).arg(tree.path("t.txt")).status();
+    assert!(date.unwrap().success());
+    let row = &links(&tree.menu("/"))[0].1;
+    assert!(row.ends_with("  2026-03-01     1.5 KB"), "{row:?}");
+}
+
+#[test]
+fn an_empty_directory_says_so() {
+    let tree = Tree::new();
+    tree.directory("empty");
+    assert_eq!(infos(&tree.menu("/empty")), ["/empty/", "", "(empty)"]);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_not_listed() {
+    let tree = Tree::new();
+    tree.file("ok.txt", "").file(".hidden", "").file("gophertag", "My files\n").file("cgi-bin/x", "");
+    tree.fifo("fifo").link("dangling", "nowhere").link("out", "/etc/passwd").link("loop", "loop");
+    tree.file("private", "").mode("private", 0o600).directory("closed").mode("closed", 0o700);
+    assert_eq!(names(&tree.menu("/")), ["ok.txt"]);
+}
+
+#[test]
+fn every_listed_file_can_be_fetched_by_the_selector_it_is_listed_with() {
+    let odd: [&[u8]; 22] = [
+        b"q?mark",
+        b"hash#041",
+        b"per%41cent",
+        b"perAcent",
+        b"sp ace",
+        b" lead",
+        b"trail ",
+        "gr\u{f6}\u{df}e".as_bytes(),
+        b"latin\xF6",
+        b"line\nfeed",
+        b"cr\r",
+        b"tab\there",
+        b"esc\x1b[2J",
+        b"back\\slash",
+        b"semi;colon",
+        b"a\"quote'",
+        b"sp%20ace",
+        b"per%2541cent",
+        b"line%0Afeed",
+        b"%",
+        b"c1\xc2\x9b",
+        b"URL:x",
+    ];
+    let tree = Tree::new();
+    for (number, name) in odd.iter().enumerate() {
+        tree.file([b"d?%20/", *name, b".txt"].concat(), format!("{number:02}\n"));
+    }
+    let listed: Vec<_> = links(&tree.menu("/d%3F%2520")).into_iter().filter(|link| link.0 == '0').collect();
+    let mut fetched: Vec<Vec<u8>> =
+        listed.iter().map(|link| tree.ask(format!("{}\r\n", link.2)).bytes).collect();
+    let expected: Vec<Vec<u8>> =
+        (0..odd.len()).map(|number| format!("{number:02}\r\n").into_bytes()).collect();
+    fetched.sort();
+    assert_eq!(fetched, expected);
+}
+
+#[test]
+fn types_are_by_name_then_by_content() {
+    let tree = Tree::new();
+    tree.file("a.txt", "\0")
+        .file("b.gif", "")
+        .file("c", "plain")
+        .file("d", b"GIF89a")
+        .file("e", b"a\0b")
+        .file("f.pdf", "");
+    let types: String = links(&tree.menu("/")).iter().map(|link| link.0).collect();
+    assert_eq!(types, "0g0g99");
+}
+
+#[test]
+fn a_large_directory_is_cut_with_a_notice() {
+    let tree = Tree::new();
+    for number in 0..1010 {
+        tree.file(format!("f{number}.txt"), "");
+    }
+    let page = tree.menu("/");
+    assert_eq!(links(&page).len(), 1000);
+    assert_eq!(infos(&page).last().map(String::as_str), Some("(10 more, not shown)"));
+}
+
+#[test]
+fn a_gophertag_names_a_directory() {
+    let tree = Tree::new();
+    tree.file("d/gophertag", "  My\x1b texts \nmore\n");
+    assert!(names(&tree.menu("/"))[0].starts_with("My? texts"));
+    assert_eq!(infos(&tree.menu("/d"))[0], "My? texts");
+}
+
+#[test]
+fn a_map_in_a_directory_stands_in_the_place_of_its_name() {
+    let tree = Tree::new();
+    tree.file("d/a.txt", "").file("d/b.gophermap", "in between\n").file("d/c.txt", "");
+    let page = tree.menu("/d");
+    let place = page.iter().position(|line| line.starts_with("iin between\t")).unwrap();
+    assert!(page[place - 1].contains("/d/a.txt") && page[place + 1].contains("/d/c.txt"), "{page:?}");
+}

@@ -1,0 +1,14 @@
+//! The handler from outside: the real binary over pipes and sockets, one property a test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
+mod closing;
+mod command_line;
+mod documents;
+mod harness;
+mod listings;
+mod logging;
+mod menus;
+mod paths;
+mod requests;
+mod web;

@@ -48,6 +48,21 @@ pub(crate) fn namespace(pid: u32, kind: &str) -> String {
     link.to_string_lossy().into_owned()
 }
 
+/// Does something in a namespace of a living process, in a thread that ends with it.
+pub(crate) fn inside<T: Send + 'static>(
+    pid: u32,
+    kind: &str,
+    look: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let namespace = fs::File::open(format!("/proc/{pid}/ns/{kind}")).expect("namespace of a living process");
+    let thread = std::thread::spawn(move || {
+        use std::os::fd::AsFd;
+        sys::enter(namespace.as_fd()).expect("root may enter it");
+        look()
+    });
+    thread.join().expect("what was looked at could be seen")
+}
+
 /// What each open descriptor of a process is.
 pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a living process");

@@ -54,10 +54,10 @@ pub(crate) fn bind(path: &CStr) -> Result<()> {
         .map(drop)
 }
 
-/// Moves the calling thread into a network namespace.
-pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: setns takes a descriptor that the borrow keeps open.
-    checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+/// Moves the calling thread into a namespace, whatever its kind.
+pub(crate) fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: setns takes a descriptor that the borrow keeps open; 0 lets the kernel see the kind.
+    checked(unsafe { libc::setns(namespace.as_raw_fd(), 0) }).map(drop)
 }
 
 pub(crate) fn pidfd(pid: u32) -> Result<OwnedFd> {

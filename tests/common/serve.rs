@@ -38,6 +38,10 @@ impl<'s> Serve<'s> {
         self
     }
 
+    pub(crate) fn replace_handler(&mut self, words: &[&str]) {
+        self.handler = words.iter().map(OsString::from).collect();
+    }
+
     /// No socket is handed over: `--listen` is among the options.
     pub(crate) fn listening_itself(mut self) -> Self {
         self.activated = false;

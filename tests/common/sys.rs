@@ -118,3 +118,15 @@ pub(crate) fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
     // SAFETY: between fork and exec the closure makes three system calls per descriptor and allocates nothing.
     unsafe { command.pre_exec(install) };
 }
+
+pub(crate) fn unmount(target: &CStr) -> Result<()> {
+    // SAFETY: the target is a C string that lives across the call.
+    checked(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
+}
+
+/// Makes one mount of this namespace writable again.
+pub(crate) fn read_write(target: &CStr) -> Result<()> {
+    let (nothing, flags) = (std::ptr::null(), libc::MS_REMOUNT | libc::MS_BIND);
+    // SAFETY: a bind remount looks at the target, a C string, and at the flags.
+    checked(unsafe { libc::mount(nothing, target.as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
+}

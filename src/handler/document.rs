@@ -1,6 +1,6 @@
 //! Sending a file: text with CR-LF at its line ends, everything else byte by byte.
 
-use std::io::{self, Read as _};
+use std::io;
 
 use crate::filetype::{self, SNIFF_BYTES};
 use crate::output::Output;
@@ -13,33 +13,26 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Text ends with the connection: no terminator, and lines that begin with a dot are left alone. RFC 1436 wants both done, but
 /// of seven clients in use none undoes the second and four show the first, so doing it changes what readers see.
 pub(crate) fn send(mut document: Document, name: &[u8], output: &mut Output<'_>) -> io::Result<u8> {
-    let mut head = [0; SNIFF_BYTES];
-    let mut length = filetype::head(&mut document, &mut head)?;
-    let item_type = filetype::by_name(name).unwrap_or_else(|| filetype::by_content(&head[..length]));
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut length = filetype::fill(&mut document, &mut chunk)?;
+    let head = &chunk[..length.min(SNIFF_BYTES)];
+    let item_type = filetype::by_name(name).unwrap_or_else(|| filetype::by_content(head));
     let mut lines = LineEnds::default();
-    let mut chunk = head[..length].to_vec();
-    chunk.resize(CHUNK_BYTES, 0);
-    while length > 0 {
+    loop {
         match item_type {
             b'0' => lines.send(&chunk[..length], output)?,
             _ => output.put(&chunk[..length])?,
         }
-        length = read(&mut document, &mut chunk)?;
+        if length < CHUNK_BYTES {
+            break;
+        }
+        length = filetype::fill(&mut document, &mut chunk)?;
     }
     if item_type == b'0' {
         lines.finish(output)?;
     }
     output.flush()?;
     Ok(item_type)
-}
-
-fn read(document: &mut Document, chunk: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match document.file.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 /// Makes every line end CR-LF and leaves all else as it is: a CR inside a line, NUL, lines of any length.

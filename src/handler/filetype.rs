@@ -76,11 +76,11 @@ pub(crate) fn by_content(head: &[u8]) -> u8 {
     if head.contains(&0) { b'9' } else { b'0' }
 }
 
-/// Fills `head` with the first bytes of a document and tells how many there are.
-pub(crate) fn head(document: &mut Document, head: &mut [u8]) -> std::io::Result<usize> {
+/// Fills `chunk` with the next bytes of a document and tells how many there are; fewer than asked for is its end.
+pub(crate) fn fill(document: &mut Document, chunk: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
-    while filled < head.len() {
-        match document.file.read(&mut head[filled..]) {
+    while filled < chunk.len() {
+        match document.file.read(&mut chunk[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

@@ -10,6 +10,7 @@ use crate::natural;
 use crate::path::TreePath;
 use crate::request::SELECTOR_BYTES_MAX;
 use crate::tree::{Directory, Document, Node, Tree};
+use crate::web;
 
 /// How many rows a listing has. What is beyond is told, not shown.
 const ROWS_MAX: usize = 1000;
@@ -121,23 +122,20 @@ fn item_type(document: &mut Document, name: &[u8], retyped: &[(Vec<u8>, u8)]) ->
     });
     by_map.or_else(|| filetype::by_name(name)).unwrap_or_else(|| {
         let mut head = [0; SNIFF_BYTES];
-        let length = filetype::head(document, &mut head).unwrap_or(0);
+        let length = filetype::fill(document, &mut head).unwrap_or(0);
         filetype::by_content(&head[..length])
     })
 }
 
 /// The selector that fetches a path: encoded as clients like it, unless that is the very name of another file, which would
-/// be found first; then as it is, then encoded whole.
+/// be found first, or asks for something that is no file; then as it is, then encoded whole.
 pub(crate) fn fetchable(tree: &Tree, path: &TreePath) -> Option<Vec<u8>> {
     let literal = path.selector();
-    let encoded = clean::encoded(&literal);
-    if encoded == literal {
-        return (literal.len() <= SELECTOR_BYTES_MAX).then_some(literal);
-    }
-    let whole = clean::encoded_whole(&literal);
-    [encoded, literal.clone(), whole].into_iter().find(|selector| {
-        let is_taken = || TreePath::parse(selector).is_ok_and(|other| other != *path && tree.holds(&other));
-        selector.len() <= SELECTOR_BYTES_MAX && clean::selector(selector) == *selector && !is_taken()
+    let spellings = [clean::encoded(&literal), literal.clone(), clean::encoded_whole(&literal)];
+    spellings.into_iter().find(|selector| {
+        let is_other = || TreePath::parse(selector).is_ok_and(|other| other != *path && tree.holds(&other));
+        let fits = selector.len() <= SELECTOR_BYTES_MAX && clean::selector(selector) == *selector;
+        fits && web::target(selector).is_none() && !is_other()
     })
 }
 

@@ -54,9 +54,8 @@ impl<'a, 'fd> Page<'a, 'fd> {
             });
         self.menu.title(&title)?;
         self.menu.info(b"")?;
-        if let Some(parent) = self.directory.parent()
-            && let Some(selector) = listing::fetchable(self.tree, &parent)
-        {
+        let parent = self.directory.parent().and_then(|parent| listing::fetchable(self.tree, &parent));
+        if let Some(selector) = parent {
             self.menu.own(b'1', b"..", &selector)?;
         }
         self.listing(directory)?;

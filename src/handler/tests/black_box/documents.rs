@@ -5,26 +5,12 @@ use std::net::Shutdown;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{HANDLER, Tree, run};
+use crate::harness::{Conversation, HANDLER, Tree, noise, run};
 
 fn served(name: &str, content: &[u8]) -> Vec<u8> {
     let tree = Tree::new();
     tree.file(name, content);
     tree.ask(format!("/{name}\r\n")).bytes
-}
-
-/// Bytes without pattern, so that a lost or repeated block shows.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut bytes = Vec::with_capacity(length);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 #[test]
@@ -75,12 +61,8 @@ fn a_binary_is_exact() {
     assert_eq!(served("no-extension", &all), all);
 }
 
-#[test]
-fn ten_megabytes_reach_a_slow_reader_that_has_closed_its_own_end() {
-    let content = noise(10 * 1024 * 1024 + 17);
-    let tree = Tree::new();
-    tree.file("big.bin", &content);
-    let mut conversation = tree.conversation();
+/// Asks for the file, closes the sending side and reads with pauses.
+fn read_slowly(conversation: &mut Conversation) -> Vec<u8> {
     conversation.client.write_all(b"/big.bin\r\n").unwrap();
     conversation.client.shutdown(Shutdown::Write).unwrap();
     let mut got = Vec::new();
@@ -88,10 +70,28 @@ fn ten_megabytes_reach_a_slow_reader_that_has_closed_its_own_end() {
     loop {
         std::thread::sleep(Duration::from_millis(2));
         match conversation.client.read(&mut chunk).unwrap() {
-            0 => break,
+            0 => return got,
             count => got.extend_from_slice(&chunk[..count]),
         }
     }
+}
+
+#[test]
+fn a_connection_that_does_not_block_gets_it_all_too() {
+    let content = noise(10 * 1024 * 1024);
+    let tree = Tree::new();
+    tree.file("big.bin", &content);
+    let got = read_slowly(&mut tree.connect("127.0.0.1", true).unwrap());
+    assert!(got == content, "{} of {} bytes", got.len(), content.len());
+}
+
+#[test]
+fn ten_megabytes_reach_a_slow_reader_that_has_closed_its_own_end() {
+    let content = noise(10 * 1024 * 1024 + 17);
+    let tree = Tree::new();
+    tree.file("big.bin", &content);
+    let mut conversation = tree.conversation();
+    let got = read_slowly(&mut conversation);
     assert!(got == content, "{} of {} bytes", got.len(), content.len());
     let (answer, _) = conversation.close();
     assert_eq!(answer.status, Some(0));

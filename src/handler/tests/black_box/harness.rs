@@ -97,20 +97,21 @@ impl Tree {
         tree.menu("/")
     }
 
-    /// Connects to the handler by TCP on `address`, as an inetd would.
-    pub(crate) fn connect(&self, address: &str) -> std::io::Result<Conversation> {
+    /// Connects to the handler by TCP on `address`, as an inetd would, or as one that forgot to make the socket block again.
+    pub(crate) fn connect(&self, address: &str, nonblocking: bool) -> std::io::Result<Conversation> {
         let listener = TcpListener::bind((address, 0))?;
         let port = listener.local_addr()?.port();
         let target = if address == "::" { "127.0.0.1" } else { address };
         let client = TcpStream::connect((target, port))?;
         let server = listener.accept()?.0;
+        server.set_nonblocking(nonblocking)?;
         client.set_read_timeout(Some(PATIENCE))?;
         let child = spawn(&mut self.handler(), server.try_clone()?.into(), server.into());
         Ok(Conversation { client, child, port })
     }
 
     pub(crate) fn conversation(&self) -> Conversation {
-        self.connect("127.0.0.1").unwrap()
+        self.connect("127.0.0.1", false).unwrap()
     }
 }
 
@@ -219,4 +220,18 @@ pub(crate) fn links(lines: &[String]) -> Vec<(char, String, String)> {
 pub(crate) fn infos(lines: &[String]) -> Vec<String> {
     let infos = lines.iter().filter_map(|line| line.strip_prefix('i'));
     infos.map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Bytes without pattern, so that a lost or repeated block shows.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }

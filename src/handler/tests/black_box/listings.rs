@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Tree, infos, links};
+use crate::harness::{HANDLER, Tree, infos, links, menu_lines, run};
 
 fn names(lines: &[String]) -> Vec<String> {
     links(lines).into_iter().map(|(_, name, _)| name.split("  ").next().unwrap().to_owned()).collect()
@@ -82,17 +82,58 @@ fn every_listed_file_can_be_fetched_by_the_selector_it_is_listed_with() {
         b"c1\xc2\x9b",
         b"URL:x",
     ];
-    let tree = Tree::new();
-    for (number, name) in odd.iter().enumerate() {
-        tree.file([b"d?%20/", *name, b".txt"].concat(), format!("{number:02}\n"));
+    for (directory, selector) in [("plain", "/plain"), ("d?%20", "/d%3F%2520")] {
+        let tree = Tree::new();
+        for (number, name) in odd.iter().enumerate() {
+            tree.file([directory.as_bytes(), b"/", *name, b".txt"].concat(), format!("{number:02}\n"));
+        }
+        let listed: Vec<_> = links(&tree.menu(selector)).into_iter().filter(|link| link.0 == '0').collect();
+        let mut fetched: Vec<_> =
+            listed.iter().map(|link| tree.ask(format!("{}\r\n", link.2)).bytes).collect();
+        let expected: Vec<_> = (0..odd.len()).map(|number| format!("{number:02}\r\n").into_bytes()).collect();
+        fetched.sort();
+        assert_eq!(fetched, expected, "in {directory}");
     }
-    let listed: Vec<_> = links(&tree.menu("/d%3F%2520")).into_iter().filter(|link| link.0 == '0').collect();
-    let mut fetched: Vec<Vec<u8>> =
-        listed.iter().map(|link| tree.ask(format!("{}\r\n", link.2)).bytes).collect();
-    let expected: Vec<Vec<u8>> =
-        (0..odd.len()).map(|number| format!("{number:02}\r\n").into_bytes()).collect();
-    fetched.sort();
-    assert_eq!(fetched, expected);
+}
+
+#[test]
+fn a_name_that_reads_like_a_request_can_be_fetched_too() {
+    let tree = Tree::new();
+    tree.file("URL:http:", "named\n").file("GET x", "named\n").file("caps.txt", "named\n");
+    for (_, _, selector) in links(&tree.menu("/")) {
+        assert_eq!(tree.ask(format!("{selector}\r\n")).bytes, b"named\r\n", "{selector}");
+    }
+}
+
+#[test]
+fn a_file_whose_selector_would_be_too_long_is_told_and_not_linked() {
+    let tree = Tree::new();
+    let deep = format!("{0}/{0}/{0}/{0}", "d".repeat(250));
+    tree.file(format!("{deep}/fits.txt"), "fits\n").file(format!("{deep}/{}.txt", "x".repeat(200)), "");
+    let page = tree.menu(&format!("/{deep}"));
+    let linked: Vec<_> = links(&page).into_iter().filter(|link| link.0 == '0').collect();
+    assert_eq!(linked.len(), 1);
+    assert_eq!(tree.ask(format!("{}\r\n", linked[0].2)).bytes, b"fits\r\n");
+    assert!(infos(&page).iter().any(|text| text.starts_with("xxxx")));
+}
+
+#[test]
+fn the_hole_that_is_shipped_has_no_dead_link() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rootfs/gopher/srv/gopher");
+    let mut todo = vec![('1', String::new(), "/".to_owned())];
+    let mut seen = Vec::new();
+    while let Some((item_type, _, selector)) = todo.pop() {
+        if seen.contains(&selector) || item_type == 'h' {
+            continue;
+        }
+        let answer = run(Command::new(HANDLER).args(["--root", root, "--render", &selector]), b"");
+        assert_eq!(answer.status, Some(0), "{selector}");
+        if item_type == '1' {
+            todo.extend(links(&menu_lines(&answer.bytes)));
+        }
+        seen.push(selector);
+    }
+    assert!(seen.len() > 10, "{seen:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Pages made from a gophermap.
 
-use crate::harness::{Tree, infos, links, menu_lines};
+use crate::harness::{Tree, infos, links, menu_lines, noise};
 
 #[test]
 fn a_line_without_tab_is_an_info_line() {
@@ -94,6 +94,17 @@ fn control_bytes_cannot_make_lines_or_reach_a_terminal() {
     assert_eq!(page[1], "0name??\t/sel%1B%0Dx\thost?\t70");
     assert_eq!(page[2], "i?31mred?\t\tnull.host\t1");
     assert_eq!(page.len(), 3);
+}
+
+/// Bytes that are likely to matter, in any order: every line that comes out is a menu line, which the harness checks.
+#[test]
+fn no_map_makes_a_page_that_is_not_a_menu() {
+    let alphabet = b"i01hg+!#=-:*%.\t\t\t\t\r\n\n\n\0\x1b\x7f \xc2\x9b\xe9\xffa7/URL";
+    let bytes: Vec<u8> =
+        noise(200_000).iter().map(|&byte| alphabet[usize::from(byte) % alphabet.len()]).collect();
+    for map in bytes.chunks(2_000) {
+        Tree::page(map);
+    }
 }
 
 #[test]

@@ -178,4 +178,25 @@ mod tests {
         assert_eq!(resolve(&directory, b"../../").as_deref(), Some(&b"/"[..]));
         assert_eq!(resolve(&directory, b"../../../x"), None);
     }
+
+    /// All selectors of up to five of the pieces that could make one leave the tree.
+    #[test]
+    fn no_reading_of_any_selector_has_a_component_that_is_not_a_plain_name() {
+        let pieces = [&b"."[..], b"/", b"%2e", b"%2F", b"%00", b"#056", b"?", b"a"];
+        let mut selectors = vec![Vec::new()];
+        let mut longest = selectors.clone();
+        for _ in 0..5 {
+            let longer = longest
+                .iter()
+                .flat_map(|start| pieces.iter().map(move |piece| [start.as_slice(), piece].concat()));
+            longest = longer.collect();
+            selectors.extend_from_slice(&longest);
+        }
+        for path in
+            selectors.iter().flat_map(|selector| read(selector)).flatten().filter(|path| !path.is_empty())
+        {
+            let plain = |name: &[u8]| !name.is_empty() && !name.starts_with(b".") && !name.contains(&0);
+            assert!(path.split(|&byte| byte == b'/').all(plain), "{path:?}");
+        }
+    }
 }

@@ -12,8 +12,8 @@ help() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 # need PACKAGE...: installs them on Debian, as root; elsewhere names them.
 need() {
     { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || die "missing, by the names of their Debian packages: $*"
-    say "installing $*"
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "$@" >&2
+    say "installing $* (takes a minute)"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends --no-remove "$@" >/dev/null
 }
 
 # put FROM TO MODE: replaces TO by rename, for it may be running; leaves it alone where nothing changed.

@@ -70,7 +70,6 @@ fn of_processes(name: &str, text: &str) -> Option<Answer> {
         "clone3_newuser" => system::clone3(libc::CLONE_NEWUSER),
         #[cfg(target_arch = "x86_64")]
         "fork" => call(libc::SYS_fork, [0; 6]),
-        #[cfg(target_arch = "x86_64")]
         "vfork" => system::clone(libc::CLONE_VFORK),
         "unshare_newuser" => system::unshare(libc::CLONE_NEWUSER),
         "unshare_newns" => system::unshare(libc::CLONE_NEWNS),
@@ -78,7 +77,6 @@ fn of_processes(name: &str, text: &str) -> Option<Answer> {
         "setns" => call(libc::SYS_setns, [0, 0, 0, 0, 0, 0]),
         "ptrace" => call(libc::SYS_ptrace, [libc::PTRACE_TRACEME.into(), 0, 0, 0, 0, 0]),
         "kill" => call(libc::SYS_kill, [1, 0, 0, 0, 0, 0]),
-        "tgkill_other" => call(libc::SYS_tgkill, [2, 2, 0, 0, 0, 0]),
         "pidfd_open" => call(libc::SYS_pidfd_open, [1, 0, 0, 0, 0, 0]),
         "process_vm_readv" => system::read_other_memory(),
         "execve" => system::execve(text),
@@ -135,7 +133,6 @@ fn of_system(name: &str, text: &str) -> Option<Answer> {
         #[cfg(target_arch = "x86_64")]
         "int80" => system::int80(),
         "nonexistent" => call(4242, [1, 2, 3, 4, 5, 6]),
-        "negative" => call(-2, [0; 6]),
         _ => return None,
     })
 }
@@ -147,13 +144,9 @@ fn of_memory_and_files(name: &str, text: &str) -> Option<Answer> {
         "mmap_file_exec" => memory::mmap_file_exec(text),
         "mprotect_exec" => memory::mprotect_exec(),
         "pkey_mprotect_exec" => memory::pkey_mprotect_exec(),
-        "mmap_shared" => memory::shared_mapping(),
         "open" => tree::open(text),
-        "open_write" => tree::open_write(text),
         "write" => tree::write(text),
         "cat" => tree::cat(text),
-        "mkdir" => tree::mkdir(text),
-        "unlink" => tree::unlink(text),
         "mknod" => tree::mknod(text),
         _ => return None,
     })

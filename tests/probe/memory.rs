@@ -76,8 +76,3 @@ pub fn mprotect_exec() -> Answer {
 pub fn pkey_mprotect_exec() -> Answer {
     call(libc::SYS_pkey_mprotect, [page()?, PAGE, READ | EXEC, -1, 0, 0])
 }
-
-pub fn shared_mapping() -> Answer {
-    let flags = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as i64;
-    call(libc::SYS_mmap, [0, PAGE, RW, flags, -1, 0])
-}

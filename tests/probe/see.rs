@@ -13,8 +13,6 @@ pub fn see(what: &[String]) -> i32 {
     for view in what {
         match view.as_str() {
             "ids" => ids(),
-            "groups" => shown("groups", call(libc::SYS_getgroups, [0; 6])),
-            "caps" => capabilities(),
             "pid" => shown("pid", call(libc::SYS_getpid, [0; 6])),
             "cwd" => cwd(),
             "fds" => fds(),
@@ -37,16 +35,6 @@ fn ids() {
     shown("euid", call(libc::SYS_geteuid, [0; 6]));
     shown("gid", call(libc::SYS_getgid, [0; 6]));
     shown("egid", call(libc::SYS_getegid, [0; 6]));
-}
-
-fn capabilities() {
-    let mut header = [0x2008_0522_u32, 0];
-    let mut data = [u32::MAX; 6];
-    let answer = call(libc::SYS_capget, [header.as_mut_ptr() as i64, data.as_mut_ptr() as i64, 0, 0, 0, 0]);
-    shown("capget", answer);
-    for (set, low) in [("effective", 0), ("permitted", 1), ("inheritable", 2)] {
-        println!("{set} {:08x}{:08x}", data[low + 3], data[low]);
-    }
 }
 
 fn cwd() {

@@ -14,10 +14,6 @@ pub fn open(file: &str) -> Answer {
     openat(file, (libc::O_RDONLY | libc::O_CLOEXEC).into(), 0)
 }
 
-pub fn open_write(file: &str) -> Answer {
-    openat(file, (libc::O_WRONLY | libc::O_CLOEXEC).into(), 0)
-}
-
 /// Makes or overwrites a file with one line; the answer is the number of bytes written.
 pub fn write(file: &str) -> Answer {
     let fd = openat(file, CREATE | libc::O_TRUNC as i64, 0o644)?;
@@ -32,16 +28,6 @@ pub fn cat(file: &str) -> Answer {
     let n = call(libc::SYS_read, [fd, buffer.as_mut_ptr() as i64, buffer.len() as i64, 0, 0, 0])?;
     println!("content {}", String::from_utf8_lossy(&buffer[..n as usize]).trim_end());
     Ok(n)
-}
-
-pub fn mkdir(file: &str) -> Answer {
-    let name = path(file);
-    call(libc::SYS_mkdirat, [HERE, name.as_ptr() as i64, 0o755, 0, 0, 0])
-}
-
-pub fn unlink(file: &str) -> Answer {
-    let name = path(file);
-    call(libc::SYS_unlinkat, [HERE, name.as_ptr() as i64, 0, 0, 0, 0])
 }
 
 pub fn mknod(file: &str) -> Answer {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, Launch, Live, Wire, a_site, dayfly, dist, need, process, sys};
+use common::{Wire, a_site, dayfly, dist, need, process, sys};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -192,43 +192,6 @@ fn a_handler_that_speaks_first_is_heard() {
     live.client.send(b"thanks\n");
     assert_eq!(live.client.line(), "thanks");
     live.end().expect(0, "exited");
-}
-
-#[test]
-fn the_environment_is_the_peer_and_what_the_service_sets() {
-    let site = a_site!();
-    let launch = site.probe(&["env"]).options(&["--setenv", "GREETING=good morning"]);
-    let mut live: Live<'_> = launch.variable("SECRET", "of the operator").start();
-    let (address, port) = live.client.address();
-    let Client::Tcp(stream) = &live.client else { panic!("TCP was asked for") };
-    let server = stream.peer_addr().unwrap();
-    live.client.half_close();
-    let ended = live.end();
-    ended.expect(0, "exited");
-    let mut lines: Vec<String> = ended.text().lines().map(String::from).collect();
-    lines.sort();
-    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
-    let wanted = [
-        "GREETING=good morning".to_owned(),
-        path,
-        format!("REMOTE_ADDR={address}"),
-        format!("REMOTE_PORT={port}"),
-        format!("SERVER_ADDR={}", server.ip()),
-        format!("SERVER_PORT={}", server.port()),
-    ];
-    assert_eq!(lines, wanted);
-}
-
-#[test]
-fn without_tcp_the_environment_names_no_peer() {
-    let site = a_site!();
-    for wire in [Wire::Pipes, Wire::Unix] {
-        let launch: Launch<'_> = site.probe(&["env"]).wire(wire).variable("REMOTE_ADDR", "192.0.2.1");
-        let ended = launch.talk(b"");
-        ended.expect(0, "exited");
-        let text = ended.text();
-        assert!(text.lines().all(|line| line.starts_with("PATH=")), "{wire:?}: {text}");
-    }
 }
 
 #[test]

@@ -17,10 +17,21 @@ pub(crate) enum Client {
 impl Client {
     /// A TCP connection over the loopback: the client's end, and what a listener would hand to the launcher.
     pub(crate) fn tcp() -> (Client, OwnedFd) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("the port it got");
-        let client = TcpStream::connect(address).expect("connect to ourselves");
+        Client::tcp_at("127.0.0.1:0")
+    }
+
+    /// An IPv4 client of a dual-stack listener, who is `::ffff:127.0.0.1` to the kernel.
+    pub(crate) fn mapped() -> (Client, OwnedFd) {
+        Client::tcp_at("[::]:0")
+    }
+
+    fn tcp_at(address: &str) -> (Client, OwnedFd) {
+        let listener = TcpListener::bind(address).expect("a free port");
+        let port = listener.local_addr().expect("the port it got").port();
+        let client = TcpStream::connect(("127.0.0.1", port)).expect("connect to ourselves");
         let (accepted, _) = listener.accept().expect("accept from ourselves");
+        // As some acceptors leave it; a handler must not find it so.
+        accepted.set_nonblocking(true).expect("set O_NONBLOCK");
         (Client::Tcp(client), accepted.into())
     }
 

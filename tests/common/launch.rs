@@ -18,6 +18,8 @@ pub(crate) enum Wire {
     Pipes,
     /// A TCP connection on fd 0 and 1, as tcpserver and systemd's StandardInput=socket with a log on 2.
     Tcp,
+    /// The same from an IPv4 client of an IPv6 listener.
+    Mapped,
     /// A unix socket in its place.
     Unix,
     /// inetd: the connection on 0, 1 and 2.
@@ -141,8 +143,12 @@ impl<'s> Launch<'s> {
                 }
                 client
             }
-            Wire::Tcp | Wire::Unix | Wire::Inetd => {
-                let (client, theirs) = if self.wire == Wire::Unix { Client::unix() } else { Client::tcp() };
+            Wire::Tcp | Wire::Mapped | Wire::Unix | Wire::Inetd => {
+                let (client, theirs) = match self.wire {
+                    Wire::Unix => Client::unix(),
+                    Wire::Mapped => Client::mapped(),
+                    _ => Client::tcp(),
+                };
                 let again = || theirs.try_clone().expect("another descriptor");
                 let stderr = if self.wire == Wire::Inetd { again() } else { err_writer };
                 command.stdin(again()).stdout(again()).stderr(stderr);

@@ -96,6 +96,33 @@ pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, length) }).map(drop)
 }
 
+/// A socket option that is an int.
+pub(crate) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
+    let mut value = 0_i32;
+    let mut length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
+    let at = (&raw mut value).cast();
+    // SAFETY: the room is an i32 and the length says so; both live across the call.
+    checked(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, at, &raw mut length) })?;
+    Ok(value)
+}
+
+/// A copy of a descriptor of another process.
+pub(crate) fn borrow(pid: u32, number: RawFd) -> Result<OwnedFd> {
+    let process = pidfd(pid)?;
+    // SAFETY: pidfd_getfd takes three numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
+    let fd = checked(i32::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the kernel has just made this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether reading the descriptor returns at once when nothing is there.
+pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool> {
+    // SAFETY: F_GETFL takes the descriptor alone.
+    let flags = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    Ok(flags & libc::O_NONBLOCK != 0)
+}
+
 /// The two ends of a pipe, both closed on exec.
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = std::io::pipe()?;

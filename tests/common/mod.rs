@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
 pub(crate) mod client;
+pub(crate) mod ended;
 pub(crate) mod launch;
 pub(crate) mod process;
 pub(crate) mod serve;
@@ -16,7 +17,8 @@ pub(crate) mod site;
 pub(crate) mod sys;
 
 pub(crate) use client::Client;
-pub(crate) use launch::{Ended, Launch, Live, Wire};
+pub(crate) use ended::Ended;
+pub(crate) use launch::{Launch, Live, Wire};
 pub(crate) use site::Site;
 
 use std::path::{Path, PathBuf};

@@ -1,1 +1,34 @@
-fn main() {}
+//! dayfly: one ephemeral, sealed sandbox per connection. ARCHITECTURE.md follows a connection through these files.
+
+mod activation;
+mod cgroup;
+mod check;
+mod cli;
+mod command;
+mod config;
+mod connection;
+mod kernel;
+mod listener;
+mod log;
+mod outcome;
+mod privilege;
+mod sandbox;
+mod supervisor;
+mod sys;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(message) => return command::usage(&message),
+    };
+    let status = match command {
+        Command::Run(options) => command::run(*options),
+        Command::Serve(options) => command::serve(*options),
+        Command::Check(options) => check::main(*options),
+    };
+    ExitCode::from(status)
+}

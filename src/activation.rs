@@ -1,0 +1,191 @@
+//! How sockets arrive: systemd's LISTEN_FDS, or descriptors 0 and 1 from systemd, inetd, tcpserver or a person.
+
+use crate::connection::Connection;
+use crate::sys;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, fstat};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+/// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
+const LISTEN_FDS_START: RawFd = 3;
+
+/// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be at them.
+const RESERVED: [RawFd; 2] = [crate::sandbox::exec::CHANNEL_FD, crate::sandbox::exec::EXEC_FD];
+
+/// What this process inherited, taken into ownership and out of the way of 0 to 3 and 63.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    /// Descriptors passed by socket activation, with their names where there are any.
+    pub(crate) passed: Vec<(OwnedFd, String)>,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    /// Where the one JSON line goes.
+    pub(crate) status: Option<OwnedFd>,
+}
+
+/// Takes 0, 1, the passed descriptors and the status descriptor; 0 and 1 become /dev/null, all else but 2 is closed.
+///
+/// The launcher holds the connection nowhere else: a copy left at 0 would keep the client waiting for the end.
+pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
+    fill_stdio()?;
+    let describe = |number: RawFd, error: sys::Errno| format!("cannot take descriptor {number}: {error}");
+    let count = passed_count()?;
+    // Clear of what is passed and of the reserved numbers; below 63 where RLIMIT_NOFILE leaves no room above.
+    let lowest = LISTEN_FDS_START + RawFd::try_from(count).unwrap_or(0);
+    let move_up = |number: RawFd| {
+        let fd = sys::borrowed(number).map_err(|error| describe(number, error))?;
+        let moved = sys::dup_above(fd, lowest.max(64)).or_else(|_limit| sys::dup_above(fd, lowest.max(4)));
+        moved.map_err(|error| describe(number, error))
+    };
+    let status = match status_fd {
+        None => None,
+        Some(number @ 3..) => Some(move_up(number).map_err(|error| format!("--status-fd: {error}"))?),
+        Some(number @ 2) => Some(move_up(number)?),
+        Some(_) => return Err("--status-fd: 0 and 1 are the connection; give another descriptor".to_owned()),
+    };
+    let names = passed_names(count);
+    let passed = (LISTEN_FDS_START..).zip(names);
+    let passed =
+        passed.map(|(number, name)| Ok((move_up(number)?, name))).collect::<Result<Vec<_>, String>>()?;
+    let inherited = Inherited { stdin: move_up(0)?, stdout: move_up(1)?, passed, status };
+    close_the_rest(&inherited).map_err(|error| format!("cannot close inherited descriptors: {error}"))?;
+    occupy()?;
+    Ok(inherited)
+}
+
+/// A program started with 0, 1 or 2 closed would get its own files there.
+fn fill_stdio() -> Result<(), String> {
+    loop {
+        let fd = null()?;
+        if std::os::fd::AsRawFd::as_raw_fd(&fd) > 2 {
+            return Ok(());
+        }
+        // Stays open at 0, 1 or 2 for the life of the program.
+        std::mem::forget(fd);
+    }
+}
+
+fn null() -> Result<OwnedFd, String> {
+    open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|errno| format!("cannot open /dev/null: {errno}"))
+}
+
+/// LISTEN_FDS counts only if LISTEN_PID says that it is meant for us, and LISTEN_PIDFDID, where systemd gives it, agrees.
+fn passed_count() -> Result<usize, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (Some(pid), Some(count)) = (variable("LISTEN_PID"), variable("LISTEN_FDS")) else { return Ok(0) };
+    if pid.parse() != Ok(std::process::id()) {
+        return Ok(0);
+    }
+    if let Some(id) = variable("LISTEN_PIDFDID") {
+        let own = sys::process::pidfd_open(std::process::id()).and_then(fstat).map(|stat| stat.st_ino);
+        if own.is_ok_and(|own| id.parse() != Ok(own)) {
+            return Ok(0);
+        }
+    }
+    match count.parse() {
+        Ok(count @ 0..=1024) => Ok(count),
+        _ => Err(format!("LISTEN_FDS={count} is no number of descriptors")),
+    }
+}
+
+/// LISTEN_FDNAMES, colon-separated; "unknown" where there is no name (sd_listen_fds(3)).
+fn passed_names(count: usize) -> Vec<String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.split(':').map(|name| if name.is_empty() { "unknown" } else { name }.to_owned());
+    names.chain(std::iter::repeat("unknown".to_owned())).take(count).collect()
+}
+
+fn stat(number: RawFd) -> Option<FileStat> {
+    fstat(sys::borrowed(number).ok()?).ok()
+}
+
+/// Whether descriptor 2 is the same open socket as 0 (inetd; StandardInput=socket alone): then it is the connection,
+/// never the log. To be asked before [`take`].
+pub(crate) fn stderr_is_connection() -> bool {
+    same_socket(0, 2)
+}
+
+fn same_socket(a: RawFd, b: RawFd) -> bool {
+    match (stat(a), stat(b)) {
+        (Some(a), Some(b)) => {
+            a.st_mode & libc::S_IFMT == libc::S_IFSOCK && (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+        }
+        _ => false,
+    }
+}
+
+/// Closes everything but 0 to 2 and what was moved: whatever the caller leaked stays out of every sandbox.
+fn close_the_rest(inherited: &Inherited) -> Result<(), sys::Errno> {
+    use std::os::fd::AsRawFd;
+    let moved = inherited.passed.iter().map(|(fd, _)| fd).chain([&inherited.stdin, &inherited.stdout]);
+    let mut kept: Vec<RawFd> = moved.chain(&inherited.status).map(AsRawFd::as_raw_fd).collect();
+    kept.sort_unstable();
+    let mut first = LISTEN_FDS_START;
+    for number in kept {
+        if number > first {
+            sys::close_range(first, (number - 1).unsigned_abs(), 0)?;
+        }
+        first = number + 1;
+    }
+    sys::close_range(first, u32::MAX, 0)
+}
+
+/// /dev/null at 0 and 1, which were the connection, and at the reserved numbers.
+fn occupy() -> Result<(), String> {
+    let null = null()?;
+    for number in [0, 1].into_iter().chain(RESERVED) {
+        let flags = if number <= 1 { 0 } else { libc::O_CLOEXEC };
+        sys::dup_to(null.as_fd(), number, flags)
+            .map_err(|errno| format!("cannot occupy descriptor {number}: {errno}"))?;
+    }
+    Ok(())
+}
+
+impl Inherited {
+    /// The one connection of `run`. LISTEN_FDS wins over descriptor 0.
+    pub(crate) fn into_connection(mut self) -> Result<(Connection, Option<OwnedFd>), String> {
+        let status = self.status.take();
+        if self.passed.len() > 1 {
+            let count = self.passed.len();
+            return Err(format!(
+                "LISTEN_FDS={count}: run serves one connection; use dayfly serve for listening sockets"
+            ));
+        }
+        if let Some((fd, _)) = self.passed.pop() {
+            let connection = Connection::from_socket(fd)
+                .map_err(|why| format!("descriptor 3 (LISTEN_FDS) is no connection: {why}"))?;
+            return Ok((connection, status));
+        }
+        let connection = if is_connection(self.stdin.as_fd(), self.stdout.as_fd()) {
+            Connection::from_socket(self.stdin)
+                .map_err(|why| format!("descriptor 0 is no connection: {why}"))?
+        } else {
+            Connection::by_hand(self.stdin, self.stdout)
+        };
+        Ok((connection, status))
+    }
+}
+
+/// Whether descriptor 0 alone is the connection: a socket that 1 is a copy of, or an internet socket whatever 1 is. Two
+/// different unix sockets are how some programs make a child's stdin and stdout: then it is by hand.
+fn is_connection(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> bool {
+    let (Ok(input), Ok(output)) = (fstat(stdin), fstat(stdout)) else { return false };
+    let is_socket = |stat: &FileStat| stat.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    if !is_socket(&input) {
+        return false;
+    }
+    let is_unix = {
+        use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
+        use std::os::fd::AsRawFd;
+        let name: Result<SockaddrStorage, _> = getsockname(stdin.as_raw_fd());
+        name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
+    };
+    let other_socket = is_socket(&output) && input.st_ino != output.st_ino;
+    !(is_unix && other_socket && !is_journal(&output))
+}
+
+/// systemd's StandardOutput=journal beside StandardInput=socket: a socket too, but not the other half of a conversation.
+fn is_journal(stat: &FileStat) -> bool {
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}

@@ -1,0 +1,54 @@
+//! The command line: exactly what was typed. Parsing only.
+
+use crate::config::options::Options;
+use clap::{Parser, Subcommand};
+
+/// One ephemeral, sealed sandbox per connection.
+#[derive(Debug, Parser)]
+#[command(name = "dayfly", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve one connection, the one on descriptor 0 or in LISTEN_FDS, and exit with the handler's status
+    #[command(after_help = RUN_STATUS)]
+    Run(Box<Options>),
+    /// Stay resident: accept on listening sockets and launch a sandbox per connection
+    #[command(
+        after_help = "Exit status: 0 drained, 1 failed at run time or at start, 2 usage or configuration"
+    )]
+    Serve(Box<Options>),
+    /// Tell whether a service would run on this host
+    #[command(after_help = "Exit status: 0 it would run, 1 it would not, 2 usage or configuration")]
+    Check(Box<CheckOptions>),
+}
+
+const RUN_STATUS: &str = "\
+Exit status: the handler's own; 128+N if signal N killed it (137 for a denied call);
+  124 wall or idle time over; 125 the sandbox could not be set up; 126 handler not executable here;
+  127 handler not found; 2 wrong option or service file";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckOptions {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE; without it and without options, only the host is looked at
+    pub(crate) name: Option<String>,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,170 @@
+//! From what was typed to what will be done: options and service file, then everything checked and opened.
+//!
+//! Nothing here changes the host. What it refuses, it refuses before a sandbox is begun.
+
+pub(crate) mod options;
+mod program;
+pub(crate) mod service;
+pub(crate) mod trust;
+pub(crate) mod values;
+
+use options::Options;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a service cannot be run, and the exit status that says so (design: exit status of `run`).
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// A wrong option or service file.
+    Usage,
+    /// The sandbox cannot be had: template, kernel, privileges.
+    Sandbox,
+    NotExecutable,
+    NotFound,
+}
+
+impl ErrorKind {
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            ErrorKind::Usage => 2,
+            ErrorKind::Sandbox => 125,
+            ErrorKind::NotExecutable => 126,
+            ErrorKind::NotFound => 127,
+        }
+    }
+}
+
+impl ConfigError {
+    pub(crate) fn usage(message: impl Into<String>) -> ConfigError {
+        ConfigError { kind: ErrorKind::Usage, message: message.into() }
+    }
+
+    pub(crate) fn sandbox(message: impl Into<String>) -> ConfigError {
+        ConfigError { kind: ErrorKind::Sandbox, message: message.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+const SERVICES: &str = "/etc/dayfly";
+
+/// The options with the service file's below them, and the service's name for records.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) options: Options,
+}
+
+/// Reads the service file, if one is named, and puts the command line over it.
+pub(crate) fn load(mut given: Options) -> Result<Settings, ConfigError> {
+    let cwd = std::env::current_dir()
+        .map_err(|error| ConfigError::usage(format!("cannot tell the current directory: {error}")))?;
+    given.make_absolute(&cwd);
+    let Some(service) = given.service.clone() else {
+        return Ok(Settings { name: "-".to_owned(), options: given });
+    };
+    let (name, path) = service_path(&service, &cwd)?;
+    let mut file = read_service_file(&path)?;
+    file.make_absolute(path.parent().unwrap_or(Path::new("/")));
+    Ok(Settings { name, options: given.over(file) })
+}
+
+/// NAME has no `/`; with one it is a file.
+fn service_path(service: &str, cwd: &Path) -> Result<(String, PathBuf), ConfigError> {
+    if service.contains('/') {
+        let path = cwd.join(service);
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        return Ok((name, path));
+    }
+    if service.is_empty() || service.starts_with('.') {
+        return Err(ConfigError::usage(format!("'{service}' is no service name")));
+    }
+    Ok((service.to_owned(), Path::new(SERVICES).join(format!("{service}.toml"))))
+}
+
+fn read_service_file(path: &Path) -> Result<Options, ConfigError> {
+    let shown = path.display();
+    let file = trust::host_root()
+        .and_then(|root| trust::walk(root, path, trust::Trusted::for_caller()))
+        .map_err(|error| ConfigError::usage(format!("cannot use the service file {shown}: {error}")))?;
+    let text = std::fs::read_to_string(&file.path)
+        .map_err(|error| ConfigError::usage(format!("cannot read the service file {shown}: {error}")))?;
+    parse_service_file(&text).map_err(|error| {
+        // One line: the parser's own message shows the source over several.
+        let place = error.span().map(|span| place(&text, span.start));
+        let place = place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        ConfigError::usage(format!("{shown}{place}: {}", error.message().replace('\n', ", ")))
+    })
+}
+
+/// Flat TOML; an unknown key is an error.
+pub(crate) fn parse_service_file(text: &str) -> Result<Options, toml::de::Error> {
+    toml::from_str(text)
+}
+
+/// Line and column, from 1, of a byte offset.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place() {
+        let text = "template = \"/t\"\nwal_time = \"3s\"\n";
+        let error = parse_service_file(text).unwrap_err();
+        assert_eq!(place(text, error.span().unwrap().start), (2, 1));
+    }
+
+    #[test]
+    fn numbers_switches_and_lists_have_their_keys() {
+        let options = parse_service_file(
+            "template = \"t\"\nhandler = [\"/bin/x\", \"a\"]\nproc = true\nmemory = 1048576\nwall_time = 30\n\
+             bind_ro = [\"/srv:/srv\"]\nallow_degraded = [\"uid,groups\"]\ncpu = \"50%\"\nsnapshot = \"readonly\"\n",
+        )
+        .unwrap();
+        assert_eq!(options.memory, Some(values::Size(1 << 20)));
+        assert_eq!(options.proc, Some(values::Switch(true)));
+        assert_eq!(options.handler.unwrap(), ["/bin/x", "a"]);
+    }
+
+    #[test]
+    fn a_size_or_time_of_zero_is_an_error() {
+        for line in ["memory = 0", "wall_time = 0", "wall_time = \"0s\"", "send_buffer = \"0\""] {
+            assert!(parse_service_file(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_option_wins_and_four_lists_add_up() {
+        let file = parse_service_file("memory = \"1M\"\nwall_time = \"1s\"\nsetenv = [\"A=1\"]\n").unwrap();
+        let given = parse_service_file("memory = \"2M\"\nsetenv = [\"B=2\"]\n").unwrap();
+        let both = given.over(file);
+        assert_eq!(both.memory, Some(values::Size(2 << 20)));
+        assert!(both.wall_time.is_some());
+        assert_eq!(both.setenv.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_service_name_is_no_way_out_of_its_directory() {
+        let (name, path) = service_path("gopher", Path::new("/")).unwrap();
+        assert_eq!((name.as_str(), path), ("gopher", PathBuf::from("/etc/dayfly/gopher.toml")));
+        assert!(service_path("..", Path::new("/")).is_err());
+        assert_eq!(service_path("./x.toml", Path::new("/a")).unwrap().1, PathBuf::from("/a/./x.toml"));
+    }
+}

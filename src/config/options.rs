@@ -1,0 +1,284 @@
+//! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
+
+use super::values::{
+    BindSpec, Bytes, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable,
+};
+use clap::ValueEnum;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Options of run, serve and check; each field is a key of the service file too. None: not given.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE
+    #[arg(long, value_name = "NAME or FILE")]
+    #[serde(skip)]
+    pub(crate) service: Option<String>,
+    /// Directory that a sandbox sees as /
+    #[arg(long, value_name = "DIR")]
+    pub(crate) template: Option<PathBuf>,
+    /// What the handler finds at /: overlay (writable, gone afterwards) or readonly [default: overlay]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) snapshot: Option<SnapshotKind>,
+    /// Seccomp profile [default: static]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Path that may be read; a list given replaces the default, / [repeatable]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) landlock_ro: Option<Vec<String>>,
+    /// Path that may be written as well [repeatable; default: / under overlay, else each tmpfs]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) landlock_rw: Option<Vec<String>>,
+    /// Host path to be seen, read-only, in the sandbox [repeatable]
+    #[arg(long, value_name = "SRC[:DST]")]
+    pub(crate) bind_ro: Option<Vec<BindSpec>>,
+    /// Private tmpfs; / bounds the overlay's writable layer [repeatable; default: /tmp:16M,1024]
+    #[arg(long, value_name = "PATH[:SIZE[,INODES]]")]
+    pub(crate) tmpfs: Option<Vec<TmpfsSpec>>,
+    /// Variable for the handler [repeatable]
+    #[arg(long, value_name = "K=V")]
+    pub(crate) setenv: Option<Vec<Variable>>,
+    /// Host name that sandboxes see [default: dayfly]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
+    /// Mount /proc, own processes only [default: no]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub(crate) proc: Option<Switch>,
+    /// Network namespace: shared (one sealed empty one) or private (one each) [default: shared]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) net: Option<Net>,
+    /// A stub as PID 1, the handler as PID 2 [default: by profile]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub(crate) init: Option<Switch>,
+    /// Memory of a sandbox [default: 64M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
+    /// Processes of a sandbox [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) tasks: Option<u64>,
+    /// CPU share of a sandbox, where a cgroup can limit it [default: 100%]
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) cpu: Option<CpuShare>,
+    /// Cgroup of each sandbox: auto, required or none [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) cgroup: Option<CgroupMode>,
+    /// Resource limit of the handler, names as in setrlimit(2) [repeatable]
+    #[arg(long, value_name = "NAME=V")]
+    pub(crate) rlimit: Option<Vec<RlimitSpec>>,
+    /// Time from connection to end [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wall_time: Option<Span>,
+    /// Time without a byte either way, sockets only [default: 15s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) idle_time: Option<Span>,
+    /// Send buffer of the connection [default: 256K]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) send_buffer: Option<Size>,
+    /// uids and gids for sandboxes [default: 1879048192+4194304]
+    #[arg(long, value_name = "BASE+SIZE")]
+    pub(crate) user_range: Option<UserRange>,
+    /// What the client gets when its sandbox cannot be set up; escapes \r \n \t \\ \xHH
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) on_refusal: Option<Bytes>,
+    /// Descriptor for one JSON line about the outcome
+    #[arg(long, value_name = "N")]
+    pub(crate) status_fd: Option<i32>,
+    /// A wall that this kernel lacks is a failure even where another gives the same property
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub(crate) strict: Option<Switch>,
+    /// Layer to give up: uid groups cgroup landlock-net landlock-scope mdwe keyring [repeatable]
+    #[arg(long, value_name = "LAYER")]
+    pub(crate) allow_degraded: Option<Vec<Layers>>,
+    /// Only warnings and errors
+    #[arg(short, long, num_args = 0, default_missing_value = "yes")]
+    pub(crate) quiet: Option<Switch>,
+    /// More of what happens
+    #[arg(short, long, num_args = 0, default_missing_value = "yes", conflicts_with = "quiet")]
+    pub(crate) verbose: Option<Switch>,
+    /// Form of the records: text, json or journal [default: journal under systemd, else text]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// ADDR:PORT or unix:PATH[?mode=0660] to listen on [repeatable]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Options of serve")]
+    pub(crate) listen: Option<Vec<String>>,
+    /// Connections at a time [default: 256]
+    #[arg(long, value_name = "N", help_heading = "Options of serve")]
+    pub(crate) max_connections: Option<u32>,
+    /// What a client over the limit gets before the close
+    #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
+    pub(crate) over_limit: Option<Bytes>,
+    /// Connections the kernel may queue [default: 4096]
+    #[arg(long, value_name = "N", help_heading = "Options of serve")]
+    pub(crate) backlog: Option<u32>,
+    /// Time live connections have to end after SIGTERM [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
+    pub(crate) drain_time: Option<Span>,
+
+    /// The handler and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) handler: Option<Vec<String>>,
+}
+
+/// The options that mean nothing to one connection, by the names they were given with.
+impl Options {
+    pub(crate) fn only_for_serve(&self) -> Option<&'static str> {
+        [
+            ("--listen", self.listen.is_some()),
+            ("--max-connections", self.max_connections.is_some()),
+            ("--over-limit", self.over_limit.is_some()),
+            ("--backlog", self.backlog.is_some()),
+            ("--drain-time", self.drain_time.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// Relative paths of a service file start at its directory.
+    pub(crate) fn make_absolute(&mut self, base: &Path) {
+        if let Some(template) = &mut self.template {
+            *template = base.join(&*template);
+        }
+        for bind in self.bind_ro.iter_mut().flatten() {
+            bind.source = base.join(&bind.source).to_string_lossy().into_owned();
+        }
+    }
+
+    /// The command line over the service file: an option wins, four lists add up.
+    pub(crate) fn over(self, file: Options) -> Options {
+        macro_rules! merge {
+            (wins: $($one:ident)*; adds: $($list:ident)*) => {
+                Options {
+                    $($one: self.$one.or(file.$one),)*
+                    $($list: add(file.$list, self.$list),)*
+                }
+            };
+        }
+        merge! {
+            wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
+                cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
+                verbose log_format listen max_connections over_limit backlog drain_time handler;
+            adds: bind_ro tmpfs setenv rlimit
+        }
+    }
+}
+
+/// The file's, then the command line's; which one wins for a key or path is decided where the list is used: the last.
+fn add<T>(file: Option<Vec<T>>, given: Option<Vec<T>>) -> Option<Vec<T>> {
+    match (file, given) {
+        (Some(mut all), Some(more)) => {
+            all.extend(more);
+            Some(all)
+        }
+        (file, given) => given.or(file),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SnapshotKind {
+    Overlay,
+    Readonly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Net {
+    Shared,
+    Private,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CgroupMode {
+    Auto,
+    Required,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+    Journal,
+}
+
+/// A share of CPU time as CPUQuota= writes it; 100% is one processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct CpuShare(pub(crate) u32);
+
+impl FromStr for CpuShare {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<CpuShare, ValueError> {
+        let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+        match percent {
+            Some(percent) if percent > 0 => Ok(CpuShare(percent)),
+            _ => Err(ValueError(format!("'{text}' is no CPU share: write a percentage, for example 100%"))),
+        }
+    }
+}
+
+impl TryFrom<String> for CpuShare {
+    type Error = ValueError;
+
+    fn try_from(text: String) -> Result<CpuShare, ValueError> {
+        text.parse()
+    }
+}
+
+/// A layer that can be given up by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    Uid,
+    Groups,
+    Cgroup,
+    LandlockNet,
+    LandlockScope,
+    Mdwe,
+    Keyring,
+}
+
+impl Layer {
+    const ALL: [(&str, Layer); 7] = [
+        ("uid", Layer::Uid),
+        ("groups", Layer::Groups),
+        ("cgroup", Layer::Cgroup),
+        ("landlock-net", Layer::LandlockNet),
+        ("landlock-scope", Layer::LandlockScope),
+        ("mdwe", Layer::Mdwe),
+        ("keyring", Layer::Keyring),
+    ];
+}
+
+/// One or more layers, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Layers(pub(crate) Vec<Layer>);
+
+impl FromStr for Layers {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Layers, ValueError> {
+        let layer = |name: &str| {
+            let found = Layer::ALL.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer);
+            found.ok_or_else(|| {
+                let known: Vec<_> = Layer::ALL.iter().map(|(name, _)| *name).collect();
+                ValueError(format!("'{name}' cannot be given up; these can: {}", known.join(" ")))
+            })
+        };
+        Ok(Layers(text.split(',').map(layer).collect::<Result<_, _>>()?))
+    }
+}
+
+impl TryFrom<String> for Layers {
+    type Error = ValueError;
+
+    fn try_from(text: String) -> Result<Layers, ValueError> {
+        text.parse()
+    }
+}

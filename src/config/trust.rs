@@ -1,0 +1,175 @@
+//! Whom a path belongs to: no one but root (rootless, the caller) may be able to change what a sandbox is made of.
+//!
+//! Each component is opened by itself, without following, and looked at; symlinks are followed by hand and looked at
+//! too. `..` and absolute links stay below the root the walk began at.
+
+use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat};
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Who may own and write the components of a path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trusted {
+    uid: u32,
+    gid: u32,
+}
+
+impl Trusted {
+    /// root; and, rootless, the caller.
+    pub(crate) fn for_caller() -> Trusted {
+        Trusted { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+    }
+
+    fn objection(self, stat: &FileStat, is_last: bool) -> Option<Objection> {
+        if stat.st_uid != 0 && stat.st_uid != self.uid {
+            return Some(Objection::Owner(stat.st_uid));
+        }
+        if is_kind(stat, libc::S_IFLNK) {
+            return None;
+        }
+        // In a sticky directory (/tmp) others may make files, but not replace one of root's.
+        let sticky_above = is_kind(stat, libc::S_IFDIR) && stat.st_mode & libc::S_ISVTX != 0 && !is_last;
+        if stat.st_mode & libc::S_IWOTH != 0 && !sticky_above {
+            return Some(Objection::WritableByOthers);
+        }
+        let own_group = stat.st_gid == 0 || (self.uid != 0 && stat.st_gid == self.gid);
+        if stat.st_mode & libc::S_IWGRP != 0 && !own_group && !sticky_above {
+            return Some(Objection::WritableByGroup(stat.st_gid));
+        }
+        None
+    }
+}
+
+fn is_kind(stat: &FileStat, kind: u32) -> bool {
+    stat.st_mode & libc::S_IFMT == kind
+}
+
+#[derive(Debug)]
+enum Objection {
+    Owner(u32),
+    WritableByOthers,
+    WritableByGroup(u32),
+}
+
+/// Why a path cannot be used.
+#[derive(Debug)]
+pub(crate) enum TrustError {
+    Missing(PathBuf),
+    Unsafe { component: PathBuf, why: String },
+    Failed { component: PathBuf, errno: nix::Error },
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrustError::Missing(path) => write!(f, "{} does not exist", path.display()),
+            TrustError::Unsafe { component, why } => write!(f, "{} {why}", component.display()),
+            TrustError::Failed { component, errno } => {
+                write!(f, "cannot open {}: {errno}", component.display())
+            }
+        }
+    }
+}
+
+/// A file whose whole path is trusted.
+#[derive(Debug)]
+pub(crate) struct TrustedFile {
+    /// O_PATH.
+    pub(crate) fd: OwnedFd,
+    /// Where it is below the walk's root, links resolved; begins with `/`.
+    pub(crate) path: PathBuf,
+    pub(crate) stat: FileStat,
+}
+
+const LINKS_MAX: usize = 40;
+
+/// Walks `path` from the directory `root`, which is not itself checked.
+pub(crate) fn walk(root: OwnedFd, path: &Path, trusted: Trusted) -> Result<TrustedFile, TrustError> {
+    let mut pending: VecDeque<OsString> = components(path);
+    let mut links = 0;
+    let root_stat = fstat(&root).map_err(|errno| failed(path, errno))?;
+    let mut stack: Vec<(OwnedFd, OsString, FileStat)> = vec![(root, OsString::new(), root_stat)];
+    while let Some(name) = pending.pop_front() {
+        if name == ".." {
+            stack.truncate(stack.len().max(2) - 1);
+            continue;
+        }
+        let component = joined(&stack, &name);
+        let Some((directory, ..)) = stack.last() else { return Err(TrustError::Missing(component)) };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(directory, name.as_os_str(), flags, Mode::empty()).map_err(|errno| match errno {
+            nix::Error::ENOENT | nix::Error::ENOTDIR => TrustError::Missing(component.clone()),
+            errno => failed(&component, errno),
+        })?;
+        let stat = fstat(&fd).map_err(|errno| failed(&component, errno))?;
+        if let Some(objection) = trusted.objection(&stat, pending.is_empty()) {
+            return Err(TrustError::Unsafe { component, why: objection.to_string() });
+        }
+        if !is_kind(&stat, libc::S_IFLNK) {
+            stack.push((fd, name, stat));
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(failed(&component, nix::Error::ELOOP));
+        }
+        let target = readlinkat(&fd, c"").map_err(|errno| failed(&component, errno))?;
+        if target.as_bytes().first() == Some(&b'/') {
+            stack.truncate(1);
+        }
+        for part in components(Path::new(&target)).into_iter().rev() {
+            pending.push_front(part);
+        }
+    }
+    let path = joined(&stack, OsStr::new(""));
+    match stack.pop() {
+        Some((fd, _, stat)) => Ok(TrustedFile { fd, path, stat }),
+        None => Err(TrustError::Missing(path)),
+    }
+}
+
+/// The root of the host's tree, to begin at.
+pub(crate) fn host_root() -> Result<OwnedFd, TrustError> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/", flags, Mode::empty()).map_err(|errno| failed(Path::new("/"), errno))
+}
+
+fn failed(component: &Path, errno: nix::Error) -> TrustError {
+    TrustError::Failed { component: component.to_owned(), errno }
+}
+
+fn components(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}
+
+fn joined(stack: &[(OwnedFd, OsString, FileStat)], name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    path.extend(stack.iter().map(|(_, name, _)| name.as_os_str()).filter(|name| !name.is_empty()));
+    if !name.is_empty() {
+        path.push(name);
+    }
+    path
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Objection::Owner(uid) => {
+                write!(f, "belongs to uid {uid}, who could change what sandboxes are made of: chown root it")
+            }
+            Objection::WritableByOthers => write!(f, "is writable by everyone: chmod o-w it"),
+            Objection::WritableByGroup(gid) => write!(f, "is writable by group {gid}: chmod g-w it"),
+        }
+    }
+}

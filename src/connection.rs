@@ -1,0 +1,252 @@
+//! One accepted connection: who is at its other end, how it is bounded before it is handed over, and what is said on it
+//! when no handler could run.
+
+use crate::outcome::Traffic;
+use crate::sys::{self, Errno, Ignoring};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, Shutdown, SockType, SockaddrLike, SockaddrStorage, getpeername,
+    getsockname, sockopt,
+};
+use std::ffi::CString;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Both ends of a TCP connection, IPv4 written as IPv4 even where the socket is IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp(Ends),
+    /// A unix stream socket.
+    Unix,
+    /// A terminal, pipe or file: somebody tries it by hand.
+    ByHand,
+}
+
+/// A connection. One descriptor for both directions, but by hand, where they may differ.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    input: OwnedFd,
+    output: Option<OwnedFd>,
+    pub(crate) kind: Kind,
+}
+
+/// Why a descriptor is no connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoConnection {
+    Listening,
+    NotAStream,
+    NotConnected,
+    Failed(Errno),
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoConnection::Listening => {
+                f.write_str("it is a listening socket: use dayfly serve, or Accept=yes in the socket unit")
+            }
+            NoConnection::NotAStream => f.write_str("it is no stream socket"),
+            NoConnection::NotConnected => f.write_str("it is not connected"),
+            NoConnection::Failed(errno) => write!(f, "{errno}"),
+        }
+    }
+}
+
+impl Connection {
+    /// A connected stream socket.
+    pub(crate) fn from_socket(fd: OwnedFd) -> Result<Connection, NoConnection> {
+        let kind = socket_kind(fd.as_fd())?;
+        Ok(Connection { input: fd, output: None, kind })
+    }
+
+    /// Something else than a socket, tried by hand.
+    pub(crate) fn by_hand(input: OwnedFd, output: OwnedFd) -> Connection {
+        Connection { input, output: Some(output), kind: Kind::ByHand }
+    }
+
+    /// What becomes the handler's descriptors 0 and 1.
+    pub(crate) fn ends(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
+        let input = self.input.as_fd();
+        (input, self.output.as_ref().map_or(input, AsFd::as_fd))
+    }
+
+    /// The peer as records show it.
+    pub(crate) fn peer(&self) -> String {
+        match self.kind {
+            Kind::Tcp(ends) => ends.peer.to_string(),
+            Kind::Unix => {
+                let credentials = socket::getsockopt(&self.input, sockopt::PeerCredentials);
+                credentials.map_or_else(|_errno| "unix".to_owned(), |peer| format!("unix:uid={}", peer.uid()))
+            }
+            Kind::ByHand => "-".to_owned(),
+        }
+    }
+
+    /// Bounds what the kernel may hold for it: socket memory is charged to whoever accepted, and outlives the handler's
+    /// death as long as the peer acknowledges probes. `wall_time` is what remains of it.
+    pub(crate) fn bound(&self, send_buffer: Option<u64>, wall_time: Option<Duration>) -> Result<(), Errno> {
+        if self.kind == Kind::ByHand {
+            return Ok(());
+        }
+        if let Some(bytes) = send_buffer {
+            let bytes = usize::try_from(bytes.min(i32::MAX as u64)).unwrap_or(usize::MAX);
+            socket::setsockopt(&self.input, sockopt::SndBuf, &bytes)?;
+        }
+        if let Kind::Tcp(_) = self.kind {
+            socket::setsockopt(&self.input, sockopt::TcpNoDelay, &true)?;
+            if let Some(rest) = wall_time {
+                let milliseconds =
+                    u32::try_from(rest.as_millis()).unwrap_or(u32::MAX).clamp(1, i32::MAX as u32);
+                socket::setsockopt(&self.input, sockopt::TcpUserTimeout, &milliseconds)?;
+            }
+        }
+        // The acceptor's non-blocking mode is shared by every copy of the socket.
+        sys::set_blocking(self.input.as_fd())
+    }
+
+    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest.
+    pub(crate) fn environment(&self) -> Vec<CString> {
+        let Kind::Tcp(ends) = self.kind else { return Vec::new() };
+        [
+            format!("REMOTE_ADDR={}", ends.peer.ip()),
+            format!("REMOTE_PORT={}", ends.peer.port()),
+            format!("SERVER_ADDR={}", ends.local.ip()),
+            format!("SERVER_PORT={}", ends.local.port()),
+        ]
+        .into_iter()
+        // Addresses hold no NUL byte.
+        .filter_map(|variable| CString::new(variable).ok())
+        .collect()
+    }
+
+    /// Says `bytes` and ends the sending side; gives the connection back where unread input must be drained before the
+    /// close, or a reset would eat the answer.
+    pub(crate) fn refuse(self, bytes: &[u8]) -> Option<Draining> {
+        let (_, output) = self.ends();
+        if self.kind == Kind::ByHand {
+            sys::write(output, bytes).ignoring("nobody reads it");
+            return None;
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // A peer that takes not even this line, or is gone, gets nothing.
+        let said = bytes.is_empty() || socket::send(output.as_raw_fd(), bytes, flags).is_ok();
+        let ended = socket::shutdown(output.as_raw_fd(), Shutdown::Write).is_ok();
+        (said && ended).then_some(Draining { socket: self.input, budget: DRAIN_BYTES })
+    }
+}
+
+/// As much as a peer may still send after a refusal.
+const DRAIN_BYTES: usize = 64 << 10;
+
+/// A refused connection whose input is read and forgotten until it ends.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    socket: OwnedFd,
+    budget: usize,
+}
+
+impl Draining {
+    /// Reads what is there; true once nothing more will be read.
+    pub(crate) fn drain(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match socket::recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => return false,
+                Ok(0) | Err(_) => return true,
+                Ok(count) => self.budget = self.budget.saturating_sub(count),
+            }
+            if self.budget == 0 {
+                return true;
+            }
+        }
+    }
+}
+
+impl AsFd for Draining {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Bytes over the connection so far, for idle time and the record; from any copy of the socket.
+pub(crate) fn traffic(socket: BorrowedFd<'_>, kind: Kind) -> Result<Traffic, Errno> {
+    let (sent, received) = match kind {
+        Kind::Tcp(_) => sys::socket::tcp_bytes(socket)?,
+        // No counters: what waits in the queues at least shows change.
+        Kind::Unix => sys::socket::queued_bytes(socket).map(|(inbound, outbound)| (outbound, inbound))?,
+        Kind::ByHand => (0, 0),
+    };
+    Ok(Traffic { sent, received })
+}
+
+fn socket_kind(fd: BorrowedFd<'_>) -> Result<Kind, NoConnection> {
+    match socket::getsockopt(&fd, sockopt::SockType) {
+        Ok(SockType::Stream) => {}
+        Ok(_) => return Err(NoConnection::NotAStream),
+        Err(errno) => return Err(NoConnection::Failed(errno)),
+    }
+    if socket::getsockopt(&fd, sockopt::AcceptConn).map_err(NoConnection::Failed)? {
+        return Err(NoConnection::Listening);
+    }
+    let local: SockaddrStorage = getsockname(fd.as_raw_fd()).map_err(NoConnection::Failed)?;
+    let peer: SockaddrStorage = match getpeername(fd.as_raw_fd()) {
+        Ok(peer) => peer,
+        Err(Errno::ENOTCONN) => return Err(NoConnection::NotConnected),
+        Err(errno) => return Err(NoConnection::Failed(errno)),
+    };
+    match (address(&peer), address(&local)) {
+        (Some(peer), Some(local)) => Ok(Kind::Tcp(Ends { peer, local })),
+        _ if local.family() == Some(AddressFamily::Unix) => Ok(Kind::Unix),
+        _ => Err(NoConnection::NotAStream),
+    }
+}
+
+/// An internet address; IPv4-mapped IPv6 is IPv4, everywhere.
+fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = storage.as_sockaddr_in().map(|address| SocketAddr::from(*address));
+    let v6 = || storage.as_sockaddr_in6().map(|address| SocketAddr::from(*address));
+    v4.or_else(v6).map(canonical)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
+        IpAddr::V6(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_mapped_peer_is_written_as_ipv4() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:70".parse().unwrap();
+        assert_eq!(canonical(mapped).to_string(), "192.0.2.7:70");
+    }
+
+    #[test]
+    fn a_listening_socket_is_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(Connection::from_socket(listener.into()).unwrap_err(), NoConnection::Listening);
+    }
+
+    #[test]
+    fn both_ends_of_a_tcp_connection_are_known() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let connection = Connection::from_socket(server.into()).unwrap();
+        let ends = Ends { peer: client.local_addr().unwrap(), local: client.peer_addr().unwrap() };
+        assert_eq!(connection.kind, Kind::Tcp(ends));
+        assert_eq!(connection.environment().len(), 4);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the running kernel has, asked once at start: features are tested, versions never compared.
+
+use crate::sandbox::landlock::ABI_MIN;
+use crate::sys::{self, Errno};
+use std::fs;
+
+/// Answers of the kernel. A wall that it lacks is no failure while another wall gives the same property.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) release: String,
+    /// Landlock's ABI; the error where there is none.
+    pub(crate) landlock: Result<i32, Errno>,
+    /// Memory-deny-write-execute (Linux 6.3). The profile's refusal of PROT_EXEC is the other wall.
+    pub(crate) mdwe: bool,
+    /// Session keyrings are built in.
+    pub(crate) keyring: bool,
+    /// seccomp user notification that waits killably (Linux 5.19).
+    pub(crate) notification: bool,
+    /// The newest capability; None where /proc does not say.
+    pub(crate) last_capability: Option<u32>,
+    pub(crate) pid_max: Option<u32>,
+}
+
+/// A wall that is not there, the property's other wall, and the layer's name for `--allow-degraded`.
+#[derive(Debug)]
+pub(crate) struct MissingWall {
+    pub(crate) layer: &'static str,
+    pub(crate) wall: &'static str,
+    pub(crate) instead: &'static str,
+}
+
+impl Kernel {
+    pub(crate) fn probe() -> Kernel {
+        Kernel {
+            release: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
+            landlock: sys::landlock::abi(),
+            mdwe: sys::privilege::mdwe().is_ok(),
+            keyring: sys::privilege::has_keyrings(),
+            notification: sys::seccomp::listener_available()
+                && sys::seccomp::action_available(libc::SECCOMP_RET_USER_NOTIF),
+            last_capability: read_number("/proc/sys/kernel/cap_last_cap"),
+            pid_max: read_number("/proc/sys/kernel/pid_max"),
+        }
+    }
+
+    /// What keeps any sandbox from being built here.
+    pub(crate) fn lacks(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        match self.landlock {
+            Ok(abi) if abi >= ABI_MIN => {}
+            Ok(abi) => lacks.push(format!("Landlock ABI {ABI_MIN} (Linux 5.19): this kernel has ABI {abi}")),
+            Err(Errno::EOPNOTSUPP) => {
+                lacks.push(
+                    "Landlock: built in but not enabled; add landlock to the lsm= boot parameter".to_owned(),
+                );
+            }
+            Err(errno) => {
+                lacks.push(format!("Landlock: {errno}; it is not built in, or a seccomp filter hides it"))
+            }
+        }
+        if !self.notification {
+            lacks.push("seccomp user notification that waits killably (Linux 5.19)".to_owned());
+        }
+        if self.last_capability.is_none() {
+            lacks.push("/proc/sys/kernel/cap_last_cap: mount /proc for the launcher".to_owned());
+        }
+        lacks
+    }
+
+    /// Walls that newer kernels have. Each property keeps another one.
+    pub(crate) fn missing_walls(&self) -> Vec<MissingWall> {
+        let abi = self.landlock.unwrap_or(0);
+        let seccomp = "the profile and the guard filter refuse the calls";
+        let mut missing = Vec::new();
+        if !self.mdwe {
+            let wall = "memory-deny-write-execute (Linux 6.3)";
+            missing.push(MissingWall { layer: "mdwe", wall, instead: "the profile refuses PROT_EXEC" });
+        }
+        if abi < 4 {
+            let wall = "Landlock TCP rules (ABI 4, Linux 6.7)";
+            missing.push(MissingWall { layer: "landlock-net", wall, instead: seccomp });
+        }
+        if abi < 6 {
+            let wall = "Landlock scopes (ABI 6, Linux 6.12)";
+            missing.push(MissingWall { layer: "landlock-scope", wall, instead: seccomp });
+        }
+        missing
+    }
+}
+
+fn read(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+fn read_number(path: &str) -> Option<u32> {
+    read(path)?.parse().ok()
+}
+
+/// Why an ordinary user gets no user namespace here, in the words of the sysctl that says so.
+pub(crate) fn why_no_user_namespace() -> Option<String> {
+    let sysctls = [
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            1,
+            "AppArmor gives ordinary users' namespaces no rights",
+        ),
+        ("/proc/sys/kernel/unprivileged_userns_clone", 0, "ordinary users may not make user namespaces"),
+        ("/proc/sys/user/max_user_namespaces", 0, "no user namespaces may be made"),
+    ];
+    sysctls
+        .into_iter()
+        .find(|(path, forbidding, _)| read_number(path) == Some(*forbidding))
+        .map(|(path, forbidding, why)| format!("{why}: {path} is {forbidding}"))
+}

@@ -1,0 +1,187 @@
+//! Listening sockets: made from `--listen`, or passed by systemd; and accepting on them.
+
+use crate::connection::{Connection, NoConnection};
+use crate::sys::{Errno, Ignoring};
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getsockname,
+    sockopt,
+};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where to listen: `ADDR:PORT` (`:PORT` is `[::]:PORT`, dual-stack) or `unix:PATH[?mode=0660]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    Unix { path: PathBuf, mode: u32 },
+}
+
+const UNIX_MODE: u32 = 0o660;
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        if let Some(rest) = text.strip_prefix("unix:") {
+            let (path, mode) = match rest.split_once("?mode=") {
+                Some((path, mode)) => (path, u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777)),
+                None => (rest, Some(UNIX_MODE)),
+            };
+            return match mode {
+                Some(mode) if path.starts_with('/') => Ok(Address::Unix { path: path.into(), mode }),
+                _ => Err(format!("'{text}' is no address: write unix:/PATH or unix:/PATH?mode=0660")),
+            };
+        }
+        let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+        full.parse().map(Address::Tcp).map_err(|error| {
+            format!("'{text}' is no address ({error}): write ADDR:PORT with a numeric address, :PORT, or unix:/PATH")
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Listener {
+    fd: OwnedFd,
+    pub(crate) address: String,
+    /// A socket file that is ours to remove.
+    own_path: Option<PathBuf>,
+}
+
+impl Listener {
+    /// Binds and listens. `backlog` is what the kernel may queue (net.core.somaxconn cuts it).
+    pub(crate) fn bind(address: &Address, backlog: u32) -> Result<Listener, String> {
+        let failed = |error: io::Error| format!("cannot listen on {address}: {error}");
+        let (fd, own_path) = match address {
+            Address::Tcp(tcp) => (bind_tcp(*tcp).map_err(|errno| failed(errno.into()))?, None),
+            Address::Unix { path, mode } => (bind_unix(path, *mode).map_err(failed)?, Some(path.clone())),
+        };
+        let backlog =
+            i32::try_from(backlog).ok().and_then(|n| Backlog::new(n).ok()).unwrap_or(Backlog::MAXCONN);
+        socket::listen(&fd, backlog).map_err(|errno| failed(errno.into()))?;
+        Ok(Listener { fd, address: address.to_string(), own_path })
+    }
+
+    /// A socket that systemd passed; it must listen already.
+    pub(crate) fn adopt(fd: OwnedFd, name: &str) -> Result<Listener, String> {
+        if socket::getsockopt(&fd, sockopt::AcceptConn) != Ok(true) {
+            return Err(format!(
+                "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
+            ));
+        }
+        let flags = nix::fcntl::OFlag::O_NONBLOCK;
+        nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags))
+            .map_err(|errno| format!("cannot make the listening socket '{name}' non-blocking: {errno}"))?;
+        let local: Result<SockaddrStorage, _> = getsockname(fd.as_raw_fd());
+        let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
+        Ok(Listener { fd, address, own_path: None })
+    }
+
+    /// The next connection; None where none waits.
+    pub(crate) fn accept(&self) -> Result<Option<Result<Connection, NoConnection>>, Errno> {
+        match accept4(self.fd.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+            Ok(number) => Ok(Some(
+                crate::sys::adopt(number).map_err(NoConnection::Failed).and_then(Connection::from_socket),
+            )),
+            Err(Errno::EAGAIN) => Ok(None),
+            // The peer has gone, or the network had a passing fault: accept(2), ERRORS.
+            Err(
+                Errno::ECONNABORTED
+                | Errno::EINTR
+                | Errno::ENETDOWN
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::EHOSTDOWN
+                | Errno::ENONET
+                | Errno::EHOSTUNREACH
+                | Errno::EOPNOTSUPP
+                | Errno::ENETUNREACH
+                | Errno::EPERM,
+            ) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = &self.own_path {
+            fs::remove_file(path).ignoring("a socket file that stays is replaced at the next start");
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(family, SockType::Stream, flags, None)?;
+    socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() {
+        // Said, because net.ipv6.bindv6only may say otherwise.
+        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &false)?;
+    }
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
+}
+
+fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+    remove_stale(path)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // Nobody can connect before the mode is set: nothing listens yet.
+    socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(fd)
+}
+
+/// A socket file that nobody listens on is left over from a killed supervisor.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(io::Error::other("the path exists and is no socket"))
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) => fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_numeric_or_unix_paths() {
+        assert_eq!(":70".parse(), Ok(Address::Tcp("[::]:70".parse().unwrap())));
+        assert_eq!("127.0.0.1:7070".parse(), Ok(Address::Tcp("127.0.0.1:7070".parse().unwrap())));
+        let unix = Address::Unix { path: "/run/x".into(), mode: 0o600 };
+        assert_eq!("unix:/run/x?mode=0600".parse(), Ok(unix));
+        for text in
+            ["", "70", "localhost:70", "unix:x", "unix:/x?mode=9", "unix:/x?mode=7777", "1.2.3.4:99999"]
+        {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Records: one function an event, fixed field names. Nothing here runs between clone and exec.
+//!
+//! tracing carries the events; the subscriber is ours because journald's socket must be connected before the supervisor
+//! leaves the host's file system, and because every byte that came from a handler or a peer must be escaped.
+
+mod sink;
+mod subscriber;
+
+pub(crate) use sink::Destination;
+pub(crate) use subscriber::escape;
+
+use crate::config::options::LogFormat;
+use crate::outcome::{Outcome, Record};
+use crate::sandbox::step::{self, Failure};
+use crate::sys::Ignoring;
+use tracing::{Level, debug, error, info, warn};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Opens the destination and makes it the program's. Called once, before the first record and before any namespace is
+/// entered. `stderr_is_connection`: inetd gives the connection as 0, 1 and 2; then nothing is ever written to 2.
+pub(crate) fn init(format: Option<LogFormat>, verbosity: Verbosity, stderr_is_connection: bool) {
+    let level = match verbosity {
+        Verbosity::Quiet => Level::WARN,
+        Verbosity::Normal => Level::INFO,
+        Verbosity::Verbose => Level::DEBUG,
+    };
+    let destination = Destination::choose(format, stderr_is_connection);
+    let records = subscriber::Records::new(level, destination);
+    tracing::subscriber::set_global_default(records)
+        .ignoring("set already: only a second call could cause it");
+}
+
+/// A message of the program itself that ends it.
+pub(crate) fn fatal(message: &str) {
+    error!("{message}");
+}
+
+/// Something that stays as it is but should be known.
+pub(crate) fn remark(message: &str) {
+    info!("{message}");
+}
+
+/// The same, where it would be said once a connection.
+pub(crate) fn detail(message: &str) {
+    debug!("{message}");
+}
+
+pub(crate) fn listening(address: &str) {
+    info!(address, "listening");
+}
+
+pub(crate) fn stopping(signal: i32, live: usize) {
+    info!(signal, live, "stopping");
+}
+
+pub(crate) fn accepted(conn: u64, peer: &str, pid: u32, uid: u32) {
+    debug!(conn, peer, pid, uid, "launched");
+}
+
+/// Over a limit: the connection was not served.
+pub(crate) fn rejected(peer: &str, limit: &str) {
+    warn!(peer, limit, "rejected");
+}
+
+/// Accepting failed for want of something; it goes on after a pause.
+pub(crate) fn backing_off(errno: nix::Error) {
+    warn!(%errno, "cannot accept, pausing");
+}
+
+/// One line of the handler's stderr, escaped already.
+pub(crate) fn handler_line(conn: u64, line: &str) {
+    info!(conn, line, "handler");
+}
+
+/// Lines of the handler's stderr that were too many.
+pub(crate) fn handler_lines_dropped(conn: u64, lines: u64) {
+    warn!(conn, lines, "handler wrote too much on stderr, lines dropped");
+}
+
+/// A refused set-up, in words: `cannot <step> <operand>: ERRNO (text); hint: …`.
+pub(crate) fn refusal_message(failure: &Failure, operand: Option<&str>) -> String {
+    let operand = operand.map(|operand| format!(" {operand}")).unwrap_or_default();
+    let hint = step::hint(failure).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+    let errno = failure.errno;
+    format!("cannot {}{operand}: {errno:?} ({}){hint}", failure.step.phrase(), errno.desc())
+}
+
+/// The end of a connection: one event, always the same fields.
+pub(crate) fn ended(record: &Record<'_>) {
+    if let Outcome::Refused(refusal) = &record.outcome {
+        let message = &refusal.message;
+        let outcome = record.outcome.name();
+        error!(conn = record.conn, peer = record.peer, service = record.service, outcome, "{message}");
+        return;
+    }
+    let denied = record.outcome.denied().map(ToString::to_string).unwrap_or_default();
+    info!(
+        conn = record.conn,
+        peer = record.peer,
+        service = record.service,
+        pid = record.pid,
+        uid = record.uid,
+        outcome = record.outcome.name(),
+        status = record.outcome.status(),
+        signal = record.outcome.signal(),
+        denied,
+        setup_us = record.setup_us,
+        run_us = record.run_us,
+        cpu_us = record.usage.cpu_us,
+        max_rss_kib = record.usage.max_rss_kib,
+        "ended"
+    );
+}

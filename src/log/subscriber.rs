@@ -1,0 +1,243 @@
+//! A tracing subscriber without spans: an event becomes one line, one JSON object or one journal entry.
+
+use super::sink::{self, Destination};
+use crate::sys::Ignoring;
+use std::fmt::{self, Write};
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::{Event, Level, Metadata, Subscriber};
+
+#[derive(Debug)]
+pub(super) struct Records {
+    level: Level,
+    destination: Destination,
+}
+
+impl Records {
+    pub(super) fn new(level: Level, destination: Destination) -> Records {
+        Records { level, destination }
+    }
+}
+
+impl Subscriber for Records {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level
+    }
+
+    // No spans are made here.
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        match &self.destination {
+            Destination::Text => sink::write_stderr(&text(level, &fields)),
+            Destination::Json => sink::write_stderr(&json(level, &fields)),
+            Destination::Journal(socket) => sink::send(socket, journal(level, &fields).as_bytes()),
+            Destination::Syslog(socket) => sink::send(socket, syslog(level, &fields).as_bytes()),
+            Destination::Nowhere => {}
+        }
+    }
+}
+
+/// A field's value: numbers stay numbers in JSON.
+#[derive(Debug)]
+enum Value {
+    Number(i128),
+    Text(String),
+}
+
+/// The fields of one event in the order of the call; the message apart.
+#[derive(Debug, Default)]
+struct Fields {
+    message: String,
+    rest: Vec<(&'static str, Value)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        } else {
+            self.rest.push((field.name(), Value::Text(value.to_owned())));
+        }
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.rest.push((field.name(), Value::Number(value.into())));
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.rest.push((field.name(), Value::Number(value.into())));
+    }
+}
+
+/// Makes bytes one printable line: control bytes, what is not UTF-8 and the backslash become escapes.
+pub(crate) fn escape(bytes: &[u8]) -> String {
+    let mut line = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => line.push_str("\\\\"),
+                c if c.is_control() => escape_char(&mut line, c),
+                // Line and paragraph separators, and marks that turn the writing direction on a terminal.
+                '\u{2028}'
+                | '\u{2029}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}' => {
+                    escape_char(&mut line, c);
+                }
+                c => line.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            escape_byte(&mut line, *byte);
+        }
+    }
+    line
+}
+
+fn escape_char(line: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    for byte in c.encode_utf8(&mut buffer).bytes() {
+        escape_byte(line, byte);
+    }
+}
+
+const STRING: &str = "writing to a String cannot fail";
+
+fn escape_byte(line: &mut String, byte: u8) {
+    write!(line, "\\x{byte:02x}").ignoring(STRING);
+}
+
+/// One line whatever the value holds; quoted where a reader could take it for two fields.
+fn push_text(line: &mut String, text: &str) {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./:[]+,%@".contains(c));
+    if plain {
+        line.push_str(text);
+        return;
+    }
+    line.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => line.push_str("\\\""),
+            c if c.is_control() => escape_char(line, c),
+            c => line.push(c),
+        }
+    }
+    line.push('"');
+}
+
+fn message_and_fields(fields: &Fields) -> String {
+    let mut line = String::new();
+    for c in fields.message.chars() {
+        if c.is_control() { escape_char(&mut line, c) } else { line.push(c) }
+    }
+    for (name, value) in &fields.rest {
+        line.push(' ');
+        line.push_str(name);
+        line.push('=');
+        match value {
+            Value::Number(number) => write!(line, "{number}").ignoring(STRING),
+            Value::Text(text) => push_text(&mut line, text),
+        }
+    }
+    line
+}
+
+fn text(level: Level, fields: &Fields) -> String {
+    let prefix = match level {
+        Level::ERROR => "dayfly: ",
+        Level::WARN => "dayfly: warning: ",
+        _ => "dayfly: ",
+    };
+    format!("{prefix}{}\n", message_and_fields(fields))
+}
+
+fn json(level: Level, fields: &Fields) -> String {
+    let mut object = serde_json::Map::new();
+    object.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
+    object.insert("message".to_owned(), fields.message.clone().into());
+    for (name, value) in &fields.rest {
+        let value = match value {
+            Value::Number(number) => i64::try_from(*number).map_or(serde_json::Value::Null, Into::into),
+            Value::Text(text) => text.clone().into(),
+        };
+        object.insert((*name).to_owned(), value);
+    }
+    format!("{}\n", serde_json::Value::Object(object))
+}
+
+/// Priorities of syslog(3).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// `KEY=value` lines; a value with a line feed would need the binary form, so the message is escaped as in text.
+fn journal(level: Level, fields: &Fields) -> String {
+    let mut entry = format!(
+        "PRIORITY={}\nSYSLOG_IDENTIFIER=dayfly\nMESSAGE={}\n",
+        priority(level),
+        message_and_fields(fields)
+    );
+    for (name, value) in &fields.rest {
+        let name = name.to_ascii_uppercase();
+        match value {
+            Value::Number(number) => writeln!(entry, "DAYFLY_{name}={number}").ignoring(STRING),
+            Value::Text(text) => {
+                let one_line: String = text.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
+                writeln!(entry, "DAYFLY_{name}={one_line}").ignoring(STRING);
+            }
+        }
+    }
+    entry
+}
+
+/// RFC 3164 as /dev/log takes it: facility daemon.
+fn syslog(level: Level, fields: &Fields) -> String {
+    const DAEMON: u8 = 3 << 3;
+    format!("<{}>dayfly[{}]: {}", DAEMON | priority(level), std::process::id(), message_and_fields(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(escape(b"a\nb\x1b[31m\xff\\"), "a\\x0ab\\x1b[31m\\xff\\\\");
+        assert_eq!(escape("grün\u{202e}".as_bytes()), "grün\\xe2\\x80\\xae");
+    }
+
+    #[test]
+    fn a_value_cannot_forge_a_field() {
+        let mut line = String::new();
+        push_text(&mut line, "x outcome=exited\n\"");
+        assert_eq!(line, "\"x outcome=exited\\x0a\\\"\"");
+    }
+
+    #[test]
+    fn a_journal_entry_has_no_field_that_a_value_brought() {
+        let fields = Fields {
+            message: "a\nPRIORITY=0".to_owned(),
+            rest: vec![("line", Value::Text("x\nPRIORITY=0".to_owned()))],
+        };
+        let entry = journal(Level::INFO, &fields);
+        assert_eq!(entry.lines().filter(|line| line.starts_with("PRIORITY=")).count(), 1);
+    }
+}

@@ -1,0 +1,190 @@
+//! How a connection ended, as exit status, record and status line.
+
+use crate::sandbox::step::Failure;
+use crate::sys::names;
+use crate::sys::process::{Ending, Usage};
+use serde_json::json;
+use std::fmt;
+
+/// A call that the profile or the guard does not allow: never made, its maker killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) number: i32,
+    pub(crate) foreign: bool,
+    pub(crate) args: [u64; 6],
+}
+
+impl Denied {
+    fn name(&self) -> String {
+        let known = if self.foreign { None } else { names::name(self.number) };
+        known.map_or_else(|| format!("call {}", self.number), str::to_owned)
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args: Vec<_> = self.args.iter().map(|arg| format!("{arg:#x}")).collect();
+        write!(f, "{}({})", self.name(), args.join(", "))
+    }
+}
+
+/// Why the handler did not run.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Option<Failure>,
+    pub(crate) message: String,
+    pub(crate) status: u8,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    Exited(u8),
+    Signaled(i32),
+    WallTime,
+    IdleTime,
+    Denied(Denied),
+    Refused(Refusal),
+    /// Ended by the supervisor's own end, by this signal.
+    Stopped(i32),
+}
+
+const SIGKILL_STATUS: u8 = 137;
+
+impl Outcome {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Outcome::Exited(_) => "exited",
+            Outcome::Signaled(_) | Outcome::Stopped(_) => "signaled",
+            Outcome::WallTime => "wall",
+            Outcome::IdleTime => "idle",
+            Outcome::Denied(_) => "denied",
+            Outcome::Refused(refusal) => match refusal.status {
+                126 => "not-executable",
+                127 => "not-found",
+                _ => "refused",
+            },
+        }
+    }
+
+    /// The exit status of `run`.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Outcome::Exited(status) => *status,
+            Outcome::Signaled(signal) | Outcome::Stopped(signal) => {
+                u8::try_from(128 + signal).unwrap_or(u8::MAX)
+            }
+            Outcome::WallTime | Outcome::IdleTime => 124,
+            Outcome::Denied(_) => SIGKILL_STATUS,
+            Outcome::Refused(refusal) => refusal.status,
+        }
+    }
+
+    pub(crate) fn signal(&self) -> Option<i32> {
+        match self {
+            Outcome::Signaled(signal) | Outcome::Stopped(signal) => Some(*signal),
+            Outcome::Denied(_) => Some(libc::SIGKILL),
+            Outcome::Exited(_) | Outcome::WallTime | Outcome::IdleTime | Outcome::Refused(_) => None,
+        }
+    }
+
+    pub(crate) fn denied(&self) -> Option<&Denied> {
+        match self {
+            Outcome::Denied(denied) => Some(denied),
+            _ => None,
+        }
+    }
+
+    /// The one line of `--status-fd`.
+    pub(crate) fn status_line(&self) -> String {
+        let failure = match self {
+            Outcome::Refused(refusal) => refusal.failure,
+            _ => None,
+        };
+        let denied = self.denied().map(|d| json!({"nr": d.number, "name": d.name(), "args": d.args}));
+        let line = json!({
+            "outcome": self.name(),
+            "status": self.status(),
+            "signal": self.signal(),
+            "denied": denied,
+            "step": failure.map(|failure| failure.step.name()),
+            "errno": failure.map(|failure| format!("{:?}", failure.errno)),
+        });
+        format!("{line}\n")
+    }
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Outcome {
+        match ending {
+            Ending::Exited(status) => Outcome::Exited(status),
+            Ending::Signaled(signal) => Outcome::Signaled(signal),
+        }
+    }
+}
+
+/// Bytes over a connection, as the kernel counts them; what waits in the queues where it counts none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+/// One connection's record.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) conn: u64,
+    pub(crate) peer: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) outcome: Outcome,
+    pub(crate) setup_us: u64,
+    pub(crate) run_us: u64,
+    pub(crate) usage: Usage,
+}
+
+impl<'a> Record<'a> {
+    /// Of a connection for which no process could be made.
+    pub(crate) fn before_launch(conn: u64, peer: &'a str, service: &'a str, outcome: Outcome) -> Record<'a> {
+        Record {
+            conn,
+            peer,
+            service,
+            pid: 0,
+            uid: 0,
+            outcome,
+            setup_us: 0,
+            run_us: 0,
+            usage: Usage::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_line_has_its_six_keys_in_every_outcome() {
+        let denied = Denied { number: 41, foreign: false, args: [2, 1, 0, 0, 0, u64::MAX] };
+        for outcome in [Outcome::Exited(3), Outcome::Signaled(9), Outcome::WallTime, Outcome::Denied(denied)]
+        {
+            let line: serde_json::Value = serde_json::from_str(&outcome.status_line()).unwrap();
+            let object = line.as_object().unwrap();
+            for key in ["outcome", "status", "signal", "denied", "step", "errno"] {
+                assert!(object.contains_key(key), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_denied_call_is_named_and_counts_as_killed() {
+        let denied = Denied {
+            number: i32::try_from(libc::SYS_socket).unwrap(),
+            foreign: false,
+            args: [2, 0, 0, 0, 0, 0],
+        };
+        assert_eq!(denied.to_string(), "socket(0x2, 0x0, 0x0, 0x0, 0x0, 0x0)");
+        assert_eq!(Outcome::Denied(denied).status(), 137);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the launcher itself may do: root's capabilities, or, rootless, a user namespace of its own.
+
+use crate::sys::{self, Errno};
+use caps::{CapSet, Capability};
+use std::fs;
+use std::io;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privilege {
+    Root,
+    /// An ordinary user: all capabilities in a user namespace of its own, none over the host.
+    Rootless,
+}
+
+impl Privilege {
+    /// uid 0, or any uid that was given CAP_SYS_ADMIN, is Root.
+    pub(crate) fn of_this_process() -> Privilege {
+        let admin = caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN);
+        if nix::unistd::geteuid().is_root() || matches!(admin, Ok(true)) {
+            Privilege::Root
+        } else {
+            Privilege::Rootless
+        }
+    }
+}
+
+/// What a launch takes, each with its consumer.
+const NEEDED: [(Capability, &str); 6] = [
+    (Capability::CAP_SYS_ADMIN, "namespaces and mounts"),
+    (Capability::CAP_SETUID, "the sandbox's uid"),
+    (Capability::CAP_SETGID, "the sandbox's gid and groups"),
+    (Capability::CAP_SETPCAP, "the bounding set and securebits"),
+    (Capability::CAP_SYS_PTRACE, "fetching the seccomp listener"),
+    // Without it the parent-death signal is silently not delivered: a sandbox would outlive its launcher.
+    (Capability::CAP_KILL, "the parent-death signal"),
+];
+
+/// What an overlay takes as well: it copies files up on the handler's behalf.
+const NEEDED_FOR_OVERLAY: [(Capability, &str); 3] = [
+    (Capability::CAP_DAC_OVERRIDE, "the overlay"),
+    (Capability::CAP_CHOWN, "the overlay"),
+    (Capability::CAP_FOWNER, "the overlay"),
+];
+
+/// Names of what is missing, with what it is for.
+pub(crate) fn missing_capabilities(overlay: bool) -> Vec<String> {
+    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+    NEEDED
+        .iter()
+        .chain(NEEDED_FOR_OVERLAY.iter().filter(|_| overlay))
+        .filter(|(capability, _)| !effective.contains(capability))
+        .map(|(capability, purpose)| format!("{capability} ({purpose})"))
+        .collect()
+}
+
+/// Enters a user namespace with all capabilities in it, and a mount namespace that belongs to it. `id` is the one uid and
+/// gid there is inside; outside it is the caller's.
+pub(crate) fn enter_user_namespace(id: u32) -> Result<(), (&'static str, io::Error)> {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let failed = |errno: Errno| ("make a user namespace", io::Error::from(errno));
+    sys::process::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).map_err(failed)?;
+    let write = |path: &'static str, text: String| fs::write(path, text).map_err(|error| (path, error));
+    // Denied before the gid map may be written (CVE-2014-8989).
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write("/proc/self/uid_map", format!("{id} {uid} 1"))?;
+    write("/proc/self/gid_map", format!("{id} {gid} 1"))
+}

@@ -1,0 +1,57 @@
+//! Between clone and exec: the whole sequence, one line a step. No allocation, no formatting, no lock, no logging.
+
+use super::rootfs;
+use super::step::{AtStep, Failure, Step};
+use super::{Context, capabilities, exec, identity, init};
+use crate::sys::{self, process};
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+
+/// Proof that the process dies with the supervisor and passes nothing on by accident.
+#[derive(Debug)]
+pub(crate) struct Begun(());
+
+/// The child's main: becomes the handler, or reports why not and ends.
+pub(super) fn main(context: &Context<'_>) -> Infallible {
+    let failure = match set_up(context) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    context.link.report_failure(failure);
+    process::exit_now(SETUP_FAILED)
+}
+
+/// Not seen by anyone who got the report; the number of `run` for "the sandbox could not be set up".
+pub(super) const SETUP_FAILED: i32 = 125;
+
+fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
+    let plan = context.plan;
+    let begun = begin(context)?;
+    let (rooted, tree, ids) = rootfs::enter(begun, &context.link, &plan.rootfs, plan.namespaces.in_child())?;
+    let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
+    let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
+    let restricted = exec::restrict(unprivileged, context, &tree)?;
+    let restricted = init::divide(restricted, context)?;
+    let restricted = exec::close_all(restricted, context)?;
+    let filtered = exec::filter(restricted, context)?;
+    exec::execute(filtered, context)
+}
+
+/// *Removes* inherited descriptors (at exec), the controlling terminal, life beyond the supervisor.
+/// *Keeps* every privilege: mounts come next.
+fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
+    sys::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).step(Step::CloseInherited)?;
+    sys::dup_to(context.link.channel, exec::CHANNEL_FD, libc::O_CLOEXEC).step(Step::CloseInherited)?;
+    context.link.die_with_it()?;
+    process::setsid().step(Step::Session)?;
+    process::set_umask(0o022);
+    process::reset_personality().step(Step::Personality)?;
+    raise_oom_score().step(Step::OomScore)?;
+    Ok(Begun(()))
+}
+
+/// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
+fn raise_oom_score() -> Result<(), sys::Errno> {
+    let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
+    sys::write(file.as_fd(), b"500").map(drop)
+}

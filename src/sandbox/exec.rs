@@ -1,0 +1,117 @@
+//! The last steps: descriptors, limits, the sealing filters, and the exec itself.
+
+use super::identity::Unprivileged;
+use super::landlock;
+use super::limits;
+use super::rootfs::Tree;
+use super::step::{AtStep, Failure, Step, verify};
+use super::wire::Report;
+use super::{Context, seccomp};
+use crate::sys::{self, Errno, privilege, process};
+use std::convert::Infallible;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+/// Where the handler's file waits for exec: above every RLIMIT_NOFILE (63 at most), so that the number can never be
+/// made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is enough.
+pub(crate) const EXEC_FD: RawFd = 63;
+/// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
+/// the child was given can be there.
+pub(crate) const CHANNEL_FD: RawFd = 3;
+
+/// Proof that everything but the filters is in force.
+#[derive(Debug)]
+pub(crate) struct Restricted(());
+
+/// Proof that both filters answer.
+#[derive(Debug)]
+pub(crate) struct Filtered(());
+
+/// *Removes* the session keyring, every resource beyond the limits, privilege by exec, W+X memory, every path that no
+/// rule names. *Keeps* the connection, the link to the supervisor, and the handler's file.
+pub(crate) fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<Restricted, Failure> {
+    let plan = context.plan;
+    if plan.keyring {
+        privilege::join_new_session_keyring().step(Step::Keyring)?;
+    }
+    if plan.dumpable_off_early {
+        switch_dumpable_off()?;
+    }
+    put_stdio(context)?;
+    sys::dup_to(tree.handler.as_fd(), EXEC_FD, libc::O_CLOEXEC).step(Step::ExecDescriptor)?;
+    process::unblock_signals().step(Step::Signals)?;
+    privilege::set_no_new_privs().step(Step::NoNewPrivs)?;
+    verify(Step::NoNewPrivs, privilege::no_new_privs().step(Step::NoNewPrivs)?)?;
+    if plan.mdwe {
+        privilege::set_mdwe().step(Step::Mdwe)?;
+        verify(Step::Mdwe, privilege::mdwe().step(Step::Mdwe)?)?;
+    }
+    landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
+    landlock::restrict(context.ruleset, context.canary)?;
+    Ok(Restricted(()))
+}
+
+fn switch_dumpable_off() -> Result<(), Failure> {
+    privilege::set_not_dumpable().step(Step::Dumpable)?;
+    verify(Step::Dumpable, !privilege::is_dumpable().step(Step::Dumpable)?)
+}
+
+/// 0 and 1 become the connection, 2 the supervisor's pipe.
+fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
+    sys::dup_to(context.input, 0, 0).step(Step::Stdio)?;
+    sys::dup_to(context.output, 1, 0).step(Step::Stdio)?;
+    sys::dup_to(context.stderr, 2, 0).step(Step::Stdio)
+}
+
+/// Closes every descriptor but 0 to 2, the channel and the handler's file, and proves it.
+/// After it the limits: RLIMIT_NOFILE would otherwise bite while rules are added.
+pub(crate) fn close_all(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
+    let between = u32::try_from(EXEC_FD - 1).unwrap_or(u32::MAX);
+    sys::close_range(CHANNEL_FD + 1, between, 0).step(Step::CloseAll)?;
+    sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
+    verify_descriptors()?;
+    limits::apply(&context.plan.limits)?;
+    Ok(restricted)
+}
+
+/// One poll over the whole embedded table: POLLNVAL is a closed descriptor. What stays open beside stdio must vanish at exec.
+fn verify_descriptors() -> Result<(), Failure> {
+    let step = Step::VerifyDescriptors;
+    let mut table = [libc::pollfd { fd: 0, events: 0, revents: 0 }; EXEC_FD as usize + 1];
+    for (number, entry) in (0..).zip(&mut table) {
+        entry.fd = number;
+    }
+    sys::poll(&mut table, Some(0)).step(step)?;
+    for entry in &table {
+        let expected = entry.fd <= 2 || entry.fd == CHANNEL_FD || entry.fd == EXEC_FD;
+        let open = entry.revents & libc::POLLNVAL == 0;
+        if open != expected {
+            return Err(Errno::EBADF).step_on(step, usize::try_from(entry.fd).unwrap_or(0));
+        }
+    }
+    for number in [CHANNEL_FD, EXEC_FD] {
+        verify(step, sys::is_cloexec(number).step(step)?)?;
+    }
+    Ok(())
+}
+
+/// *Removes* every system call that guard or profile do not allow. *Keeps* one execveat of the handler's descriptor.
+///
+/// The supervisor fetches the profile's listener while we wait: the guard forbids sending it, and at exec it is closed.
+pub(crate) fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure> {
+    let plan = context.plan;
+    sys::seccomp::install(&plan.seccomp.guard).step(Step::GuardFilter)?;
+    let listener = sys::seccomp::install_with_listener(&plan.seccomp.profile).step(Step::ProfileFilter)?;
+    seccomp::verify()?;
+    context.link.report_and_wait(Report::Listener(listener.as_raw_fd()), Step::Listener)?;
+    if !plan.dumpable_off_early {
+        // Rootless the supervisor could not have fetched the listener from a process that is not dumpable. Reading back
+        // is forbidden by now.
+        privilege::set_not_dumpable().step(Step::Dumpable)?;
+    }
+    Ok(Filtered(()))
+}
+
+/// Runs the handler. Returns only a failure.
+pub(crate) fn execute(_: Filtered, context: &Context<'_>) -> Result<Infallible, Failure> {
+    Err(sys::execveat(EXEC_FD, &context.plan.argv, context.environment)).step(Step::Exec)
+}

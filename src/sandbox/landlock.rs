@@ -1,0 +1,150 @@
+//! Landlock: the ruleset's kinds of access are declared by the parent, its rules added below the new root by the child.
+//!
+//! Always at the newest ABI that the kernel and the crate share, and hard: the crate's default is best effort, under
+//! which a kernel without Landlock is a success.
+
+use super::step::{AtStep, Failure, Step, verify};
+use crate::sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+use crate::sys::{self, Errno};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
+    Scope,
+};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The floor (Linux 5.19): with REFER, links and renames across directories are governed as well.
+pub(crate) const ABI_MIN: i32 = 2;
+
+/// The newest ABI the crate speaks.
+const ABI_CRATE: i32 = ABI::V9 as i32;
+
+/// What one path may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    Read,
+    ReadWrite,
+}
+
+/// One path of `--landlock-ro` or `--landlock-rw`, below the new root.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) path: CString,
+    pub(crate) right: Right,
+}
+
+/// Access bits of the kernel, by right, for directories and for files: a rule on a file must not name rights of directories.
+#[derive(Debug, Clone, Copy)]
+struct Bits {
+    directory: u64,
+    file: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Plan {
+    abi: ABI,
+    /// False where `landlock-net` or `landlock-scope` was given up, or the kernel has no such wall.
+    network: bool,
+    scopes: bool,
+    rules: Vec<Rule>,
+    read: Bits,
+    read_write: Bits,
+    execute: u64,
+}
+
+impl Plan {
+    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less.
+    pub(crate) fn new(kernel_abi: i32, network: bool, scopes: bool, rules: Vec<Rule>) -> Plan {
+        let abi = ABI::from(kernel_abi.min(ABI_CRATE));
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        // No device nodes or sockets are made, by anyone, and no ioctl reaches a device.
+        let never = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
+        let read_write = read | (AccessFs::from_write(abi) & !never);
+        let file = AccessFs::from_file(abi);
+        let bits =
+            |access: BitFlags<AccessFs>| Bits { directory: access.bits(), file: (access & file).bits() };
+        Plan {
+            abi,
+            network: network && kernel_abi >= 4,
+            scopes: scopes && kernel_abi >= 6,
+            rules,
+            read: bits(read),
+            read_write: bits(read_write),
+            // The kernel opens the file it executes for reading.
+            execute: (AccessFs::Execute | AccessFs::ReadFile).bits(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(crate) fn abi(&self) -> i32 {
+        self.abi as i32
+    }
+
+    /// A new ruleset without rules. One a sandbox: rules name the sandbox's own directories.
+    pub(crate) fn ruleset(&self) -> Result<OwnedFd, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(self.abi))?;
+        if self.network {
+            ruleset = ruleset.handle_access(AccessNet::from_all(self.abi))?;
+        }
+        if self.scopes {
+            ruleset = ruleset.scope(Scope::from_all(self.abi))?;
+        }
+        let fd: Option<OwnedFd> = ruleset.create()?.into();
+        fd.ok_or(RulesetError::CreateRuleset(landlock::CreateRulesetError::MissingHandledAccess))
+    }
+
+    fn bits(&self, right: Right) -> Bits {
+        match right {
+            Right::Read => self.read,
+            Right::ReadWrite => self.read_write,
+        }
+    }
+}
+
+/// The file that no rule can cover: on a tmpfs of the launcher's that is attached nowhere. Opens before, not after.
+pub(crate) const CANARY: &CStr = c"canary";
+
+/// Makes the canary's tmpfs.
+pub(crate) fn make_canary() -> Result<OwnedFd, Errno> {
+    let fs = mount::fsopen(c"tmpfs")?;
+    mount::fsconfig_string(fs.as_fd(), c"nr_inodes", c"2")?;
+    mount::fsconfig_string(fs.as_fd(), c"mode", c"0755")?;
+    let attributes = mount::MOUNT_ATTR_NOSUID | mount::MOUNT_ATTR_NODEV | mount::MOUNT_ATTR_NOEXEC;
+    let directory = mount::fsmount(fs.as_fd(), attributes)?;
+    mount::create(directory.as_fd(), CANARY, 0o444)?;
+    mount::chmod(directory.as_fd(), CANARY, 0o444)?;
+    Ok(directory)
+}
+
+/// Adds the rules: every path resolved below `root`, EXECUTE for the handler's file alone.
+pub(crate) fn add_rules(
+    plan: &Plan,
+    ruleset: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    handler: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    for (index, rule) in plan.rules.iter().enumerate() {
+        let step = Step::LandlockRule;
+        let resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+        let path = mount::openat2(root, &rule.path, libc::O_PATH, resolve).step_on(step, index)?;
+        let kind = mount::identify(path.as_fd(), c"").step_on(step, index)?.kind();
+        let bits = plan.bits(rule.right);
+        let access = if kind == libc::S_IFDIR { bits.directory } else { bits.file };
+        sys::landlock::allow(ruleset, path.as_fd(), access).step_on(step, index)?;
+    }
+    sys::landlock::allow(ruleset, handler, plan.execute).step_on(Step::LandlockRule, plan.rules.len())
+}
+
+/// Enters the domain and proves that it is in force: Landlock shows in no field of /proc, but it does in what opens.
+pub(crate) fn restrict(ruleset: BorrowedFd<'_>, canary: BorrowedFd<'_>) -> Result<(), Failure> {
+    let open = || mount::openat2(canary, CANARY, libc::O_RDONLY, 0);
+    open().step(Step::Canary)?;
+    sys::landlock::restrict_self(ruleset).step(Step::LandlockRestrict)?;
+    let after = open();
+    verify(Step::VerifyLandlock, matches!(after, Err(Errno::EACCES)))
+}

@@ -1,0 +1,43 @@
+//! Resource limits (setrlimit(2)) of the handler: one row a limit.
+
+use super::step::{AtStep, Failure, Step, verify};
+use crate::sys::privilege;
+
+/// One limit: `resource` is an RLIMIT_* number, `name` as `--rlimit` spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) resource: u32,
+    pub(crate) name: &'static str,
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+/// Names and numbers of all limits that can be given.
+#[allow(clippy::cast_lossless, reason = "the constants' type differs between targets")]
+pub(crate) const NAMES: [(&str, u32); 15] = [
+    ("as", libc::RLIMIT_AS as u32),
+    ("core", libc::RLIMIT_CORE as u32),
+    ("cpu", libc::RLIMIT_CPU as u32),
+    ("data", libc::RLIMIT_DATA as u32),
+    ("fsize", libc::RLIMIT_FSIZE as u32),
+    ("memlock", libc::RLIMIT_MEMLOCK as u32),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE as u32),
+    ("nice", libc::RLIMIT_NICE as u32),
+    ("nofile", libc::RLIMIT_NOFILE as u32),
+    ("nproc", libc::RLIMIT_NPROC as u32),
+    ("rss", libc::RLIMIT_RSS as u32),
+    ("rtprio", libc::RLIMIT_RTPRIO as u32),
+    ("rttime", libc::RLIMIT_RTTIME as u32),
+    ("sigpending", libc::RLIMIT_SIGPENDING as u32),
+    ("stack", libc::RLIMIT_STACK as u32),
+];
+
+/// Sets every limit and reads it back.
+pub(crate) fn apply(limits: &[Limit]) -> Result<(), Failure> {
+    for (index, limit) in limits.iter().enumerate() {
+        privilege::set_limit(limit.resource, limit.soft, limit.hard).step_on(Step::Limit, index)?;
+        let in_force = privilege::limit(limit.resource).step_on(Step::Limit, index)?;
+        verify(Step::Limit, in_force == (limit.soft, limit.hard))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! The root file system: a plan of mounts as data, and the one function that makes them.
+//!
+//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed from a detached clone of the template that
+//! is never attached, so nothing in the tree need be executable. No path is resolved in the old root once the new one
+//! stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox dies.
+//!
+//! Overlay layers are attached at a private place (the stage) before use: Linux takes detached layers only since 6.15.
+//! They are named relative to the cwd because fsconfig(2) strings end at 255 bytes.
+
+use super::child::Begun;
+use super::identity::Identity;
+use super::step::{AtStep, Failure, Step, verify};
+use super::supervisor_link::SupervisorLink;
+use crate::sys::mount::{
+    self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+};
+use crate::sys::{Errno, cwd, process};
+use std::ffi::{CStr, CString, c_int};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
+/// The clone that the handler is executed from: the only mount that is not noexec, and never attached.
+const EXECUTABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
+
+const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+/// What the handler finds at `/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Snapshot {
+    /// The template itself, read-only.
+    Readonly,
+    /// The template with a writable layer over it that dies with the sandbox.
+    Overlay,
+}
+
+/// A path of the host, with the identity that was checked at start: the child resolves it again in its own mount
+/// namespace, where descriptors of another namespace cannot be cloned, and compares.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: CString,
+    pub(crate) identity: sysmount::Identity,
+}
+
+/// A read-only bind of a host path, with all that is mounted below it.
+#[derive(Debug)]
+pub(crate) struct Bind {
+    pub(crate) source: Source,
+    pub(crate) target: CString,
+}
+
+/// Sizes of a tmpfs as text, ready for fsconfig(2).
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: CString,
+    pub(crate) inodes: CString,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tmpfs {
+    pub(crate) target: CString,
+    pub(crate) bounds: Bounds,
+}
+
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) template: Source,
+    pub(crate) snapshot: Snapshot,
+    /// Bounds of the overlay's writable layer.
+    pub(crate) upper: Bounds,
+    /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes.
+    pub(crate) in_user_namespace: bool,
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) tmpfs: Vec<Tmpfs>,
+    pub(crate) proc: bool,
+    /// The handler's file below the template.
+    pub(crate) handler: CString,
+    pub(crate) handler_identity: sysmount::Identity,
+}
+
+/// Proof that the process is in its own root and the old one is gone.
+#[derive(Debug)]
+pub(crate) struct Rooted(());
+
+/// What the later stages need of the tree.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// `/`, O_PATH.
+    pub(crate) root: OwnedFd,
+    /// The handler's file in the executable clone, O_PATH.
+    pub(crate) handler: OwnedFd,
+}
+
+/// *Removes* the host's file systems from view, whole.
+/// *Keeps* root's ids and capabilities: mounting needs them.
+pub(crate) fn enter(
+    _: Begun,
+    link: &SupervisorLink<'_>,
+    plan: &Plan,
+    namespaces: c_int,
+) -> Result<(Rooted, Tree, Identity), Failure> {
+    process::unshare(namespaces).step(Step::MountNamespace)?;
+    sysmount::make_all_private().step(Step::Private)?;
+    let handler = open_handler(plan)?;
+    // Not before here: the supervisor may need our pid to say who we are.
+    let (identity, userns) = link.receive_identity()?;
+    let root = match plan.snapshot {
+        Snapshot::Readonly => attach_template(plan)?,
+        Snapshot::Overlay => attach_overlay(plan, identity, userns.as_ref())?,
+    };
+    mount_below(plan, root.as_fd())?;
+    let root = pivot(root)?;
+    Ok((Rooted(()), Tree { root, handler }, identity))
+}
+
+/// A detached clone of the template, which must still be the one that was checked.
+fn clone_template(plan: &Plan) -> Result<OwnedFd, Failure> {
+    let tree = sysmount::clone_tree(cwd(), &plan.template.path, false).step(Step::Template)?;
+    let found = sysmount::identify(tree.as_fd(), c"").step(Step::Template)?;
+    changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
+    Ok(tree)
+}
+
+fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
+    if same { Ok(()) } else { Err(Errno::ESTALE).step_on(step, operand) }
+}
+
+fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
+    let tree = clone_template(plan)?;
+    sysmount::set_attributes(tree.as_fd(), EXECUTABLE, false).step(Step::Template)?;
+    let handler =
+        sysmount::openat2(tree.as_fd(), &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
+    let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
+    changed(Step::HandlerChanged, 0, found.is_same_file(&plan.handler_identity))?;
+    Ok(handler)
+}
+
+/// The template, read-only, over the host's `/`.
+fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
+    let root = clone_template(plan)?;
+    sysmount::set_attributes(root.as_fd(), READ_ONLY, false).step(Step::AttachRoot)?;
+    sysmount::attach_at(root.as_fd(), cwd(), c"/").step(Step::AttachRoot)?;
+    Ok(root)
+}
+
+/// An overlay over the host's `/`: the template below, a tmpfs above. The template's owner root becomes this sandbox's
+/// uid, so that the handler may change whatever it sees; all changes are in the tmpfs.
+fn attach_overlay(plan: &Plan, identity: Identity, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+    let stage = new_tmpfs(&plan.upper, c"0755", Step::Stage, 0)?;
+    sysmount::attach_at(stage.as_fd(), cwd(), c"/").step(Step::Stage)?;
+    make_layers(plan, stage.as_fd(), identity, userns)?;
+    sysmount::fchdir(stage.as_fd()).step(Step::Overlay)?;
+    let root = mount_overlay(plan).step(Step::Overlay)?;
+    sysmount::attach_at(root.as_fd(), stage.as_fd(), c"root").step(Step::AttachRoot)?;
+    Ok(root)
+}
+
+fn make_layers(
+    plan: &Plan,
+    stage: BorrowedFd<'_>,
+    identity: Identity,
+    userns: Option<&OwnedFd>,
+) -> Result<(), Failure> {
+    for name in [c"lower", c"upper", c"work", c"root"] {
+        sysmount::mkdirat(stage, name, 0o755).step(Step::Layers)?;
+    }
+    let lower = clone_template(plan)?;
+    if let Some(userns) = userns {
+        sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
+    }
+    sysmount::set_attributes(lower.as_fd(), READ_ONLY, false).step(Step::Layers)?;
+    sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
+    // The merged root takes owner and mode from the upper directory.
+    sysmount::chown(stage, c"upper", identity.uid, identity.gid).step(Step::Layers)?;
+    let mode = u32::from(plan.template.identity.mode) & 0o1777;
+    sysmount::chmod(stage, c"upper", mode).step(Step::Layers)
+}
+
+fn mount_overlay(plan: &Plan) -> Result<OwnedFd, Errno> {
+    let fs = sysmount::fsopen(c"overlay")?;
+    let options = [
+        (c"source", c"dayfly"),
+        (c"lowerdir", c"lower"),
+        (c"upperdir", c"upper"),
+        (c"workdir", c"work"),
+        // Said, because the kernel's defaults are a build option and a module parameter.
+        (c"redirect_dir", c"off"),
+        (c"metacopy", c"off"),
+        (c"index", c"off"),
+    ];
+    for (key, value) in options {
+        sysmount::fsconfig_string(fs.as_fd(), key, value)?;
+    }
+    if plan.in_user_namespace {
+        sysmount::fsconfig_flag(fs.as_fd(), c"userxattr")?;
+    }
+    sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME)
+}
+
+fn new_tmpfs(bounds: &Bounds, mode: &CStr, step: Step, operand: usize) -> Result<OwnedFd, Failure> {
+    let fs = sysmount::fsopen(c"tmpfs").step_on(step, operand)?;
+    for (key, value) in [(c"size", bounds.bytes.as_c_str()), (c"nr_inodes", &bounds.inodes), (c"mode", mode)]
+    {
+        sysmount::fsconfig_string(fs.as_fd(), key, value).step_on(step, operand)?;
+    }
+    sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME).step_on(step, operand)
+}
+
+/// Everything that is mounted below the root, in the order: proc, binds, tmpfs.
+fn mount_below(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    if plan.proc {
+        let point = mount_point(root, c"/proc", 0)?;
+        let proc = new_proc().step(Step::Proc)?;
+        sysmount::attach(proc.as_fd(), point.as_fd()).step(Step::Proc)?;
+    }
+    for (index, bind) in plan.binds.iter().enumerate() {
+        let tree = clone_source(&bind.source, index)?;
+        let point = mount_point(root, &bind.target, index + 1)?;
+        sysmount::attach(tree.as_fd(), point.as_fd()).step_on(Step::Bind, index)?;
+    }
+    for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
+        let tree = new_tmpfs(&tmpfs.bounds, c"1777", Step::Tmpfs, index)?;
+        let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
+        sysmount::attach(tree.as_fd(), point.as_fd()).step_on(Step::Tmpfs, index)?;
+    }
+    Ok(())
+}
+
+fn clone_source(source: &Source, index: usize) -> Result<OwnedFd, Failure> {
+    let tree = sysmount::clone_tree(cwd(), &source.path, true).step_on(Step::BindSource, index)?;
+    let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
+    changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
+    sysmount::set_attributes(tree.as_fd(), READ_ONLY, true).step_on(Step::BindSource, index)?;
+    Ok(tree)
+}
+
+/// Opens a mount point below the root; a symlink at its place is refused (CVE-2021-30465, CVE-2026-41579).
+fn mount_point(root: BorrowedFd<'_>, path: &CStr, operand: usize) -> Result<OwnedFd, Failure> {
+    let step = Step::MountPoint;
+    let point =
+        sysmount::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, IN_ROOT).step_on(step, operand)?;
+    let kind = sysmount::identify(point.as_fd(), c"").step_on(step, operand)?.kind();
+    if kind == libc::S_IFLNK {
+        return Err(Errno::ELOOP).step_on(step, operand);
+    }
+    Ok(point)
+}
+
+/// /proc of the sandbox's own pid namespace, processes only, other users' processes invisible (proc(5)).
+fn new_proc() -> Result<OwnedFd, Errno> {
+    let fs = sysmount::fsopen(c"proc")?;
+    sysmount::fsconfig_string(fs.as_fd(), c"subset", c"pid")?;
+    sysmount::fsconfig_string(fs.as_fd(), c"hidepid", c"invisible")?;
+    sysmount::fsmount(fs.as_fd(), READ_ONLY | sysmount::MOUNT_ATTR_NOATIME)
+}
+
+/// Makes `root` the root and detaches what was there, then proves it: `/` and its parent are the mount we made.
+fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
+    let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
+    sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
+    sysmount::pivot_to_cwd().step(Step::Pivot)?;
+    sysmount::detach_cwd().step(Step::DetachOldRoot)?;
+    sysmount::chdir(c"/").step(Step::DetachOldRoot)?;
+    // Had the detaching no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
+    for path in [c"/", c"/..", c"."] {
+        let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
+        verify(Step::VerifyRoot, found == made)?;
+    }
+    Ok(root)
+}
+
+impl Plan {
+    /// The path of a mount point by its operand: proc, the binds, the tmpfs.
+    pub(super) fn mount_point(&self, operand: usize) -> Option<String> {
+        let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
+        let targets =
+            self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
+        targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
+    }
+}

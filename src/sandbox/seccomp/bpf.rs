@@ -1,0 +1,76 @@
+//! Classic BPF as seccomp(2) takes it: constants, constructors, and labels for forward jumps.
+
+use crate::sys::seccomp::Instruction;
+pub(super) use crate::sys::seccomp::NATIVE_ARCH;
+use std::mem::offset_of;
+
+const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const JUMP_GREATER_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+pub(super) const JUMP_ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
+pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+
+pub(super) const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+pub(super) const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+pub(super) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+pub(super) fn errno(number: u16) -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::from(number)
+}
+
+/// A field of `struct seccomp_data`, by its offset.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Field {
+    Number,
+    Arch,
+    ArgLow(u8),
+    ArgHigh(u8),
+}
+
+impl Field {
+    fn offset(self) -> u32 {
+        // Little endian on both architectures: the low word comes first.
+        match self {
+            Field::Number => 0,
+            Field::Arch => 4,
+            Field::ArgLow(index) => 16 + 8 * u32::from(index),
+            Field::ArgHigh(index) => 16 + 8 * u32::from(index) + 4,
+        }
+    }
+}
+
+const _: () = assert!(offset_of!(libc::seccomp_data, args) == 16);
+
+pub(super) fn load(field: Field) -> Instruction {
+    Instruction { code: LOAD_WORD, jt: 0, jf: 0, k: field.offset() }
+}
+
+pub(super) fn give(action: u32) -> Instruction {
+    Instruction { code: RETURN, jt: 0, jf: 0, k: action }
+}
+
+/// Runs the next instruction if the loaded word equals `k`, else skips it.
+pub(super) fn if_equal(k: u32) -> Instruction {
+    Instruction { code: JUMP_EQUAL, jt: 0, jf: 1, k }
+}
+
+/// Runs the next instruction unless the loaded word equals `k`.
+pub(super) fn unless_equal(k: u32) -> Instruction {
+    Instruction { code: JUMP_EQUAL, jt: 1, jf: 0, k }
+}
+
+/// Runs the next instruction if the loaded word is `k` or more.
+pub(super) fn if_at_least(k: u32) -> Instruction {
+    Instruction { code: JUMP_GREATER_EQUAL, jt: 0, jf: 1, k }
+}
+
+/// Runs the next instruction if the loaded word has any bit of `k`.
+pub(super) fn if_any_bit(k: u32) -> Instruction {
+    Instruction { code: JUMP_SET, jt: 0, jf: 1, k }
+}
+
+/// Skips `count` instructions unless the loaded word equals `k`.
+pub(super) fn skip_unless_equal(k: u32, count: u8) -> Instruction {
+    Instruction { code: JUMP_EQUAL, jt: 0, jf: count, k }
+}

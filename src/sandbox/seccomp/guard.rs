@@ -1,0 +1,169 @@
+//! The guard filter: fixed, not configurable, under every profile.
+//!
+//! The connection belongs to the *host's* network namespace. A handler that holds it could disconnect it
+//! (`connect(fd, AF_UNSPEC)`) and connect it to any address the host reaches, listen and accept on it, send with
+//! MSG_FASTOPEN, list the host's interfaces by ioctl. Landlock sees only some of that: it has no hook for listen(2) and
+//! always allows AF_UNSPEC. So here is everything that opens the hole again, and everything that makes or enters a
+//! namespace, mounts, traces or loads programs into the kernel, whatever a profile may say.
+
+use super::bpf::{
+    ALLOW, Field, KILL, NATIVE_ARCH, NOTIFY, errno, give, if_any_bit, if_at_least, if_equal, load,
+    skip_unless_equal, unless_equal,
+};
+use super::{GUARD_CANARY, PROFILE_CANARY};
+use crate::sys::seccomp::Instruction;
+use libc::c_long;
+
+/// Denied whatever the arguments.
+const DENIED: &[c_long] = &[
+    // New sockets, and everything that changes what the connection is.
+    libc::SYS_socket,
+    libc::SYS_socketpair,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_setsockopt,
+    // Operations by a ring pass no filter.
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    // Namespaces.
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    // Mounts.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    OPEN_TREE_ATTR,
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    // Programs and pages for the kernel.
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    // Keyrings are not namespaced.
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    // Files by handle, past every path.
+    libc::SYS_open_by_handle_at,
+];
+
+/// Linux 6.15; libc does not have it yet.
+const OPEN_TREE_ATTR: c_long = 467;
+
+/// x32 calls carry this bit on x86-64 (`__X32_SYSCALL_BIT`) and reach the same kernel by other numbers.
+const X32_BIT: u32 = 0x4000_0000;
+
+#[allow(clippy::cast_sign_loss)]
+const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
+
+#[allow(clippy::cast_sign_loss)]
+const SEND_FLAGS: u32 = (libc::MSG_FASTOPEN | libc::MSG_OOB) as u32;
+
+/// System call numbers are small and non-negative.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn number(call: c_long) -> u32 {
+    call as u32
+}
+
+/// The program. Order: architecture, x32, canaries, the plain list, the calls that depend on arguments, allow.
+pub(crate) fn program() -> Vec<Instruction> {
+    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
+    program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
+    program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
+    program.extend([if_at_least(X32_BIT), give(NOTIFY)]);
+    for &call in DENIED {
+        program.extend([if_equal(number(call)), give(NOTIFY)]);
+    }
+    // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
+    program.extend([if_equal(number(libc::SYS_clone3)), give(errno(ENOSYS))]);
+    argument_rules(&mut program);
+    program.push(give(ALLOW));
+    program
+}
+
+/// The init stub's own filter: it waits, writes one status, exits.
+pub(crate) fn init_program() -> Vec<Instruction> {
+    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(KILL), load(Field::Number)];
+    for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group] {
+        program.extend([if_equal(number(call)), give(ALLOW)]);
+    }
+    program.push(give(KILL));
+    program
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+const ENOSYS: u16 = libc::ENOSYS as u16;
+
+fn argument_rules(program: &mut Vec<Instruction>) {
+    // clone: no namespaces.
+    let clone = [load(Field::ArgLow(0)), if_any_bit(NAMESPACE_FLAGS), give(NOTIFY), give(ALLOW)];
+    block(program, libc::SYS_clone, &clone);
+    // sendto: no address (both words null), no data in a SYN, nothing out of band.
+    let sendto = [
+        load(Field::ArgLow(4)),
+        unless_equal(0),
+        give(NOTIFY),
+        load(Field::ArgHigh(4)),
+        unless_equal(0),
+        give(NOTIFY),
+        load(Field::ArgLow(3)),
+        if_any_bit(SEND_FLAGS),
+        give(NOTIFY),
+        give(ALLOW),
+    ];
+    block(program, libc::SYS_sendto, &sendto);
+    // ioctl: the two harmless questions of stdio. The kernel looks at the low word only, so the high one must be zero.
+    let ioctl = [
+        load(Field::ArgHigh(1)),
+        unless_equal(0),
+        give(NOTIFY),
+        load(Field::ArgLow(1)),
+        if_equal(TIOCGWINSZ),
+        give(ALLOW),
+        if_equal(TCGETS),
+        give(ALLOW),
+        give(NOTIFY),
+    ];
+    block(program, libc::SYS_ioctl, &ioctl);
+}
+
+pub(super) const TIOCGWINSZ: u32 = 0x5413;
+pub(super) const TCGETS: u32 = 0x5401;
+
+/// Rules for one call: every path through `rules` must end in a return.
+fn block(program: &mut Vec<Instruction>, call: c_long, rules: &[Instruction]) {
+    let length = u8::try_from(rules.len()).unwrap_or(u8::MAX);
+    program.push(skip_unless_equal(number(call), length));
+    program.extend_from_slice(rules);
+}

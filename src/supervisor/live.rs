@@ -1,0 +1,261 @@
+//! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
+
+use super::stderr::Lines;
+use crate::connection::{self, Connection, Kind};
+use crate::log;
+use crate::outcome::{Denied, Outcome, Refusal, Traffic};
+use crate::sandbox::step::{Failure, Step};
+use crate::sandbox::wire::{GO_ON, REPORT_LEN, Report};
+use crate::sandbox::{Plan, Sandbox};
+use crate::sys::process::{Ending, Usage};
+use crate::sys::{self, Errno, Ignoring};
+use nix::sys::socket::{Shutdown, shutdown};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+/// Why the supervisor has killed it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verdict {
+    WallTime,
+    IdleTime,
+    Stopped(i32),
+}
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) conn: u64,
+    pub(super) peer: String,
+    pub(super) kind: Kind,
+    /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the end.
+    /// Rootless until the end: it cannot be borrowed from a handler of mode 0711.
+    pub(super) connection: Option<Connection>,
+    pub(super) sandbox: Sandbox,
+    /// With an init stub: the process that execs.
+    handler: Option<OwnedFd>,
+    pub(super) listener: Option<OwnedFd>,
+    pub(super) lines: Lines,
+    ready: bool,
+    failure: Option<Failure>,
+    pub(super) denied: Option<Denied>,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) began: Instant,
+    pub(super) executed: Option<Instant>,
+    pub(super) traffic: Option<Traffic>,
+    pub(super) traffic_seen: Instant,
+}
+
+/// What a message on the channel means for the loop.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing to do.
+    Going,
+    /// The seccomp listener is there: watch it.
+    Listening,
+    /// The channel has ended: exec has succeeded, or the child is dead.
+    Ended,
+}
+
+impl Live {
+    pub(super) fn new(conn: u64, connection: Connection, sandbox: Sandbox, began: Instant) -> Live {
+        Live {
+            conn,
+            peer: connection.peer(),
+            kind: connection.kind,
+            connection: Some(connection),
+            sandbox,
+            handler: None,
+            listener: None,
+            lines: Lines::new(began),
+            ready: false,
+            failure: None,
+            denied: None,
+            verdict: None,
+            began,
+            executed: None,
+            traffic: None,
+            traffic_seen: began,
+        }
+    }
+
+    /// The process that becomes the handler.
+    fn handler_pidfd(&self) -> BorrowedFd<'_> {
+        self.handler.as_ref().unwrap_or(&self.sandbox.pidfd).as_fd()
+    }
+
+    /// Reads one report and answers it.
+    pub(super) fn hear(&mut self) -> Progress {
+        let mut message = [0; REPORT_LEN];
+        let count = sys::read(self.sandbox.channel.as_fd(), &mut message);
+        let report = match count {
+            Ok(REPORT_LEN) => Report::decode(message),
+            Ok(0) => return Progress::Ended,
+            // ECONNRESET: the child has died without reading what we sent.
+            Ok(_) | Err(_) => None,
+        };
+        match report {
+            Some(Report::Failed(failure)) => {
+                self.failure = Some(failure);
+                Progress::Going
+            }
+            Some(Report::Handler(number)) => {
+                let fetched = sys::process::pidfd_getfd(self.sandbox.pidfd.as_fd(), number);
+                self.answer(fetched, Step::Init, |live, pidfd| live.handler = Some(pidfd));
+                Progress::Going
+            }
+            Some(Report::Listener(number)) => {
+                let fetched = sys::process::pidfd_getfd(self.handler_pidfd(), number);
+                self.answer(fetched, Step::Listener, |live, listener| live.listener = Some(listener));
+                self.ready = self.listener.is_some();
+                if self.ready { Progress::Listening } else { Progress::Going }
+            }
+            None => Progress::Ended,
+        }
+    }
+
+    /// Keeps what was fetched and lets the child go on; without it the child is killed.
+    fn answer(&mut self, fetched: Result<OwnedFd, Errno>, step: Step, keep: impl FnOnce(&mut Live, OwnedFd)) {
+        let answered = fetched.and_then(|fd| {
+            keep(self, fd);
+            sys::write(self.sandbox.channel.as_fd(), &GO_ON)
+        });
+        if let Err(errno) = answered {
+            self.failure = Some(Failure { step, operand: 0, errno });
+            self.kill();
+        }
+    }
+
+    /// Whether the channel's end, which has come, means that the handler runs.
+    pub(super) fn has_executed(&self) -> bool {
+        self.ready && self.failure.is_none()
+    }
+
+    /// Records the call and kills its maker; the call is never made.
+    pub(super) fn hear_denied(&mut self) -> Result<(), Errno> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        let call = sys::seccomp::receive(listener.as_fd())?;
+        self.denied.get_or_insert(Denied {
+            number: call.nr,
+            foreign: call.arch != sys::seccomp::NATIVE_ARCH,
+            args: call.args,
+        });
+        self.kill();
+        Ok(())
+    }
+
+    pub(super) fn kill(&self) {
+        if let Err(errno) = self.sandbox.kill() {
+            // Start-up has made sure of CAP_KILL; the parent-death signal remains.
+            log::fatal(&format!("cannot kill the sandbox of pid {}: {errno}", self.sandbox.pid));
+        }
+    }
+
+    /// Passes on what the handler has said. True at its end.
+    pub(super) fn hear_stderr(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let conn = self.conn;
+        let say = |line: &[u8]| log::handler_line(conn, &log::escape(line));
+        match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
+            Ok(0) | Err(_) => true,
+            Ok(count) => {
+                self.lines.push(&buffer[..count], Instant::now(), say);
+                false
+            }
+        }
+    }
+
+    /// Everything that is still in the pipe: after the handler's end, when all its writers are dead.
+    pub(super) fn drain_stderr(&mut self) {
+        // A pipe holds 64 KiB; a reader that never ends would need a writer, and there is none.
+        while !self.hear_stderr() {}
+        let conn = self.conn;
+        self.lines.finish(Instant::now(), |line| log::handler_line(conn, &log::escape(line)));
+        if self.lines.dropped > 0 {
+            log::handler_lines_dropped(conn, self.lines.dropped);
+        }
+    }
+
+    /// Whether bytes have moved since the last look; borrows the connection from the handler for that long.
+    pub(super) fn look_at_traffic(&mut self, now: Instant) {
+        let found = match &self.connection {
+            Some(connection) => connection::traffic(connection.ends().0, self.kind),
+            None => {
+                self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), self.kind))
+            }
+        };
+        // A handler that has closed its connection moves no bytes.
+        if let Ok(traffic) = found {
+            if self.traffic != Some(traffic) {
+                self.traffic_seen = now;
+            }
+            self.traffic = Some(traffic);
+        }
+    }
+
+    /// A copy of the handler's descriptor 0, or 1: not kept.
+    fn borrow_connection(&self) -> Result<OwnedFd, Errno> {
+        let pidfd = self.handler_pidfd();
+        sys::process::pidfd_getfd(pidfd, 0).or_else(|_closed| sys::process::pidfd_getfd(pidfd, 1))
+    }
+
+    /// Lets a handler that waits for its peer see the end of input.
+    pub(super) fn end_input(&self) {
+        if let Ok(socket) = self.borrow_connection() {
+            shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("ENOTCONN: the peer has gone already");
+        }
+    }
+
+    /// How it ended, once the kernel has said so.
+    pub(super) fn outcome(&self, plan: &Plan, ending: Ending) -> Outcome {
+        if let Some(failure) = self.failure {
+            return Outcome::Refused(refusal(plan, failure));
+        }
+        if let Some(denied) = self.denied {
+            return Outcome::Denied(denied);
+        }
+        match self.verdict {
+            Some(Verdict::WallTime) => return Outcome::WallTime,
+            Some(Verdict::IdleTime) => return Outcome::IdleTime,
+            Some(Verdict::Stopped(signal)) => return Outcome::Stopped(signal),
+            None => {}
+        }
+        if !self.ready {
+            let failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };
+            return Outcome::Refused(refusal(plan, failure));
+        }
+        self.handler_ending().unwrap_or(ending).into()
+    }
+
+    /// With an init stub: what the stub has written about the handler.
+    fn handler_ending(&self) -> Option<Ending> {
+        let status = self.sandbox.status.as_ref()?;
+        let mut raw = [0; 4];
+        // The stub is dead, so the pipe ends: this cannot wait.
+        if sys::read(status.as_fd(), &mut raw) != Ok(raw.len()) {
+            return None;
+        }
+        let status = i32::from_ne_bytes(raw);
+        Some(if libc::WIFEXITED(status) {
+            Ending::Exited(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+        } else {
+            Ending::Signaled(libc::WTERMSIG(status))
+        })
+    }
+}
+
+/// A failed step in words, with the status of `run` for it.
+pub(super) fn refusal(plan: &Plan, failure: Failure) -> Refusal {
+    let status = match (failure.step, failure.errno) {
+        (Step::Exec, Errno::ENOEXEC | Errno::EACCES | Errno::ENOENT | Errno::ELIBBAD) => 126,
+        _ => 125,
+    };
+    let message = log::refusal_message(&failure, plan.operand(&failure).as_deref());
+    Refusal { failure: Some(failure), message, status }
+}
+
+/// What a sandbox that has ended used, and since when.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) live: Live,
+    pub(super) ending: Ending,
+    pub(super) usage: Usage,
+}

@@ -1,0 +1,50 @@
+//! landlock(7): what the child does with a ruleset that the parent has made by the landlock crate.
+
+use super::{Result, check};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
+const LANDLOCK_RULE_PATH_BENEATH: u32 = 1;
+
+/// `struct landlock_path_beneath_attr`; packed in the kernel's header.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed_access: u64,
+    parent_fd: i32,
+}
+
+/// The newest ABI that this kernel speaks; ENOSYS or EOPNOTSUPP where Landlock is not built in or not enabled.
+pub(crate) fn abi() -> Result<i32> {
+    let none = ptr::null::<u8>();
+    // SAFETY: with the VERSION flag, a null pointer and size 0 the call only answers a number.
+    let version = check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, LANDLOCK_CREATE_RULESET_VERSION)
+    })?;
+    Ok(i32::try_from(version).unwrap_or(i32::MAX))
+}
+
+/// Allows `access` beneath the file or directory `path` is.
+pub(crate) fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<()> {
+    let rule = PathBeneath { allowed_access: access, parent_fd: path.as_raw_fd() };
+    // SAFETY: `rule` is a live struct of the layout that LANDLOCK_RULE_PATH_BENEATH takes; flags must be 0.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            LANDLOCK_RULE_PATH_BENEATH,
+            &raw const rule,
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Restricts the calling thread for good. Needs no_new_privs.
+pub(crate) fn restrict_self(ruleset: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: two ints.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
+}
+
+const _: () = assert!(mem::size_of::<PathBeneath>() == 12);

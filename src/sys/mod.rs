@@ -1,0 +1,186 @@
+//! The only room with `unsafe` in it: system calls that nix does not have, or has only in a form that allocates.
+//!
+//! One function, one system call. Everything here is callable between clone and exec: no allocation, no lock, no
+//! formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by construction; the
+//! `unsafe` that remains is the kernel's contract for the call, argued at each block. Imports nothing of ours.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod landlock;
+pub(crate) mod mount;
+pub(crate) mod names;
+pub(crate) mod privilege;
+pub(crate) mod process;
+pub(crate) mod seccomp;
+pub(crate) mod socket;
+
+use std::ffi::{CStr, CString, c_char, c_long};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+pub(crate) use nix::errno::Errno;
+
+pub(crate) type Result<T> = std::result::Result<T, Errno>;
+
+/// For the few results that change nothing: says why, where the compiler and the reader can see it.
+pub(crate) trait Ignoring {
+    fn ignoring(self, why: &'static str);
+}
+
+impl<T, E> Ignoring for std::result::Result<T, E> {
+    fn ignoring(self, _why: &'static str) {}
+}
+
+/// The one place where -1 becomes an [`Errno`].
+fn check(result: c_long) -> Result<c_long> {
+    if result == -1 { Err(Errno::last()) } else { Ok(result) }
+}
+
+/// As [`check`], for calls that answer a descriptor no one else knows yet.
+fn check_fd(result: c_long) -> Result<OwnedFd> {
+    let fd = raw_fd(check(result)?);
+    // SAFETY: the kernel has just allotted this number to us for the call that was checked; nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Descriptors are small non-negative ints (RLIMIT_NOFILE is at most 2^30), so the narrowing loses nothing.
+#[allow(clippy::cast_possible_truncation)]
+fn raw_fd(number: c_long) -> RawFd {
+    number as RawFd
+}
+
+/// `AT_FDCWD` as a borrowed descriptor, for the calls whose first argument may be either.
+pub(crate) fn cwd() -> BorrowedFd<'static> {
+    // SAFETY: AT_FDCWD (-100) is never closed and is not -1, which is all that BorrowedFd asks of its number.
+    unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
+}
+
+/// The descriptor of a number that the caller knows to be open, for instance 0, or one the kernel reported.
+pub(crate) fn borrowed(number: RawFd) -> Result<BorrowedFd<'static>> {
+    fcntl(number, libc::F_GETFD, 0)?;
+    // SAFETY: the kernel has just answered for this number, so it is open and not -1. It stays open: only code that
+    // owns it could close it, and the numbers given here (inherited descriptors) have no other owner.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Takes ownership of an inherited descriptor (socket activation, stdio). Call it once a number.
+pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd> {
+    fcntl(number, libc::F_GETFD, 0)?;
+    // SAFETY: the number is open, as the kernel has just said, and was inherited at exec: no Rust value owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn fcntl(fd: RawFd, command: i32, argument: i32) -> Result<c_long> {
+    // SAFETY: the commands used here (F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_SETFL, F_GETFL) take an int and touch no memory.
+    check(unsafe { libc::fcntl(fd, command, argument) }.into())
+}
+
+/// Whether `FD_CLOEXEC` is set on this number.
+pub(crate) fn is_cloexec(number: RawFd) -> Result<bool> {
+    Ok(fcntl(number, libc::F_GETFD, 0)? & c_long::from(libc::FD_CLOEXEC) != 0)
+}
+
+/// A copy with a number of `lowest` or more, close-on-exec.
+pub(crate) fn dup_above(fd: BorrowedFd<'_>, lowest: RawFd) -> Result<OwnedFd> {
+    check_fd(fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest)?)
+}
+
+/// Puts `fd` at `number`, which is closed first if it is open. `flags` is 0 or `O_CLOEXEC`.
+///
+/// dup3(2) refuses equal numbers; then `FD_CLOEXEC` is set or cleared on the descriptor as it stands.
+pub(crate) fn dup_to(fd: BorrowedFd<'_>, number: RawFd, flags: i32) -> Result<()> {
+    if fd.as_raw_fd() == number {
+        let cloexec = if flags & libc::O_CLOEXEC == 0 { 0 } else { libc::FD_CLOEXEC };
+        return fcntl(number, libc::F_SETFD, cloexec).map(drop);
+    }
+    // SAFETY: two ints and flags; no memory is touched. What `number` meant before is replaced on purpose.
+    check(unsafe { libc::dup3(fd.as_raw_fd(), number, flags) }.into()).map(drop)
+}
+
+/// Clears O_NONBLOCK, which the acceptor may have set and the handler does not expect.
+pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<()> {
+    let flags = fcntl(fd.as_raw_fd(), libc::F_GETFL, 0)?;
+    let blocking = raw_fd(flags) & !libc::O_NONBLOCK;
+    fcntl(fd.as_raw_fd(), libc::F_SETFL, blocking).map(drop)
+}
+
+/// close_range(2), Linux 5.9 (`CLOSE_RANGE_CLOEXEC` 5.11). `flags` 0 closes.
+pub(crate) fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
+    // SAFETY: three ints. Descriptors owned by Rust values may be closed by it: the callers are the child, which never
+    // runs a destructor after this (it execs or exits by _exit), and start-up, before any value owns a descriptor.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// read(2).
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: pointer and length describe `buffer`, which the kernel may fill.
+    let count =
+        check(unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// write(2).
+pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: pointer and length describe `bytes`, which the kernel only reads.
+    let count =
+        check(unsafe { libc::syscall(libc::SYS_write, fd.as_raw_fd(), bytes.as_ptr(), bytes.len()) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// poll(2) through ppoll(2), which every architecture has; `timeout_ms` None waits for ever.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> {
+    let timeout = timeout_ms.map(|ms| libc::timespec {
+        tv_sec: libc::time_t::from(ms / 1000),
+        tv_nsec: libc::c_long::from(ms % 1000) * 1_000_000,
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `fds` is valid for its length, `timeout` is null or points to a live timespec, no signal mask is given.
+    let count = check(unsafe {
+        libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), timeout, ptr::null::<u8>(), 8usize)
+    })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// A NULL-terminated array of C strings, for exec. Built once, before the clone: exec must not allocate.
+#[derive(Debug)]
+pub(crate) struct CStrings {
+    strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl CStrings {
+    pub(crate) fn new(strings: Vec<CString>) -> CStrings {
+        // The pointers stay good when the vector moves: they point to each string's own heap block.
+        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        CStrings { strings, pointers }
+    }
+
+    pub(crate) fn strings(&self) -> &[CString] {
+        &self.strings
+    }
+}
+
+/// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. Returns only an error.
+pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings) -> Errno {
+    let empty: &CStr = c"";
+    // SAFETY: `empty` is a C string; both arrays are NULL-terminated and their strings live as long as `argv`, `envp`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd,
+            empty.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    check(result).err().unwrap_or(Errno::UnknownErrno)
+}
+
+/// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed errno of
+/// the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no table.
+pub(crate) fn nonexistent_call(number: u32) -> i32 {
+    // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
+    let result = unsafe { libc::syscall(c_long::from(number)) };
+    if result == -1 { Errno::last_raw() } else { 0 }
+}

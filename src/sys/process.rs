@@ -1,0 +1,239 @@
+//! Processes: clone3(2), pidfds, waiting, namespaces, signals.
+
+use super::{Ignoring, Result, adopt, check, check_fd};
+use std::convert::Infallible;
+use std::ffi::c_int;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+
+/// `struct clone_args` up to the `cgroup` field (Linux 5.7).
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// A child: its number for records, its pidfd for everything that is done to it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pid: u32,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// Clones this process, with `namespaces` (`CLONE_NEW*`) of its own, and runs `main` in the child (clone3(2), Linux 5.3).
+///
+/// The child has a copy of the memory, as after fork(2). This process must have one thread, which start-up asserts:
+/// then no lock can be held by a thread that the child lacks. `main` cannot return, so the child never runs the
+/// parent's code or destructors.
+pub(crate) fn spawn<T>(namespaces: c_int, main: fn(&T) -> Infallible, context: &T) -> Result<Child> {
+    match clone(namespaces)? {
+        Some(child) => Ok(child),
+        None => match main(context) {},
+    }
+}
+
+/// Clones this process as it is (fork(2) with a pidfd): Some in the parent, None in the child. For a process of one thread.
+pub(crate) fn fork() -> Result<Option<Child>> {
+    clone(0)
+}
+
+fn clone(namespaces: c_int) -> Result<Option<Child>> {
+    let mut pidfd: c_int = -1;
+    let mut args = CloneArgs {
+        flags: u64::from((namespaces | libc::CLONE_PIDFD).unsigned_abs()),
+        pidfd: ptr::from_mut(&mut pidfd).addr() as u64,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        ..CloneArgs::default()
+    };
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here on a copy
+    // of this stack. `args` is live and of the size given; the kernel writes the pidfd into the parent's `pidfd`.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<CloneArgs>()) })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: adopt(pidfd)? }))
+}
+
+/// Waits until a process of ours that was killed is gone, and reaps it.
+pub(crate) fn wait_for_end(pidfd: BorrowedFd<'_>) {
+    let mut watched = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    super::poll(&mut watched, None).ignoring("EINTR cannot be, all signals are blocked");
+    reap(pidfd).ignoring("a zombie that is left is reaped by our own end");
+}
+
+/// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec (personality(2)).
+pub(crate) fn reset_personality() -> Result<()> {
+    // SAFETY: an int.
+    check(unsafe { libc::personality(0) }.into()).map(drop)
+}
+
+/// Ends the child without running destructors or flushing the parent's buffers (_exit(2)).
+pub(crate) fn exit_now(status: c_int) -> ! {
+    // SAFETY: does not return and touches no memory.
+    unsafe { libc::_exit(status) }
+}
+
+/// pidfd_open(2), Linux 5.3.
+pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd> {
+    // SAFETY: two ints.
+    check_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// A copy of descriptor `number` of that process (pidfd_getfd(2), Linux 5.6). Needs CAP_SYS_PTRACE over it.
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd> {
+    // SAFETY: three ints.
+    check_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })
+}
+
+/// pidfd_send_signal(2), Linux 5.1.
+pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
+    let no_info = ptr::null::<u8>();
+    // SAFETY: without siginfo the kernel reads no memory.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) })
+        .map(drop)
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Exited(u8),
+    Signaled(c_int),
+}
+
+/// What a process and its reaped children used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) cpu_us: u64,
+    pub(crate) max_rss_kib: u64,
+}
+
+/// waitid(2) by pidfd, without blocking: None while it lives. Raw, since only the system call gives the rusage.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Option<(Ending, Usage)>> {
+    let mut info = mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let mut usage = mem::MaybeUninit::<libc::rusage>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG;
+    // SAFETY: both buffers have room for the struct the kernel writes.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd.as_raw_fd(),
+            info.as_mut_ptr(),
+            options,
+            usage.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: zeroed, all fields are integers (siginfo's unions included), and filled by the kernel.
+    let info = unsafe { info.assume_init() };
+    if info.si_signo == 0 {
+        return Ok(None);
+    }
+    // SAFETY: a filled siginfo of waitid has the SIGCHLD layout.
+    let status = unsafe { info.si_status() };
+    // SAFETY: zeroed, all fields are integers, and filled by the kernel.
+    let usage = unsafe { usage.assume_init() };
+    let ending = match info.si_code {
+        libc::CLD_EXITED => Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+        _ => Ending::Signaled(status),
+    };
+    Ok(Some((ending, Usage::from(&usage))))
+}
+
+impl From<&libc::rusage> for Usage {
+    fn from(usage: &libc::rusage) -> Usage {
+        let micros = |t: libc::timeval| {
+            u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(t.tv_usec).unwrap_or(0)
+        };
+        Usage {
+            cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime),
+            max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        }
+    }
+}
+
+/// Blocks until the child with this number of ours ends (wait4(2)); for the init stub, which has nothing else to do.
+/// Answers the number and the raw wait status of whichever child ended.
+pub(crate) fn wait_any() -> Result<(u32, c_int)> {
+    let mut status: c_int = 0;
+    // SAFETY: `status` is live and writable; the rusage is not asked for.
+    let pid = check(unsafe {
+        libc::syscall(libc::SYS_wait4, -1, &raw mut status, 0, ptr::null_mut::<libc::rusage>())
+    })?;
+    Ok((u32::try_from(pid).unwrap_or(0), status))
+}
+
+/// unshare(2).
+pub(crate) fn unshare(namespaces: c_int) -> Result<()> {
+    // SAFETY: an int. Only called in processes of one thread.
+    check(unsafe { libc::unshare(namespaces) }.into()).map(drop)
+}
+
+/// setsid(2): a session of its own, without a controlling terminal.
+pub(crate) fn setsid() -> Result<()> {
+    // SAFETY: no arguments.
+    check(unsafe { libc::setsid() }.into()).map(drop)
+}
+
+/// getsid(0).
+pub(crate) fn session() -> Result<i32> {
+    // SAFETY: an int.
+    check(unsafe { libc::getsid(0) }.into()).map(|id| i32::try_from(id).unwrap_or(-1))
+}
+
+/// sethostname(2) in the own UTS namespace.
+pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length describe `name`.
+    check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
+}
+
+/// Clears the file mode creation mask; answers nothing, umask(2) cannot fail.
+pub(crate) fn set_umask(mask: u32) {
+    // SAFETY: an int.
+    unsafe { libc::umask(mask) };
+}
+
+/// Gives every signal its default disposition; what the parent ignored (SIGPIPE, nohup's SIGHUP) would outlive exec.
+pub(crate) fn reset_signal_dispositions() {
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: SIG_DFL installs no code of ours. EINVAL for SIGKILL and SIGSTOP, and for the numbers that libc keeps
+        // to itself, changes nothing: those are at their default.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+const SIGNAL_MAX: c_int = 64;
+
+/// Unblocks all signals (the mask outlives exec).
+pub(crate) fn unblock_signals() -> Result<()> {
+    let none: u64 = 0;
+    // SAFETY: the kernel's signal set is 64 bits here, `none` is live, the old set is not asked for.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const none,
+            ptr::null_mut::<u64>(),
+            mem::size_of::<u64>(),
+        )
+    })
+    .map(drop)
+}
+
+/// Blocks for ever; for a process that exists only to hold a namespace.
+pub(crate) fn pause_for_ever() -> ! {
+    loop {
+        // SAFETY: no arguments; returns only for a handled signal, and none is handled.
+        unsafe { libc::pause() };
+    }
+}

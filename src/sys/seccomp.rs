@@ -1,0 +1,85 @@
+//! seccomp(2): installing filters and answering their notifications.
+
+use super::{Result, check, check_fd};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+
+const SECCOMP_SET_MODE_FILTER: u32 = 1;
+const FLAG_NEW_LISTENER: u32 = 1 << 3;
+/// A notified call waits killably once the supervisor has received it (Linux 5.19).
+const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
+/// `AUDIT_ARCH_*` of this machine: what a call by its own ABI carries (linux/audit.h).
+#[cfg(target_arch = "x86_64")]
+pub(crate) const NATIVE_ARCH: u32 = 0xc000_003e; // EM_X86_64 | 64 bit | little endian
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NATIVE_ARCH: u32 = 0xc000_00b7; // EM_AARCH64 | 64 bit | little endian
+
+/// One BPF instruction, `struct sock_filter`.
+pub(crate) type Instruction = libc::sock_filter;
+
+/// Installs a filter. Needs no_new_privs.
+pub(crate) fn install(program: &[Instruction]) -> Result<()> {
+    set_mode_filter(program, 0).map(drop)
+}
+
+/// Installs a filter with a listener and answers the listener's descriptor (close-on-exec by the kernel).
+/// EBUSY where a filter of this process already has one: there is one listener a filter chain.
+pub(crate) fn install_with_listener(program: &[Instruction]) -> Result<OwnedFd> {
+    check_fd(set_mode_filter(program, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV)?)
+}
+
+fn set_mode_filter(program: &[Instruction], flags: u32) -> Result<libc::c_long> {
+    // The kernel takes at most BPF_MAXINSNS (4096) instructions and says EINVAL to more.
+    let len = u16::try_from(program.len()).unwrap_or(u16::MAX);
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: `program` describes a live array; the kernel copies it and does not write to it, const or not.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+}
+
+/// `struct seccomp_notif` with its `struct seccomp_data`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Notification {
+    pub(crate) id: u64,
+    pub(crate) pid: u32,
+    flags: u32,
+    pub(crate) nr: i32,
+    pub(crate) arch: u32,
+    pub(crate) instruction_pointer: u64,
+    pub(crate) args: [u64; 6],
+}
+
+/// `SECCOMP_IOCTL_NOTIF_RECV`, `_IOWR('!', 0, struct seccomp_notif)`: 80 bytes.
+const NOTIF_RECV: u32 = 0xc050_2100;
+
+/// The next notified call (seccomp_unotify(2)). ENOENT where the caller has died meanwhile.
+pub(crate) fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
+    let mut notification = Notification::default();
+    // SAFETY: the buffer is zeroed, as the kernel demands, live, and of the size encoded in the request number.
+    check(
+        unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV as libc::Ioctl, &raw mut notification) }.into(),
+    )?;
+    Ok(notification)
+}
+
+const _: () = assert!(mem::size_of::<Notification>() == 0x50);
+
+/// Whether this kernel knows the seccomp action (SECCOMP_GET_ACTION_AVAIL, Linux 4.14).
+pub(crate) fn action_available(action: u32) -> bool {
+    const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
+    // SAFETY: `action` is a live u32, which the kernel reads.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).is_ok()
+}
+
+/// Whether the kernel takes the flags that the profile is installed with: with a null program it answers EFAULT if
+/// it does and EINVAL if not (the check of flags comes first).
+pub(crate) fn listener_available() -> bool {
+    let flags = FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV;
+    // SAFETY: a null program is never read further: the call fails with EFAULT.
+    let result = check(unsafe {
+        libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, ptr::null::<libc::sock_fprog>())
+    });
+    result == Err(super::Errno::EFAULT)
+}

@@ -1,0 +1,129 @@
+//! Sockets: the options and messages that nix does not have.
+
+use super::{Result, check, check_fd};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// The two ends of a connected pair, close-on-exec (unix(7), SOCK_SEQPACKET: messages keep their bounds).
+pub(crate) fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends: [RawFd; 2] = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: `ends` has room for the two ints that are written.
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) }.into())?;
+    let [a, b] = ends;
+    Ok((check_fd(a.into())?, check_fd(b.into())?))
+}
+
+/// Room for one descriptor in a control message.
+#[repr(C, align(8))]
+struct FdMessage {
+    header: libc::cmsghdr,
+    fd: RawFd,
+}
+
+/// Sends `bytes`, and `fd` with them if there is one.
+pub(crate) fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut control = control_message(fd.map_or(-1, |fd| fd.as_raw_fd()));
+    let mut message = empty_message(&mut part);
+    if fd.is_some() {
+        message.msg_control = ptr::from_mut(&mut control).cast();
+        message.msg_controllen = mem::size_of::<FdMessage>() as _;
+    }
+    // SAFETY: the message's parts are live for the call; `bytes` is only read in spite of the mutable pointer.
+    check(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } as _).map(drop)
+}
+
+/// Receives one message, and the descriptor that came with it (close-on-exec).
+pub(crate) fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut control = control_message(-1);
+    let mut message = empty_message(&mut part);
+    message.msg_control = ptr::from_mut(&mut control).cast();
+    message.msg_controllen = mem::size_of::<FdMessage>() as _;
+    // SAFETY: the message's parts are live and writable for the call.
+    let count =
+        check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) } as _)?;
+    let came = message.msg_controllen as usize >= mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>();
+    let fd = if came && control.fd >= 0 { Some(check_fd(control.fd.into())?) } else { None };
+    Ok((usize::try_from(count).unwrap_or(0), fd))
+}
+
+fn control_message(fd: RawFd) -> FdMessage {
+    // SAFETY: a control header is integers only (musl has a padding field), for which zero is a value.
+    let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
+    header.cmsg_len = (mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>()) as _;
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    FdMessage { header, fd }
+}
+
+fn empty_message(part: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: a message header is integers and pointers, for which zero and null are values (recvmsg(2)).
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = part;
+    message.msg_iovlen = 1;
+    message
+}
+
+/// The part of `struct tcp_info` up to the byte counters (Linux 4.2); libc's ends before them on some targets.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TcpInfo {
+    bytes: [u8; 8],
+    words: [u32; 24],
+    pacing_rate: u64,
+    max_pacing_rate: u64,
+    bytes_acked: u64,
+    bytes_received: u64,
+}
+
+/// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP socket.
+pub(crate) fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    let mut info = mem::MaybeUninit::<TcpInfo>::zeroed();
+    let mut size = mem::size_of::<TcpInfo>() as libc::socklen_t;
+    let target = info.as_mut_ptr().cast();
+    // SAFETY: `info` has room for `size` bytes, of which the kernel writes no more.
+    check(
+        unsafe {
+            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, target, &raw mut size)
+        }
+        .into(),
+    )?;
+    // SAFETY: zeroed, all fields are integers.
+    let info = unsafe { info.assume_init() };
+    Ok((info.bytes_acked, info.bytes_received))
+}
+
+/// Bytes waiting to be read, and bytes not yet taken by the peer (unix(7), SIOCINQ and SIOCOUTQ).
+pub(crate) fn queued_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    Ok((
+        ioctl_count(socket, libc::FIONREAD as libc::Ioctl)?,
+        ioctl_count(socket, libc::TIOCOUTQ as libc::Ioctl)?,
+    ))
+}
+
+fn ioctl_count(socket: BorrowedFd<'_>, request: libc::Ioctl) -> Result<u64> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: both requests write one int.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut count) }.into())?;
+    Ok(u64::from(count.unsigned_abs()))
+}
+
+/// Interface flags by name (SIOCGIFFLAGS, netdevice(7)); `name` is cut at 15 bytes.
+pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<bool> {
+    // SAFETY: an ifreq is bytes, integers and a union of such.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name) {
+        *to = from.cast_signed();
+    }
+    // SAFETY: `request` is live, its name NUL-terminated; the kernel writes the flags into the union.
+    check(
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as libc::Ioctl, &raw mut request) }
+            .into(),
+    )?;
+    // SAFETY: SIOCGIFFLAGS has filled this member.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(i32::from(flags) & libc::IFF_UP != 0)
+}

@@ -214,7 +214,6 @@ fn a_bad_number_is_2() {
     let bad = [
         ["--wall-time", "soon"],
         ["--wall-time", "0"],
-        ["--idle-time", "-1"],
         ["--memory", "lots"],
         ["--memory", "0"],
         ["--memory", "12Q"],
@@ -235,6 +234,7 @@ fn a_bad_number_is_2() {
     for [option, value] in bad {
         site.probe(&["echo"]).options(&[option, value]).talk(b"").is_usage_error(option);
     }
+    site.probe(&["echo"]).options(&["--idle-time=-1s"]).talk(b"").is_usage_error("--idle-time");
 }
 
 #[test]

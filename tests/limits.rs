@@ -78,13 +78,18 @@ fn descriptors_end_at_the_limit() {
     assert!(ended.text().contains(&format!("errno {}", libc::EINVAL)), "{ended}");
 }
 
+/// A unit may protect its launcher with a negative score; what it launches must not inherit that.
 #[test]
-fn the_kernel_kills_it_before_anything_of_the_launchers() {
+fn out_of_memory_it_goes_before_the_launcher() {
     let site = a_site!();
-    let mut live = site.probe(&["sleep"]).start();
-    let handler = live.await_ready();
-    let score = |pid| process::read(pid, "oom_score_adj").trim().parse::<i32>().unwrap();
-    assert_eq!(score(handler), (score(live.launcher()) + 500).min(1000));
-    live.client.half_close();
-    live.end().expect(0, "exited");
+    let protected = ["/bin/sh", "-c", r#"echo -900 >/proc/$$/oom_score_adj; exec "$0" "$@""#];
+    for before in [&[][..], &protected] {
+        let mut live = site.probe(&["sleep"]).before(before).start();
+        let handler = live.await_ready();
+        let score = |pid| process::read(pid, "oom_score_adj").trim().to_owned();
+        assert_eq!(score(live.launcher()), if before.is_empty() { "0" } else { "-900" }, "the test itself");
+        assert_eq!(score(handler), "500");
+        live.client.half_close();
+        live.end().expect(0, "exited");
+    }
 }

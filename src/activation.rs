@@ -4,7 +4,7 @@ use crate::connection::Connection;
 use crate::sys;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
@@ -57,7 +57,7 @@ pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
 fn fill_stdio() -> Result<(), String> {
     loop {
         let fd = null()?;
-        if std::os::fd::AsRawFd::as_raw_fd(&fd) > 2 {
+        if fd.as_raw_fd() > 2 {
             return Ok(());
         }
         // Stays open at 0, 1 or 2 for the life of the program.
@@ -117,7 +117,6 @@ fn same_socket(a: RawFd, b: RawFd) -> bool {
 
 /// Closes everything but 0 to 2 and what was moved: whatever the caller leaked stays out of every sandbox.
 fn close_the_rest(inherited: &Inherited) -> Result<(), sys::Errno> {
-    use std::os::fd::AsRawFd;
     let moved = inherited.passed.iter().map(|(fd, _)| fd).chain([&inherited.stdin, &inherited.stdout]);
     let mut kept: Vec<RawFd> = moved.chain(&inherited.status).map(AsRawFd::as_raw_fd).collect();
     kept.sort_unstable();
@@ -138,6 +137,10 @@ fn occupy() -> Result<(), String> {
         let flags = if number <= 1 { 0 } else { libc::O_CLOEXEC };
         sys::dup_to(null.as_fd(), number, flags)
             .map_err(|errno| format!("cannot occupy descriptor {number}: {errno}"))?;
+    }
+    if RESERVED.contains(&null.as_raw_fd()) {
+        // It is at a number that must stay occupied for the life of the program.
+        std::mem::forget(null);
     }
     Ok(())
 }
@@ -177,7 +180,6 @@ fn is_connection(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> bool {
     }
     let is_unix = {
         use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
-        use std::os::fd::AsRawFd;
         let name: Result<SockaddrStorage, _> = getsockname(stdin.as_raw_fd());
         name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
     };

@@ -2,6 +2,7 @@
 
 use super::rootfs;
 use super::step::{AtStep, Failure, Step};
+use super::supervisor_link::SupervisorLink;
 use super::{Context, capabilities, exec, identity, init};
 use crate::sys::{self, process};
 use std::convert::Infallible;
@@ -12,13 +13,28 @@ use std::os::fd::AsFd;
 pub(crate) struct Begun(());
 
 /// The child's main: becomes the handler, or reports why not and ends.
-pub(super) fn main(context: &Context<'_>) -> Infallible {
-    let failure = match set_up(context) {
-        Ok(never) => match never {},
+pub(super) fn main(given: &Context<'_>) -> Infallible {
+    let failure = match move_channel(given) {
         Err(failure) => failure,
+        Ok(context) => match set_up(&context) {
+            Ok(never) => match never {},
+            Err(failure) => {
+                context.link.report_failure(failure);
+                process::exit_now(SETUP_FAILED)
+            }
+        },
     };
-    context.link.report_failure(failure);
+    given.link.report_failure(failure);
     process::exit_now(SETUP_FAILED)
+}
+
+/// Marks everything inherited close-on-exec and puts the channel at its number for good.
+fn move_channel<'a>(given: &Context<'a>) -> Result<Context<'a>, Failure> {
+    let step = Step::CloseInherited;
+    sys::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).step(step)?;
+    sys::dup_to(given.link.channel, exec::CHANNEL_FD, libc::O_CLOEXEC).step(step)?;
+    let channel = sys::borrowed(exec::CHANNEL_FD).step(step)?;
+    Ok(Context { link: SupervisorLink { channel, ..given.link }, ..*given })
 }
 
 /// Not seen by anyone who got the report; the number of `run` for "the sandbox could not be set up".
@@ -32,16 +48,14 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
     let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
     let restricted = exec::restrict(unprivileged, context, &tree)?;
     let restricted = init::divide(restricted, context)?;
-    let restricted = exec::close_all(restricted, context)?;
+    let restricted = exec::close_all(restricted, context, tree)?;
     let filtered = exec::filter(restricted, context)?;
     exec::execute(filtered, context)
 }
 
-/// *Removes* inherited descriptors (at exec), the controlling terminal, life beyond the supervisor.
+/// *Removes* the controlling terminal, the caller's personality, life beyond the supervisor.
 /// *Keeps* every privilege: mounts come next.
 fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
-    sys::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).step(Step::CloseInherited)?;
-    sys::dup_to(context.link.channel, exec::CHANNEL_FD, libc::O_CLOEXEC).step(Step::CloseInherited)?;
     context.link.die_with_it()?;
     process::setsid().step(Step::Session)?;
     process::set_umask(0o022);

@@ -64,7 +64,13 @@ fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
 
 /// Closes every descriptor but 0 to 2, the channel and the handler's file, and proves it.
 /// After it the limits: RLIMIT_NOFILE would otherwise bite while rules are added.
-pub(crate) fn close_all(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
+pub(crate) fn close_all(
+    restricted: Restricted,
+    context: &Context<'_>,
+    tree: Tree,
+) -> Result<Restricted, Failure> {
+    // Closed below by number, so no destructor may close it again.
+    std::mem::forget(tree);
     let between = u32::try_from(EXEC_FD - 1).unwrap_or(u32::MAX);
     sys::close_range(CHANNEL_FD + 1, between, 0).step(Step::CloseAll)?;
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
@@ -73,25 +79,35 @@ pub(crate) fn close_all(restricted: Restricted, context: &Context<'_>) -> Result
     Ok(restricted)
 }
 
-/// One poll over the whole embedded table: POLLNVAL is a closed descriptor. What stays open beside stdio must vanish at exec.
+/// Asks for each number of the table whether it is open, and whether what stays beside stdio vanishes at exec. By
+/// fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
 fn verify_descriptors() -> Result<(), Failure> {
-    let step = Step::VerifyDescriptors;
-    let mut table = [libc::pollfd { fd: 0, events: 0, revents: 0 }; EXEC_FD as usize + 1];
-    for (number, entry) in (0..).zip(&mut table) {
-        entry.fd = number;
-    }
-    sys::poll(&mut table, Some(0)).step(step)?;
-    for entry in &table {
-        let expected = entry.fd <= 2 || entry.fd == CHANNEL_FD || entry.fd == EXEC_FD;
-        let open = entry.revents & libc::POLLNVAL == 0;
-        if open != expected {
-            return Err(Errno::EBADF).step_on(step, usize::try_from(entry.fd).unwrap_or(0));
+    for number in 0..=EXEC_FD {
+        let expected = match number {
+            0..=2 => Some(Lifetime::Kept),
+            CHANNEL_FD | EXEC_FD => Some(Lifetime::UntilExec),
+            _ => None,
+        };
+        if lifetime(number) != expected {
+            return Err(Errno::EBADF).step_on(Step::VerifyDescriptors, usize::try_from(number).unwrap_or(0));
         }
     }
-    for number in [CHANNEL_FD, EXEC_FD] {
-        verify(step, sys::is_cloexec(number).step(step)?)?;
-    }
     Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Lifetime {
+    Kept,
+    UntilExec,
+}
+
+/// None: closed.
+fn lifetime(number: RawFd) -> Option<Lifetime> {
+    match sys::is_cloexec(number) {
+        Ok(true) => Some(Lifetime::UntilExec),
+        Ok(false) => Some(Lifetime::Kept),
+        Err(_) => None,
+    }
 }
 
 /// *Removes* every system call that guard or profile do not allow. *Keeps* one execveat of the handler's descriptor.

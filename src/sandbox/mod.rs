@@ -71,7 +71,7 @@ pub(crate) enum IdSource {
 }
 
 /// What one sandbox is given, ready for the child.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) link: supervisor_link::SupervisorLink<'a>,

@@ -110,7 +110,12 @@ pub(crate) fn enter(
         Snapshot::Overlay => attach_overlay(plan, identity, userns.as_ref())?,
     };
     mount_below(plan, root.as_fd())?;
-    let root = pivot(root)?;
+    let stacked = match plan.snapshot {
+        Snapshot::Readonly => 1,
+        // The stage, which covers the old root, and the old root.
+        Snapshot::Overlay => 2,
+    };
+    let root = pivot(root, stacked)?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
@@ -255,14 +260,16 @@ fn new_proc() -> Result<OwnedFd, Errno> {
     sysmount::fsmount(fs.as_fd(), READ_ONLY | sysmount::MOUNT_ATTR_NOATIME)
 }
 
-/// Makes `root` the root and detaches what was there, then proves it: `/` and its parent are the mount we made.
-fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
+/// Makes `root` the root and detaches the `stacked` mounts that were there, then proves it: `/` and its parent are the
+/// mount we made. A mount that stays stacked upon the root is what `..` of the root finds.
+fn pivot(root: OwnedFd, stacked: usize) -> Result<OwnedFd, Failure> {
     let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
     sysmount::pivot_to_cwd().step(Step::Pivot)?;
-    sysmount::detach_cwd().step(Step::DetachOldRoot)?;
+    for _ in 0..stacked {
+        sysmount::detach_cwd().step(Step::DetachOldRoot)?;
+    }
     sysmount::chdir(c"/").step(Step::DetachOldRoot)?;
-    // Had the detaching no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
     for path in [c"/", c"/..", c"."] {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
         verify(Step::VerifyRoot, found == made)?;

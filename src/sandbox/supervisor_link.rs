@@ -7,7 +7,7 @@ use crate::sys::{self, Errno, Ignoring, privilege, socket};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Both descriptors are close-on-exec: the handler has neither.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct SupervisorLink<'a> {
     /// Readable once the supervisor is dead. Opened before the clone: getppid(2) is 0 in a new pid namespace, dead or not.
     pub(crate) pidfd: BorrowedFd<'a>,

@@ -89,7 +89,8 @@ impl Live {
         let report = match count {
             Ok(REPORT_LEN) => Report::decode(message),
             Ok(0) => return Progress::Ended,
-            // ECONNRESET: the child has died without reading what we sent.
+            // The child has died without reading what we sent; what it said before comes next.
+            Err(Errno::ECONNRESET) => return Progress::Going,
             Ok(_) | Err(_) => None,
         };
         match report {

@@ -8,6 +8,8 @@ use crate::config::{self, ErrorKind};
 use crate::kernel::{self, Kernel};
 use crate::log::{self, Verbosity};
 use crate::privilege::{self, Privilege};
+use crate::sandbox::seccomp::profile::{Action, Entry};
+use crate::sys::Errno;
 use serde_json::json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,7 @@ fn host(kernel: &Kernel) -> Vec<Finding> {
 /// Template, handler and policy. Err is a wrong option or file.
 fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let settings = config::load(options).map_err(|error| error.message)?;
+    let verbose = settings.options.verbose.is_some_and(|switch| switch.0);
     let purpose = if settings.options.listen.is_some() { Purpose::Serve } else { Purpose::Run };
     let service = match Service::resolve(settings, purpose, kernel) {
         Ok(service) => service,
@@ -114,8 +117,11 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let mut findings = vec![
         finding(Level::Ok, "template", format!("{template}: there, its path is trusted")),
         finding(Level::Ok, "handler", format!("{handler}: static, executable, for this machine")),
-        finding(Level::Ok, "policy", format!("compiles: {} instructions", plan.seccomp.profile.len())),
+        finding(Level::Ok, "policy", policy(&service)),
     ];
+    if verbose {
+        findings.extend(service.profile.entries.iter().map(call));
+    }
     if !service.has_os_release {
         findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
     }
@@ -126,6 +132,22 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     }
     findings.extend(service.remarks.iter().map(|remark| finding(Level::Note, "service", remark.clone())));
     Ok(findings)
+}
+
+fn policy(service: &Service) -> String {
+    let (name, count) = (service.profile.name, service.profile.allowed_count());
+    let instructions = service.plan.seccomp.profile.len();
+    format!("profile {name} compiles: {count} calls allowed, {instructions} instructions")
+}
+
+/// One line of the profile.
+fn call(entry: &Entry) -> Finding {
+    let answer = match entry.action {
+        Action::Allow if entry.when.is_empty() => "allowed".to_owned(),
+        Action::Allow => "allowed by argument".to_owned(),
+        Action::Errno(number) => format!("answered {:?}", Errno::from_raw(number)),
+    };
+    finding(Level::Ok, "call", format!("{} {answer}: {}", entry.name, entry.reason))
 }
 
 fn print(findings: &[Finding], as_json: bool) {

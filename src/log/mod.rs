@@ -100,7 +100,7 @@ pub(crate) fn ended(record: &Record<'_>) {
         error!(conn = record.conn, peer = record.peer, service = record.service, outcome, "{message}");
         return;
     }
-    let denied = record.outcome.denied().map(ToString::to_string).unwrap_or_default();
+    let denied = record.outcome.denied().map(ToString::to_string);
     info!(
         conn = record.conn,
         peer = record.peer,

@@ -1,7 +1,7 @@
 //! Between clone and exec: the whole sequence, one line a step. No allocation, no formatting, no lock, no logging.
 
 use super::rootfs;
-use super::step::{AtStep, Failure, Step};
+use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
 use super::{Context, capabilities, exec, identity, init};
 use crate::sys::{self, process};
@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 pub(crate) struct Begun(());
 
 /// The child's main: becomes the handler, or reports why not and ends.
-pub(super) fn main(given: &Context<'_>) -> Infallible {
+pub(super) fn main(given: &Context<'_>) -> ! {
     let failure = match move_channel(given) {
         Err(failure) => failure,
         Ok(context) => match set_up(&context) {
@@ -58,11 +58,15 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
 fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
     context.link.die_with_it()?;
     process::setsid().step(Step::Session)?;
+    verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
     process::set_umask(0o022);
     process::reset_personality().step(Step::Personality)?;
     raise_oom_score().step(Step::OomScore)?;
     Ok(Begun(()))
 }
+
+/// We are the first process of our pid namespace.
+const FIRST_PID: i32 = 1;
 
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
 fn raise_oom_score() -> Result<(), sys::Errno> {

@@ -6,7 +6,6 @@
 use super::identity::Identity;
 use crate::sys::process::{self, Child};
 use crate::sys::{self, Errno, privilege};
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -23,7 +22,7 @@ pub(super) fn user_namespace(identity: Identity, supervisor: BorrowedFd<'_>) -> 
 }
 
 /// Waits to be killed; dies with the supervisor, before or after it is asked.
-fn hold(supervisor: &BorrowedFd<'_>) -> Infallible {
+fn hold(supervisor: &BorrowedFd<'_>) -> ! {
     let mut watched = [libc::pollfd { fd: supervisor.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     if privilege::set_parent_death_signal(libc::SIGKILL).is_ok() && sys::poll(&mut watched, Some(0)) == Ok(0)
     {

@@ -79,10 +79,6 @@ impl Plan {
         &self.rules
     }
 
-    pub(crate) fn abi(&self) -> i32 {
-        self.abi as i32
-    }
-
     /// A new ruleset without rules. One a sandbox: rules name the sandbox's own directories.
     pub(crate) fn ruleset(&self) -> Result<OwnedFd, RulesetError> {
         let mut ruleset = Ruleset::default()

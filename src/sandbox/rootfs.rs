@@ -69,7 +69,8 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Snapshot,
     /// Bounds of the overlay's writable layer.
     pub(crate) upper: Bounds,
-    /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes.
+    /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes. What a mount of the host does about atime
+    /// is locked there (mount_namespaces(7)), but a read-only one changes no atime anyway.
     pub(crate) in_user_namespace: bool,
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
@@ -133,7 +134,7 @@ fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
 
 fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
     let tree = clone_template(plan)?;
-    sysmount::set_attributes(tree.as_fd(), EXECUTABLE, false).step(Step::Template)?;
+    sysmount::set_attributes(tree.as_fd(), plan.attributes(EXECUTABLE), false).step(Step::Template)?;
     let handler =
         sysmount::openat2(tree.as_fd(), &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
     let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
@@ -144,7 +145,7 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
 /// The template, read-only, over the host's `/`.
 fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
     let root = clone_template(plan)?;
-    sysmount::set_attributes(root.as_fd(), READ_ONLY, false).step(Step::AttachRoot)?;
+    sysmount::set_attributes(root.as_fd(), plan.attributes(READ_ONLY), false).step(Step::AttachRoot)?;
     sysmount::attach_at(root.as_fd(), cwd(), c"/").step(Step::AttachRoot)?;
     Ok(root)
 }
@@ -174,7 +175,7 @@ fn make_layers(
     if let Some(userns) = userns {
         sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
     }
-    sysmount::set_attributes(lower.as_fd(), READ_ONLY, false).step(Step::Layers)?;
+    sysmount::set_attributes(lower.as_fd(), plan.attributes(READ_ONLY), false).step(Step::Layers)?;
     sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
     // The merged root takes owner and mode from the upper directory.
     sysmount::chown(stage, c"upper", identity.uid, identity.gid).step(Step::Layers)?;
@@ -190,7 +191,7 @@ fn mount_overlay(plan: &Plan) -> Result<OwnedFd, Errno> {
         (c"upperdir", c"upper"),
         (c"workdir", c"work"),
         // Said, because the kernel's defaults are a build option and a module parameter.
-        (c"redirect_dir", c"off"),
+        (c"redirect_dir", c"nofollow"),
         (c"metacopy", c"off"),
         (c"index", c"off"),
     ];
@@ -220,7 +221,7 @@ fn mount_below(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
         sysmount::attach(proc.as_fd(), point.as_fd()).step(Step::Proc)?;
     }
     for (index, bind) in plan.binds.iter().enumerate() {
-        let tree = clone_source(&bind.source, index)?;
+        let tree = clone_source(plan, &bind.source, index)?;
         let point = mount_point(root, &bind.target, index + 1)?;
         sysmount::attach(tree.as_fd(), point.as_fd()).step_on(Step::Bind, index)?;
     }
@@ -232,11 +233,12 @@ fn mount_below(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn clone_source(source: &Source, index: usize) -> Result<OwnedFd, Failure> {
+fn clone_source(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
     let tree = sysmount::clone_tree(cwd(), &source.path, true).step_on(Step::BindSource, index)?;
     let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
     changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
-    sysmount::set_attributes(tree.as_fd(), READ_ONLY, true).step_on(Step::BindSource, index)?;
+    sysmount::set_attributes(tree.as_fd(), plan.attributes(READ_ONLY), true)
+        .step_on(Step::BindSource, index)?;
     Ok(tree)
 }
 
@@ -278,6 +280,11 @@ fn pivot(root: OwnedFd, stacked: usize) -> Result<OwnedFd, Failure> {
 }
 
 impl Plan {
+    /// Attributes of a clone of a host mount.
+    fn attributes(&self, attributes: u64) -> u64 {
+        if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }
+    }
+
     /// The path of a mount point by its operand: proc, the binds, the tmpfs.
     pub(super) fn mount_point(&self, operand: usize) -> Option<String> {
         let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };

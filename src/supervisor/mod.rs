@@ -80,9 +80,11 @@ pub(crate) struct Supervisor<'a> {
     last: Option<Outcome>,
 }
 
-/// Blocks the signals that the loop reads; all others stay blocked too, so that nothing interrupts a set-up.
+/// Blocks all signals, so that nothing interrupts a set-up, and reads the ones that ask for something. Dispositions become
+/// the default ones: what is ignored here (Rust ignores SIGPIPE, nohup SIGHUP) would be ignored by the handler.
 pub(crate) fn signal_descriptor() -> Result<SignalFd, Errno> {
     SigSet::all().thread_block()?;
+    crate::sys::process::reset_signal_dispositions();
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         mask.add(signal);
@@ -294,10 +296,9 @@ impl<'a> Supervisor<'a> {
     }
 
     fn on_stderr(&mut self, conn: u64) {
-        if let Some(live) = self.live.get_mut(&conn) {
-            if live.hear_stderr() {
-                self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
-            }
+        let Some(live) = self.live.get_mut(&conn) else { return };
+        if live.hear_stderr() {
+            self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
         }
     }
 

@@ -1,7 +1,6 @@
 //! landlock(7): what the child does with a ruleset that the parent has made by the landlock crate.
 
 use super::{Result, check};
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -47,4 +46,4 @@ pub(crate) fn restrict_self(ruleset: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
 }
 
-const _: () = assert!(mem::size_of::<PathBeneath>() == 12);
+const _: () = assert!(size_of::<PathBeneath>() == 12);

@@ -131,7 +131,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> {
     let timeout = timeout_ms.map(|ms| libc::timespec {
         tv_sec: libc::time_t::from(ms / 1000),
-        tv_nsec: libc::c_long::from(ms % 1000) * 1_000_000,
+        tv_nsec: c_long::from(ms % 1000) * 1_000_000,
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `fds` is valid for its length, `timeout` is null or points to a live timespec, no signal mask is given.
@@ -144,7 +144,8 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<
 /// A NULL-terminated array of C strings, for exec. Built once, before the clone: exec must not allocate.
 #[derive(Debug)]
 pub(crate) struct CStrings {
-    strings: Vec<CString>,
+    /// What the pointers point to.
+    _strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }
 
@@ -152,11 +153,7 @@ impl CStrings {
     pub(crate) fn new(strings: Vec<CString>) -> CStrings {
         // The pointers stay good when the vector moves: they point to each string's own heap block.
         let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        CStrings { strings, pointers }
-    }
-
-    pub(crate) fn strings(&self) -> &[CString] {
-        &self.strings
+        CStrings { _strings: strings, pointers }
     }
 }
 

@@ -54,13 +54,7 @@ pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64
     let how = OpenHow { flags: u64::from((flags | libc::O_CLOEXEC).unsigned_abs()), mode: 0, resolve };
     // SAFETY: `path` is a C string, `how` a live struct of exactly the size given.
     check_fd(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            mem::size_of::<OpenHow>(),
-        )
+        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
     })
 }
 
@@ -80,14 +74,10 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> R
 }
 
 /// Sets attributes on the mount (or detached tree) `tree` is the root of (mount_setattr(2), Linux 5.12).
-/// atime is always switched to noatime: who read a file is nobody's business.
+/// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now.
 pub(crate) fn set_attributes(tree: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
-    let attr = MountAttr {
-        attr_set: set | MOUNT_ATTR_NOATIME,
-        attr_clr: MOUNT_ATTR__ATIME,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    let attr_clr = if set & MOUNT_ATTR_NOATIME == 0 { 0 } else { MOUNT_ATTR__ATIME };
+    let attr = MountAttr { attr_set: set, attr_clr, propagation: 0, userns_fd: 0 };
     mount_setattr(tree, c"", &attr, AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 })
 }
 
@@ -113,7 +103,7 @@ fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, flags: u32)
             path.as_ptr(),
             flags,
             ptr::from_ref(attr),
-            mem::size_of::<MountAttr>(),
+            size_of::<MountAttr>(),
         )
     })
     .map(drop)

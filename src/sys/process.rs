@@ -1,7 +1,6 @@
 //! Processes: clone3(2), pidfds, waiting, namespaces, signals.
 
 use super::{Ignoring, Result, adopt, check, check_fd};
-use std::convert::Infallible;
 use std::ffi::c_int;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -36,10 +35,10 @@ pub(crate) struct Child {
 /// The child has a copy of the memory, as after fork(2). This process must have one thread, which start-up asserts:
 /// then no lock can be held by a thread that the child lacks. `main` cannot return, so the child never runs the
 /// parent's code or destructors.
-pub(crate) fn spawn<T>(namespaces: c_int, main: fn(&T) -> Infallible, context: &T) -> Result<Child> {
+pub(crate) fn spawn<T>(namespaces: c_int, main: fn(&T) -> !, context: &T) -> Result<Child> {
     match clone(namespaces)? {
         Some(child) => Ok(child),
-        None => match main(context) {},
+        None => main(context),
     }
 }
 
@@ -58,7 +57,7 @@ fn clone(namespaces: c_int) -> Result<Option<Child>> {
     };
     // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here on a copy
     // of this stack. `args` is live and of the size given; the kernel writes the pidfd into the parent's `pidfd`.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<CloneArgs>()) })?;
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     if pid == 0 {
         return Ok(None);
     }
@@ -185,7 +184,7 @@ pub(crate) fn setsid() -> Result<()> {
     check(unsafe { libc::setsid() }.into()).map(drop)
 }
 
-/// getsid(0).
+/// getsid(0): 0 is never a session; 1 is that of a pid namespace's first process.
 pub(crate) fn session() -> Result<i32> {
     // SAFETY: an int.
     check(unsafe { libc::getsid(0) }.into()).map(|id| i32::try_from(id).unwrap_or(-1))
@@ -224,7 +223,7 @@ pub(crate) fn unblock_signals() -> Result<()> {
             libc::SIG_SETMASK,
             &raw const none,
             ptr::null_mut::<u64>(),
-            mem::size_of::<u64>(),
+            size_of::<u64>(),
         )
     })
     .map(drop)

@@ -1,7 +1,6 @@
 //! seccomp(2): installing filters and answering their notifications.
 
 use super::{Result, check, check_fd};
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
@@ -57,14 +56,14 @@ const NOTIF_RECV: u32 = 0xc050_2100;
 /// The next notified call (seccomp_unotify(2)). ENOENT where the caller has died meanwhile.
 pub(crate) fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
     let mut notification = Notification::default();
+    let target = &raw mut notification;
     // SAFETY: the buffer is zeroed, as the kernel demands, live, and of the size encoded in the request number.
-    check(
-        unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV as libc::Ioctl, &raw mut notification) }.into(),
-    )?;
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV as libc::Ioctl, target) };
+    check(result.into())?;
     Ok(notification)
 }
 
-const _: () = assert!(mem::size_of::<Notification>() == 0x50);
+const _: () = assert!(size_of::<Notification>() == 0x50);
 
 /// Whether this kernel knows the seccomp action (SECCOMP_GET_ACTION_AVAIL, Linux 4.14).
 pub(crate) fn action_available(action: u32) -> bool {

@@ -29,7 +29,7 @@ pub(crate) fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<Borr
     let mut message = empty_message(&mut part);
     if fd.is_some() {
         message.msg_control = ptr::from_mut(&mut control).cast();
-        message.msg_controllen = mem::size_of::<FdMessage>() as _;
+        message.msg_controllen = size_of::<FdMessage>() as _;
     }
     // SAFETY: the message's parts are live for the call; `bytes` is only read in spite of the mutable pointer.
     check(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } as _).map(drop)
@@ -41,11 +41,11 @@ pub(crate) fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Resul
     let mut control = control_message(-1);
     let mut message = empty_message(&mut part);
     message.msg_control = ptr::from_mut(&mut control).cast();
-    message.msg_controllen = mem::size_of::<FdMessage>() as _;
+    message.msg_controllen = size_of::<FdMessage>() as _;
     // SAFETY: the message's parts are live and writable for the call.
     let count =
         check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) } as _)?;
-    let came = message.msg_controllen as usize >= mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>();
+    let came = message.msg_controllen >= size_of::<libc::cmsghdr>() + size_of::<RawFd>();
     let fd = if came && control.fd >= 0 { Some(check_fd(control.fd.into())?) } else { None };
     Ok((usize::try_from(count).unwrap_or(0), fd))
 }
@@ -53,7 +53,7 @@ pub(crate) fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Resul
 fn control_message(fd: RawFd) -> FdMessage {
     // SAFETY: a control header is integers only (musl has a padding field), for which zero is a value.
     let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
-    header.cmsg_len = (mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>()) as _;
+    header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<RawFd>()) as _;
     header.cmsg_level = libc::SOL_SOCKET;
     header.cmsg_type = libc::SCM_RIGHTS;
     FdMessage { header, fd }
@@ -79,18 +79,19 @@ struct TcpInfo {
     bytes_received: u64,
 }
 
+#[allow(clippy::cast_possible_truncation)]
+const TCP_INFO_LEN: libc::socklen_t = size_of::<TcpInfo>() as libc::socklen_t;
+
 /// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP socket.
 pub(crate) fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     let mut info = mem::MaybeUninit::<TcpInfo>::zeroed();
-    let mut size = mem::size_of::<TcpInfo>() as libc::socklen_t;
+    let mut size = TCP_INFO_LEN;
     let target = info.as_mut_ptr().cast();
+    let number = socket.as_raw_fd();
     // SAFETY: `info` has room for `size` bytes, of which the kernel writes no more.
-    check(
-        unsafe {
-            libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, target, &raw mut size)
-        }
-        .into(),
-    )?;
+    let result =
+        unsafe { libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, target, &raw mut size) };
+    check(result.into())?;
     // SAFETY: zeroed, all fields are integers.
     let info = unsafe { info.assume_init() };
     Ok((info.bytes_acked, info.bytes_received))
@@ -118,11 +119,10 @@ pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<boo
     for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name) {
         *to = from.cast_signed();
     }
+    let target = &raw mut request;
     // SAFETY: `request` is live, its name NUL-terminated; the kernel writes the flags into the union.
-    check(
-        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as libc::Ioctl, &raw mut request) }
-            .into(),
-    )?;
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as libc::Ioctl, target) };
+    check(result.into())?;
     // SAFETY: SIOCGIFFLAGS has filled this member.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     Ok(i32::from(flags) & libc::IFF_UP != 0)

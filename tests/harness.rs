@@ -15,7 +15,7 @@ fn verdict(site: &mut Site, misdeed: &str) -> Result<Ended, String> {
     let script = site.file("launcher", &format!("#!/bin/sh\n{misdeed}\n{RECORD}\nexit 0\n"));
     common::site::set_mode(&script, 0o755);
     site.settle();
-    let launch = site.probe(&["echo"]).wire(Wire::Tcp).program(&script);
+    let launch = site.probe(&["echo"]).wire(Wire::Tcp).inherit(&[5, 200]).program(&script);
     let talk = std::panic::AssertUnwindSafe(|| launch.talk(b""));
     std::panic::catch_unwind(talk).map_err(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
@@ -39,6 +39,14 @@ fn a_launcher_that_leaves_nothing_passes() {
     let mut site = a_site!();
     let ended = verdict(&mut site, ":").unwrap();
     ended.expect(0, "exited");
+}
+
+#[test]
+fn descriptors_to_inherit_are_really_there() {
+    let mut site = a_site!();
+    let misdeed = "for n in 5 200; do [ -e /proc/$$/fd/$n ] && echo \"there $n\"; done; ls /proc/$$/fd >&2";
+    let ended = verdict(&mut site, misdeed).unwrap();
+    assert_eq!(ended.values("there"), ["5", "200"], "{ended}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn a_template_of_another_user() {
 fn a_template_that_its_group_can_write() {
     let mut site = a_site!();
     set_mode(&site.template(), 0o775);
+    site.settle();
     // A group other than 0 that may write is a stranger; the group 0 is root's own.
     with_template(&site, &site.template()).expect(0, "exited");
     common::sys::chown(&common::site::c_path(&site.template()), 0, 1234).unwrap();

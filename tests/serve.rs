@@ -193,15 +193,16 @@ fn sigkill_of_the_supervisor_takes_its_sandboxes_with_it() {
 }
 
 #[test]
-fn it_serves_under_the_shipped_units_bounding_set() {
+fn it_serves_with_the_least_capabilities_and_takes_its_sandboxes_with_it() {
     let site = a_site!();
     let setpriv = need!("setpriv");
-    let set = "-all,+sys_admin,+setuid,+setgid,+setpcap,+sys_ptrace,+kill,+dac_override,+net_bind_service";
-    let before = [setpriv.to_str().unwrap(), "--bounding-set", set];
-    let serving = Serve::probe(&site, &["spin"]).before(&before).start();
-    let mut client = serving.connect();
-    assert_eq!(client.line(), "ready");
-    serving.murder();
+    for (kind, set) in [("readonly", common::READONLY_SET), ("overlay", common::OVERLAY_SET)] {
+        let before = [setpriv.to_str().unwrap(), "--bounding-set", set];
+        let serving = Serve::probe(&site, &["spin"]).before(&before).options(&["--snapshot", kind]).start();
+        let mut client = serving.connect();
+        assert_eq!(client.line(), "ready");
+        serving.murder();
+    }
 }
 
 fn connect_until_it_listens(serving: &Serving<'_>, port: u16) -> Client {

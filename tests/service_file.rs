@@ -59,12 +59,13 @@ fn mistakes_in_a_service_file_are_2_and_named() {
     let mut site = a_site!();
     let bad = [
         ("colour = \"blue\"\n", "colour"),
-        ("wall_time = \"soon\"\n", "wall_time"),
-        ("wall_time = 0\n", "wall_time"),
-        ("snapshot = [\"overlay\"]\n", "snapshot"),
+        // What is wrong with a value has its place.
+        ("wall_time = \"soon\"\n", "service.toml:2:"),
+        ("wall_time = 0\n", "service.toml:2:"),
+        ("snapshot = [\"overlay\"]\n", "service.toml:2:"),
+        ("strict = \"perhaps\"\n", "service.toml:2:"),
+        ("template = \"twice\"\n", "service.toml:2:"),
         ("profile = \"nosuch\"\n", "nosuch"),
-        ("strict = \"perhaps\"\n", "strict"),
-        ("template = \"twice\"\n", "template"),
         ("this is no TOML\n", "service.toml"),
     ];
     for (line, named) in bad {

@@ -27,6 +27,12 @@ use std::time::Duration;
 /// No step of a test takes as long as this; one that does has hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The capabilities that a launcher needs, as setpriv(1) writes a bounding set: a unit may leave it no others.
+pub(crate) const READONLY_SET: &str = "-all,+sys_admin,+setuid,+setgid,+setpcap,+sys_ptrace,+kill";
+/// An overlay copies files up with the launcher's capabilities, not the handler's.
+pub(crate) const OVERLAY_SET: &str =
+    "-all,+sys_admin,+setuid,+setgid,+setpcap,+sys_ptrace,+kill,+dac_override,+chown,+fowner";
+
 /// The launcher as shipped.
 pub(crate) fn dayfly() -> PathBuf {
     artifact("DAYFLY_DIST", "target/dist", "dayfly")

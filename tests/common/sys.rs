@@ -89,7 +89,7 @@ pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
 
 /// Keeps a socket's receive buffer small, so that a slow reader is one.
 pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
-    let (size, name) = (4096_i32, libc::SO_RCVBUF);
+    let (size, name) = (65_536_i32, libc::SO_RCVBUF);
     let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
     let at = (&raw const size).cast();
     // SAFETY: the option value is an i32 and the length says so.
@@ -131,18 +131,21 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 /// Puts descriptors at fixed numbers in the program that `command` starts.
 pub(crate) fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
+    // Room for what the closure makes, because it must not allocate.
+    let mut high: Vec<RawFd> = vec![-1; fds.len()];
     let install = move || {
-        for (fd, target) in &fds {
-            // SAFETY: both numbers are valid; the source is ours. First out of the way of every target.
-            let high = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, 100) })?;
-            // SAFETY: as above; dup2 leaves close-on-exec off.
-            checked(unsafe { libc::dup2(high, *target) })?;
-            // SAFETY: the number was made two lines above and is not used again.
-            checked(unsafe { libc::close(high) })?;
+        // First all out of the way of every target.
+        for ((fd, _), high) in fds.iter().zip(&mut high) {
+            // SAFETY: duplicates a descriptor that we own.
+            *high = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 300) })?;
+        }
+        for ((_, target), high) in fds.iter().zip(&high) {
+            // SAFETY: the source was made above; dup2 leaves close-on-exec off.
+            checked(unsafe { libc::dup2(*high, *target) })?;
         }
         Ok(())
     };
-    // SAFETY: between fork and exec the closure makes three system calls per descriptor and allocates nothing.
+    // SAFETY: between fork and exec the closure makes two system calls per descriptor and allocates nothing.
     unsafe { command.pre_exec(install) };
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What there is to know about a file that must not change.
-type Print = BTreeMap<PathBuf, (u32, u32, u32, i64, i64, u64)>;
+type Print = BTreeMap<PathBuf, (u32, u32, u32, u64, (i64, i64), u64)>;
 
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -167,13 +167,14 @@ fn fingerprint(top: &Path) -> Print {
         let mut hasher = DefaultHasher::new();
         if meta.is_dir() {
             queue.extend(fs::read_dir(&path).expect("a directory of our own").flatten().map(|e| e.path()));
-        } else if meta.is_file() {
+        } else if meta.is_file() && meta.len() < 65536 {
+            // A larger one gives itself away by its size or its time of change.
             fs::read(&path).expect("a file of our own").hash(&mut hasher);
         }
         // What comes and goes beside the template (a stats socket) may move the time of a directory there.
         let beside = meta.is_dir() && !path.starts_with(top.join("template"));
-        let time = if beside { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) };
-        let row = (meta.mode(), meta.uid(), meta.gid(), time.0, time.1, hasher.finish());
+        let (size, time) = if beside { (0, (0, 0)) } else { (meta.len(), (meta.ctime(), meta.ctime_nsec())) };
+        let row = (meta.mode(), meta.uid(), meta.gid(), size, time, hasher.finish());
         print.insert(path, row);
     }
     print

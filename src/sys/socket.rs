@@ -45,7 +45,8 @@ pub(crate) fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Resul
     // SAFETY: the message's parts are live and writable for the call.
     let count =
         check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) } as _)?;
-    let came = message.msg_controllen >= size_of::<libc::cmsghdr>() + size_of::<RawFd>();
+    #[allow(clippy::unnecessary_cast, reason = "u32 with musl, usize with glibc")]
+    let came = message.msg_controllen as usize >= size_of::<libc::cmsghdr>() + size_of::<RawFd>();
     let fd = if came && control.fd >= 0 { Some(check_fd(control.fd.into())?) } else { None };
     Ok((usize::try_from(count).unwrap_or(0), fd))
 }

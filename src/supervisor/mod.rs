@@ -165,7 +165,7 @@ impl<'a> Supervisor<'a> {
                 Some((Source::Signal, _)) => self.on_signal(),
                 Some((Source::Listener, index)) => self.on_listener(index),
                 Some((Source::Channel, conn)) => self.on_channel(conn),
-                Some((Source::Denied, conn)) => self.on_denied(conn),
+                Some((Source::Denied, conn)) => self.on_denied(conn, event.events()),
                 Some((Source::Stderr, conn)) => self.on_stderr(conn),
                 Some((Source::Exit, conn)) => self.on_exit(conn),
                 Some((Source::Drain, conn)) => self.on_drain(conn),
@@ -282,16 +282,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn on_denied(&mut self, conn: u64) {
+    fn on_denied(&mut self, conn: u64, events: EpollFlags) {
         let Some(live) = self.live.get_mut(&conn) else { return };
-        match live.hear_denied() {
-            // ENOENT: the caller has died between its call and our asking. EINTR cannot be.
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(_) => {
-                if let Some(listener) = live.listener.take() {
-                    self.epoll.delete(&listener).ignoring("it is not watched any more");
-                }
-            }
+        if events.contains(EpollFlags::EPOLLIN) {
+            live.hear_denied().ignoring("ENOENT: the caller has died between its call and our asking");
+        }
+        // No process uses the filter any more: the end of the sandbox is near.
+        if events.contains(EpollFlags::EPOLLHUP)
+            && let Some(listener) = live.listener.take()
+        {
+            self.epoll.delete(&listener).ignoring("it is not watched any more");
         }
     }
 

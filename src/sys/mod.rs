@@ -130,7 +130,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 /// poll(2) through ppoll(2), which every architecture has; `timeout_ms` None waits for ever.
 pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> {
     let timeout = timeout_ms.map(|ms| libc::timespec {
-        tv_sec: libc::time_t::from(ms / 1000),
+        tv_sec: i64::from(ms / 1000),
         tv_nsec: c_long::from(ms % 1000) * 1_000_000,
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);

@@ -128,6 +128,10 @@ struct Prepared {
 
 /// Checks everything, then leaves the host's namespaces. Listeners must be bound before.
 fn prepare(settings: Settings, purpose: Purpose) -> Result<Prepared, ConfigError> {
+    if !privilege::is_single_threaded() {
+        // A clone copies the memory of all threads and runs one: a lock held by another would be held for ever.
+        return Err(ConfigError::sandbox("the launcher must have one thread; something has started another"));
+    }
     let kernel = Kernel::probe();
     let service = Service::resolve(settings, purpose, &kernel)?;
     for remark in &service.remarks {

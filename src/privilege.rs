@@ -4,6 +4,7 @@ use crate::sys::{self, Errno};
 use caps::{CapSet, Capability};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {
@@ -22,6 +23,11 @@ impl Privilege {
             Privilege::Rootless
         }
     }
+}
+
+/// Whether this process has one thread: /proc/self/task has `.`, `..` and one directory a thread.
+pub(crate) fn is_single_threaded() -> bool {
+    fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
 }
 
 /// What a launch takes, each with its consumer.

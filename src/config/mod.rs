@@ -2,9 +2,13 @@
 //!
 //! Nothing here changes the host. What it refuses, it refuses before a sandbox is begun.
 
+mod handler;
+mod limits;
 pub(crate) mod options;
 mod program;
+mod requirements;
 pub(crate) mod service;
+mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;
 

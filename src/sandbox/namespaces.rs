@@ -59,7 +59,8 @@ pub(crate) fn network_is_empty() -> bool {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     // Two lines of heading, then one an interface: a list by netlink would carry every counter and cost a millisecond.
     let Ok(devices) = std::fs::read_to_string("/proc/self/net/dev") else { return false };
-    let mut interfaces = devices.lines().skip(2).map(|line| line.split(':').next().unwrap_or_default().trim());
+    let mut interfaces =
+        devices.lines().skip(2).map(|line| line.split(':').next().unwrap_or_default().trim());
     let (Some("lo"), None) = (interfaces.next(), interfaces.next()) else { return false };
     let Ok(query) = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None) else {
         return false;

@@ -1,0 +1,74 @@
+//! Resource limits: the defaults, and what options make of them.
+
+use super::ConfigError;
+use super::options::Options;
+use super::service::finite;
+use super::values::RlimitSpec;
+use crate::sandbox::exec;
+use crate::sandbox::limits::{self, Limit};
+use crate::sandbox::seccomp::profile;
+
+const MEMORY: u64 = 64 << 20;
+
+/// The defaults, then what --memory and --tasks say, then --rlimit, by name.
+pub(super) fn limits(options: &Options, profile: &profile::Profile) -> Result<Vec<Limit>, ConfigError> {
+    let infinity = libc::RLIM_INFINITY;
+    let memory = options.memory.map_or(MEMORY, |size| finite(size).unwrap_or(infinity));
+    let tasks = options.tasks.unwrap_or(profile.tasks);
+    if tasks == 0 {
+        return Err(ConfigError::usage("--tasks: a sandbox has at least one"));
+    }
+    let given = |name: &str, value: u64| RlimitSpec { name: name.to_owned(), soft: value, hard: value };
+    let mut specs = vec![
+        given("nofile", 32),
+        given("fsize", 16 << 20),
+        // Not 0: a core_pattern that is a pipe ignores 0 and runs a helper as root for each crash (core(5)).
+        given("core", 1),
+        // DATA, not AS: runtimes reserve address space they never touch.
+        given("data", memory),
+        given("nproc", tasks),
+    ];
+    for spec in options.rlimit.iter().flatten() {
+        specs.retain(|known| known.name != spec.name);
+        let mut spec = spec.clone();
+        if spec.name == "cpu" {
+            // At the soft limit PID 1 gets a SIGXCPU that it may ignore.
+            spec.soft = spec.hard;
+        }
+        specs.push(spec);
+    }
+    specs.into_iter().map(limit).collect()
+}
+
+fn limit(spec: RlimitSpec) -> Result<Limit, ConfigError> {
+    let Some(&(name, resource)) = limits::NAMES.iter().find(|(name, _)| *name == spec.name) else {
+        let known: Vec<_> = limits::NAMES.iter().map(|(name, _)| *name).collect();
+        return Err(ConfigError::usage(format!(
+            "--rlimit: there is no '{}'; there are {}",
+            spec.name,
+            known.join(" ")
+        )));
+    };
+    if name == "nofile" && spec.hard > exec::EXEC_FD.unsigned_abs().into() {
+        return Err(ConfigError::usage(format!(
+            "--rlimit nofile={}: at most {}, where the handler's own file waits for its exec",
+            spec.hard,
+            exec::EXEC_FD
+        )));
+    }
+    if name == "core" && spec.hard == 0 {
+        return Err(ConfigError::usage(
+            "--rlimit core=0: say core=1; a core_pattern that is a pipe ignores 0",
+        ));
+    }
+    Ok(Limit { resource, name, soft: spec.soft, hard: spec.hard })
+}
+
+/// The stub is a process of the same uid.
+pub(super) fn with_init(mut limits: Vec<Limit>, init: bool) -> Vec<Limit> {
+    for limit in limits.iter_mut().filter(|limit| init && limit.name == "nproc") {
+        limit.soft = limit.soft.saturating_add(1);
+        limit.hard = limit.hard.saturating_add(1);
+    }
+    limits
+}

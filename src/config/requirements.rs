@@ -1,0 +1,124 @@
+//! What must be there before anything is begun: kernel, privileges, what was given up by name.
+
+use super::ConfigError;
+use super::options::{CgroupMode, CpuShare, Layer, Options, SnapshotKind};
+use super::service::Purpose;
+use super::values::UserRange;
+use crate::kernel::{self, Kernel};
+use crate::privilege::Privilege;
+
+/// Layers given up by name.
+#[derive(Debug)]
+pub(super) struct Degraded(Vec<Layer>);
+
+impl Degraded {
+    pub(super) fn new(options: &Options) -> Degraded {
+        Degraded(
+            options.allow_degraded.iter().flatten().flat_map(|layers| layers.0.iter().copied()).collect(),
+        )
+    }
+
+    pub(super) fn has(&self, layer: Layer) -> bool {
+        self.0.contains(&layer)
+    }
+}
+
+pub(super) fn check_range(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
+    match kernel.pid_max {
+        Some(pid_max) if range.size < pid_max => Err(ConfigError::usage(format!(
+            "--user-range: a size of {} is below kernel.pid_max, {pid_max}: two sandboxes could get one uid",
+            range.size
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_hostname(name: Option<&str>) -> Result<(), ConfigError> {
+    match name {
+        Some(name) if name.is_empty() || name.len() > 64 => {
+            Err(ConfigError::usage("--hostname must have 1 to 64 bytes"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The floor of kernel and privilege, and `--strict`.
+pub(super) fn require_kernel_and_privilege(
+    options: &Options,
+    kernel: &Kernel,
+    degraded: &Degraded,
+) -> Result<Privilege, ConfigError> {
+    if let Some(lack) = kernel.lacks().into_iter().next() {
+        return Err(ConfigError::sandbox(format!("this kernel ({}) lacks {lack}", kernel.release)));
+    }
+    if options.strict.is_some_and(|strict| strict.0) {
+        let given_up = |layer: &str| match layer {
+            "mdwe" => degraded.has(Layer::Mdwe),
+            "landlock-net" => degraded.has(Layer::LandlockNet),
+            _ => degraded.has(Layer::LandlockScope),
+        };
+        if let Some(missing) = kernel.missing_walls().into_iter().find(|wall| !given_up(wall.layer)) {
+            return Err(ConfigError::sandbox(format!(
+                "--strict: this kernel ({}) lacks {}; give it up with --allow-degraded {}",
+                kernel.release, missing.wall, missing.layer
+            )));
+        }
+    }
+    let privilege = Privilege::of_this_process();
+    let overlay = options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay;
+    match privilege {
+        Privilege::Root => {
+            let missing = crate::privilege::missing_capabilities(overlay);
+            if !missing.is_empty() {
+                return Err(ConfigError::sandbox(format!(
+                    "the launcher lacks {}; see CapabilityBoundingSet= of the unit",
+                    missing.join(", ")
+                )));
+            }
+        }
+        Privilege::Rootless if !(degraded.has(Layer::Uid) && degraded.has(Layer::Groups)) => {
+            return Err(ConfigError::sandbox(
+                "an ordinary user cannot have these layers: uid (an id of its own for each sandbox), groups (none); \
+                 run as root, or give them up with --allow-degraded uid,groups",
+            ));
+        }
+        Privilege::Rootless => {
+            if let Some(why) = kernel::why_no_user_namespace() {
+                return Err(ConfigError::sandbox(format!("cannot run rootless: {why}")));
+            }
+        }
+    }
+    Ok(privilege)
+}
+
+/// `required` means that a cgroup must limit the sandbox. `run` makes none: its own group, the unit's, must have limits.
+pub(super) fn check_cgroup(options: &Options, purpose: Purpose) -> Result<(), ConfigError> {
+    if options.cgroup != Some(CgroupMode::Required) {
+        return Ok(());
+    }
+    match purpose {
+        Purpose::Run => crate::cgroup::own_limits().map_err(|missing| {
+            ConfigError::sandbox(format!(
+                "--cgroup required: {missing}; set MemoryMax= and TasksMax= in the unit"
+            ))
+        }),
+        Purpose::Serve => Err(ConfigError::sandbox(
+            "--cgroup required: serve makes no cgroups yet; rlimits bound its sandboxes",
+        )),
+    }
+}
+
+pub(super) fn remarks(options: &Options, kernel: &Kernel, degraded: &Degraded) -> Vec<String> {
+    let missing = kernel.missing_walls().into_iter();
+    let mut remarks: Vec<String> =
+        missing.map(|wall| format!("this kernel lacks {}: {}", wall.wall, wall.instead)).collect();
+    if !degraded.0.is_empty() {
+        remarks.push(format!("given up by --allow-degraded: {:?}", degraded.0));
+    }
+    if options.cpu.is_some_and(|CpuShare(percent)| percent > 0) {
+        remarks.push(
+            "the CPU share is not limited without a cgroup; --rlimit cpu=N bounds CPU seconds".to_owned(),
+        );
+    }
+    remarks
+}

@@ -1,0 +1,143 @@
+//! The sandbox's tree and the rights on it: what is mounted where, what Landlock lets it do.
+
+use super::ConfigError;
+use super::handler::Handler;
+use super::options::{Layer, Options, SnapshotKind};
+use super::requirements::Degraded;
+use super::service::c_string;
+use super::trust::TrustedFile;
+use super::values::TmpfsSpec;
+use crate::kernel::Kernel;
+use crate::privilege::Privilege;
+use crate::sandbox::landlock::{self, Right, Rule};
+use crate::sandbox::rootfs::{self, Bind, Bounds, Snapshot, Source, Tmpfs};
+use crate::sys;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+fn source(path: &Path, fd: &impl AsFd) -> Result<Source, ConfigError> {
+    let identity = sys::mount::identify(fd.as_fd(), c"")
+        .map_err(|errno| ConfigError::sandbox(format!("cannot look at {}: {errno}", path.display())))?;
+    Ok(Source { path: c_string(path.as_os_str().as_bytes(), "a path")?, identity })
+}
+
+fn bounds(size: u64, inodes: u64) -> Result<Bounds, ConfigError> {
+    Ok(Bounds {
+        bytes: c_string(size.to_string(), "a size")?,
+        inodes: c_string(inodes.to_string(), "a number of inodes")?,
+    })
+}
+
+pub(super) fn rootfs_plan(
+    options: &Options,
+    template: &TrustedFile,
+    handler: &Handler,
+    privilege: Privilege,
+) -> Result<rootfs::Plan, ConfigError> {
+    let mut tmpfs = tmpfs_list(options, template);
+    let upper = tmpfs.iter().position(|spec| spec.target == "/").map(|index| tmpfs.remove(index));
+    let snapshot = match options.snapshot.unwrap_or(SnapshotKind::Overlay) {
+        SnapshotKind::Overlay => Snapshot::Overlay,
+        SnapshotKind::Readonly => Snapshot::Readonly,
+    };
+    if upper.is_some() && snapshot == Snapshot::Readonly {
+        return Err(ConfigError::usage(
+            "--tmpfs /: there is no writable layer to bound under --snapshot readonly",
+        ));
+    }
+    let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
+    // The layer's own directories: the tmpfs' root, lower, upper, work, root, work/work, work/index.
+    let upper = bounds(size.0, inodes.saturating_add(8))?;
+    Ok(rootfs::Plan {
+        template: source(&template.path, &template.fd)?,
+        snapshot,
+        upper,
+        in_user_namespace: privilege == Privilege::Rootless,
+        binds: binds(options)?,
+        tmpfs: tmpfs
+            .into_iter()
+            .map(|spec| {
+                Ok(Tmpfs {
+                    target: c_string(spec.target, "--tmpfs")?,
+                    bounds: bounds(spec.size.0, spec.inodes)?,
+                })
+            })
+            .collect::<Result<_, ConfigError>>()?,
+        proc: options.proc.is_some_and(|switch| switch.0),
+        handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
+        handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
+    })
+}
+
+/// The last entry of a path wins. /tmp is there by default where the template has it.
+fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
+    let mut list: Vec<TmpfsSpec> = Vec::new();
+    if sys::mount::identify(template.fd.as_fd(), c"tmp").is_ok_and(|tmp| tmp.kind() == libc::S_IFDIR) {
+        let (size, inodes) = (TmpfsSpec::SIZE, TmpfsSpec::INODES);
+        list.push(TmpfsSpec { target: "/tmp".to_owned(), size, inodes });
+    }
+    for spec in options.tmpfs.iter().flatten() {
+        list.retain(|known| known.target != spec.target);
+        list.push(spec.clone());
+    }
+    list
+}
+
+/// Sources are content, which may be users': only their existence is checked. The last of a target wins.
+fn binds(options: &Options) -> Result<Vec<Bind>, ConfigError> {
+    let mut binds: Vec<Bind> = Vec::new();
+    for spec in options.bind_ro.iter().flatten() {
+        let path = PathBuf::from(&spec.source);
+        let fd = open_path(&path)?;
+        let target = c_string(spec.target.as_bytes(), "--bind-ro")?;
+        binds.retain(|known| known.target != target);
+        binds.push(Bind { source: source(&path, &fd)?, target });
+    }
+    Ok(binds)
+}
+
+fn open_path(path: &Path) -> Result<std::os::fd::OwnedFd, ConfigError> {
+    use nix::fcntl::{OFlag, open};
+    open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
+        .map_err(|errno| ConfigError::sandbox(format!("cannot bind {}: {errno}", path.display())))
+}
+
+/// Defaults: read all; write all of an overlay, else each tmpfs. A list given replaces its default.
+pub(super) fn landlock_plan(
+    options: &Options,
+    rootfs: &rootfs::Plan,
+    kernel: &Kernel,
+    degraded: &Degraded,
+) -> Result<landlock::Plan, ConfigError> {
+    let rule = |path: &[u8], right| Ok(Rule { path: c_string(path, "a Landlock path")?, right });
+    let mut rules = Vec::new();
+    match &options.landlock_ro {
+        Some(paths) => {
+            for path in paths {
+                rules.push(rule(path.as_bytes(), Right::Read)?);
+            }
+        }
+        None => rules.push(rule(b"/", Right::Read)?),
+    }
+    match (&options.landlock_rw, rootfs.snapshot) {
+        (Some(paths), _) => {
+            for path in paths {
+                rules.push(rule(path.as_bytes(), Right::ReadWrite)?);
+            }
+        }
+        (None, Snapshot::Overlay) => rules.push(rule(b"/", Right::ReadWrite)?),
+        (None, Snapshot::Readonly) => {
+            for tmpfs in &rootfs.tmpfs {
+                rules.push(Rule { path: tmpfs.target.clone(), right: Right::ReadWrite });
+            }
+        }
+    }
+    if let Some(relative) = rules.iter().find(|rule| !rule.path.to_bytes().starts_with(b"/")) {
+        let path = relative.path.to_string_lossy();
+        return Err(ConfigError::usage(format!("'{path}' is no path in the sandbox: it must begin with /")));
+    }
+    let abi = kernel.landlock.unwrap_or(0);
+    let (network, scopes) = (!degraded.has(Layer::LandlockNet), !degraded.has(Layer::LandlockScope));
+    Ok(landlock::Plan::new(abi, network, scopes, rules))
+}

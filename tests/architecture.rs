@@ -1,0 +1,181 @@
+//! Style as a test: what the documents promise of the source's shape.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn code_lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+    code.lines().map(|line| line.split("//").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn unsafe_stands_only_in_sys() {
+    let sys = root().join("src/sys");
+    for path in sources(&root().join("src")).into_iter().filter(|path| !path.starts_with(&sys)) {
+        for line in code_lines(&path) {
+            let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            assert!(!words.contains(&"unsafe"), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn sys_imports_nothing_of_ours() {
+    for path in sources(&root().join("src/sys")) {
+        for line in code_lines(&path) {
+            assert!(!line.contains("crate::") || line.contains("crate::sys"), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
+    let child =
+        ["child", "rootfs", "capabilities", "identity", "exec", "init", "limits", "supervisor_link", "wire"];
+    let forbidden = [
+        "format!",
+        "vec!",
+        "Vec<",
+        "String",
+        "Box<",
+        "to_owned",
+        "to_string",
+        "collect",
+        "println!",
+        "tracing",
+        "log::",
+        "Mutex",
+        "std::fs",
+        "std::io",
+    ];
+    for name in child {
+        let path = root().join(format!("src/sandbox/{name}.rs"));
+        // Plans are made by the parent: their types and the naming of operands may hold what allocates.
+        let mut in_plan = false;
+        for line in code_lines(&path) {
+            in_plan = match line.as_str() {
+                "}" => false,
+                start if start.starts_with("pub(crate) struct") || start.starts_with("impl Plan") => true,
+                _ => in_plan,
+            };
+            for word in forbidden {
+                assert!(
+                    in_plan || line.starts_with("use ") || !line.contains(word),
+                    "{}: {line}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_and_no_test_file_grows_beyond_one_responsibility() {
+    for directory in ["src", "tests"] {
+        for path in sources(&root().join(directory)) {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 500, "{} has {lines} lines", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_dependency_has_its_line_and_every_line_its_dependency() {
+    let listed: BTreeSet<String> = fs::read_to_string(root().join("docs/dependencies.md"))
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned))
+        .collect();
+    let mut used = BTreeSet::new();
+    for manifest in ["Cargo.toml", "src/handler/Cargo.toml", "tests/probe/Cargo.toml"] {
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+        let names = section.lines().filter_map(|line| line.split(['=', '.', ' ']).next());
+        used.extend(names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned));
+    }
+    assert_eq!(used, listed);
+}
+
+#[test]
+fn the_handler_depends_on_rustix_alone() {
+    let text = fs::read_to_string(root().join("src/handler/Cargo.toml")).unwrap();
+    let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: Vec<_> = section.lines().filter(|line| line.contains('=')).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].starts_with("rustix"));
+}
+
+#[test]
+fn every_file_that_the_architecture_names_exists() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for name in text.split('`').filter(|word| word.starts_with("src/")) {
+        assert!(root().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn every_option_of_the_design_is_in_the_help() {
+    let help = |command: &str| {
+        let bin = env!("CARGO_BIN_EXE_dayfly");
+        let output = std::process::Command::new(bin).args([command, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let run = help("run");
+    for option in [
+        "--service",
+        "--template",
+        "--snapshot",
+        "--profile",
+        "--landlock-ro",
+        "--landlock-rw",
+        "--bind-ro",
+        "--tmpfs",
+        "--setenv",
+        "--hostname",
+        "--proc",
+        "--net",
+        "--init",
+        "--memory",
+        "--tasks",
+        "--cpu",
+        "--cgroup",
+        "--rlimit",
+        "--wall-time",
+        "--idle-time",
+        "--send-buffer",
+        "--user-range",
+        "--on-refusal",
+        "--status-fd",
+        "--strict",
+        "--allow-degraded",
+        "--quiet",
+        "--verbose",
+        "--log-format",
+    ] {
+        assert!(run.contains(option), "{option}");
+    }
+    let serve = help("serve");
+    for option in ["--listen", "--max-connections", "--over-limit", "--backlog", "--drain-time"] {
+        assert!(serve.contains(option), "{option}");
+    }
+}

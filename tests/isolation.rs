@@ -133,9 +133,18 @@ fn with_init_the_handler_is_pid_2() {
     let ended = site.probe(&["see", "pid"]).options(&["--init=yes"]).talk(b"");
     ended.expect(0, "exited");
     assert_eq!(ended.value("pid"), "2");
-    let ended = site.probe(&["exit", "42"]).options(&["--init"]).talk(b"");
-    ended.expect(42, "exited");
-    site.probe(&["crash"]).options(&["--init"]).talk(b"").expect(139, "signaled");
+}
+
+/// Two processes set up there, and both have to wait for the supervisor: again and again, for they could race.
+#[test]
+fn with_init_each_end_is_the_handlers_own() {
+    let site = a_site!();
+    for _ in 0..15 {
+        site.probe(&["exit", "42"]).options(&["--init"]).talk(b"").expect(42, "exited");
+        site.probe(&["crash"]).options(&["--init"]).talk(b"").expect(139, "signaled");
+        site.probe(&["signal", "15"]).options(&["--init"]).talk(b"").expect(143, "signaled");
+        site.probe(&["try", "socket_inet"]).options(&["--init"]).talk(b"").expect(137, "denied");
+    }
 }
 
 #[test]

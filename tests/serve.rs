@@ -193,11 +193,12 @@ fn sigkill_of_the_supervisor_takes_its_sandboxes_with_it() {
 }
 
 #[test]
-fn it_serves_with_the_least_capabilities_and_takes_its_sandboxes_with_it() {
+fn under_the_shipped_units_own_bounding_set_it_serves_and_takes_its_sandboxes_with_it() {
     let site = a_site!();
     let setpriv = need!("setpriv");
-    for (kind, set) in [("readonly", common::READONLY_SET), ("overlay", common::OVERLAY_SET)] {
-        let before = [setpriv.to_str().unwrap(), "--bounding-set", set];
+    for kind in ["readonly", "overlay"] {
+        let set = common::bounding_set("gopher.service", kind);
+        let before = [setpriv.to_str().unwrap(), "--bounding-set", &set];
         let serving = Serve::probe(&site, &["spin"]).before(&before).options(&["--snapshot", kind]).start();
         let mut client = serving.connect();
         assert_eq!(client.line(), "ready");

@@ -27,11 +27,19 @@ use std::time::Duration;
 /// No step of a test takes as long as this; one that does has hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The capabilities that a launcher needs, as setpriv(1) writes a bounding set: a unit may leave it no others.
-pub(crate) const READONLY_SET: &str = "-all,+sys_admin,+setuid,+setgid,+setpcap,+sys_ptrace,+kill";
-/// An overlay copies files up with the launcher's capabilities, not the handler's.
-pub(crate) const OVERLAY_SET: &str =
-    "-all,+sys_admin,+setuid,+setgid,+setpcap,+sys_ptrace,+kill,+dac_override,+chown,+fowner";
+/// The bounding set of a shipped unit as setpriv(1) writes it. It is for readonly sandboxes; an overlay copies files up
+/// with the launcher's capabilities, not the handler's.
+pub(crate) fn bounding_set(unit: &str, snapshot: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("units").join(unit);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let line = text.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let overlay = if snapshot == "overlay" { "CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER" } else { "" };
+    let names =
+        line.expect("the unit has a bounding set").split_whitespace().chain(overlay.split_whitespace());
+    names.fold("-all".to_owned(), |set, name| {
+        set + ",+" + &name.strip_prefix("CAP_").expect("a capability").to_lowercase()
+    })
+}
 
 /// The launcher as shipped.
 pub(crate) fn dayfly() -> PathBuf {
@@ -54,6 +62,13 @@ fn artifact(variable: &str, usual: &str, name: &str) -> PathBuf {
     let path = directory.join(name);
     assert!(path.exists(), "{} is missing: run `scripts/build --with-probe` first", path.display());
     path
+}
+
+/// Whether something that is tested lies below /tmp, which a test otherwise has for itself.
+pub(crate) fn needs_tmp() -> bool {
+    [dayfly(), test_bin("probe"), env!("CARGO_MANIFEST_DIR").into()]
+        .iter()
+        .any(|path| path.starts_with("/tmp"))
 }
 
 /// Whether a test that lacks something may be left out; says so when it may.

@@ -30,7 +30,7 @@ impl Site {
             return None;
         }
         sys::own_mounts().expect("a mount namespace for the test");
-        if !super::dayfly().starts_with("/tmp") && !test_bin("probe").starts_with("/tmp") {
+        if !super::needs_tmp() {
             sys::mount_tmpfs(c"/tmp").expect("a /tmp for the test");
         }
         let tag = format!("dayfly-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -114,7 +114,7 @@ impl Site {
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
         assert_eq!(mounts, self.mounts, "the mount table has changed");
         assert_eq!(fingerprint(&self.directory), self.print, "files have changed");
-        if !super::dayfly().starts_with("/tmp") && !test_bin("probe").starts_with("/tmp") {
+        if !super::needs_tmp() {
             let left: Vec<_> = fs::read_dir("/tmp").expect("/tmp").flatten().map(|e| e.path()).collect();
             assert!(left.is_empty(), "left in /tmp: {left:?}");
         }

@@ -9,9 +9,11 @@ misuse() { printf '%s: %s (see --help)\n' "${0##*/}" "$*" >&2; exit 2; }
 # A script's help is its header.
 help() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
 # need PACKAGE...: installs them on Debian, as root; elsewhere names them.
 need() {
-    { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || die "missing, by the names of their Debian packages: $*"
+    can_install || die "missing, by the names of their Debian packages: $*"
     say "installing $* (takes a minute)"
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends --no-remove "$@" >/dev/null
 }

@@ -5,19 +5,27 @@
 
 use super::Context;
 use super::exec::Restricted;
-use super::step::{AtStep, Failure, Step};
-use super::wire::Report;
+use super::step::{AtStep, Failure, Step, verify};
+use super::wire::{GO_ON, Report};
 use crate::sys::{self, Ignoring, process};
 use std::convert::Infallible;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and never returns
 /// but with a failure.
+///
+/// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at a gate
+/// until the parent is done with it.
 pub(super) fn divide(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
     let Some(status) = context.status else { return Ok(restricted) };
-    let Some(handler) = process::fork().step(Step::Init)? else { return Ok(restricted) };
+    let (gate, gatekeeper) = sys::socket::message_pair().step(Step::Init)?;
+    let Some(handler) = process::fork().step(Step::Init)? else {
+        let opened = sys::read(gate.as_fd(), &mut [0]).step(Step::Init)?;
+        return verify(Step::Init, opened == 1).map(|()| restricted);
+    };
     // The supervisor fetches the pidfd from us: it is to fetch the listener from the handler's process.
     context.link.report_and_wait(Report::Handler(handler.pidfd.as_raw_fd()), Step::Init)?;
+    sys::write(gatekeeper.as_fd(), &GO_ON).step(Step::Init)?;
     match seal(status, context)? {}
 }
 

@@ -81,7 +81,7 @@ impl Service {
         let command = options.handler.as_deref().unwrap_or_default();
         let handler = find_handler(&template, command, trusted, privilege)?;
         let handler_mode = handler.file.stat.st_mode;
-        let rootfs = rootfs_plan(&options, &template, &handler, privilege)?;
+        let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
         let init = options.init.map_or(profile.may_fork, |switch| switch.0);
         if privilege == Privilege::Rootless {
             remarks.push("rootless: no uid of its own for each sandbox, the caller's groups stay".to_owned());

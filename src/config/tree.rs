@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::handler::Handler;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
-use super::service::c_string;
+use super::service::{Purpose, c_string};
 use super::trust::TrustedFile;
 use super::values::TmpfsSpec;
 use crate::kernel::Kernel;
@@ -34,6 +34,7 @@ pub(super) fn rootfs_plan(
     template: &TrustedFile,
     handler: &Handler,
     privilege: Privilege,
+    purpose: Purpose,
 ) -> Result<rootfs::Plan, ConfigError> {
     let mut tmpfs = tmpfs_list(options, template);
     let upper = tmpfs.iter().position(|spec| spec.target == "/").map(|index| tmpfs.remove(index));
@@ -65,6 +66,7 @@ pub(super) fn rootfs_plan(
             })
             .collect::<Result<_, ConfigError>>()?,
         proc: options.proc.is_some_and(|switch| switch.0),
+        bury_canary: purpose == Purpose::Run,
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
     })

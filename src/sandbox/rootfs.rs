@@ -1,11 +1,14 @@
 //! The root file system: a plan of mounts as data, and the one function that makes them.
 //!
-//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed from a detached clone of the template that
-//! is never attached, so nothing in the tree need be executable. No path is resolved in the old root once the new one
-//! stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox dies.
+//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed by a descriptor of the old root's mount,
+//! which is attached nowhere by then, so nothing in the tree need be executable. No path is resolved in the old root once
+//! the new one stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox
+//! dies.
 //!
-//! Overlay layers are attached at a private place (the stage) before use: Linux takes detached layers only since 6.15.
-//! They are named relative to the cwd because fsconfig(2) strings end at 255 bytes.
+//! Everything is first attached at one place below the old root, in the sandbox's own mount namespace, and so goes with
+//! the old root at one detach: each detach, and each close of a detached tree, waits for an RCU grace period. Overlay
+//! layers are attached there before use, since Linux takes detached ones only since 6.15, and named relative to the cwd,
+//! because fsconfig(2) strings end at 255 bytes.
 
 use super::child::Begun;
 use super::identity::Identity;
@@ -21,8 +24,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
-/// The clone that the handler is executed from: the only mount that is not noexec, and never attached.
-const EXECUTABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
+
+/// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
+/// sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the root at the detach.)
+const PLACE: &CStr = c"/proc";
 
 const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
@@ -75,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) proc: bool,
+    /// The canary's tmpfs is this one sandbox's: it goes with the old root.
+    pub(crate) bury_canary: bool,
     /// The handler's file below the template.
     pub(crate) handler: CString,
     pub(crate) handler_identity: sysmount::Identity,
@@ -89,7 +96,7 @@ pub(crate) struct Rooted(());
 pub(crate) struct Tree {
     /// `/`, O_PATH.
     pub(crate) root: OwnedFd,
-    /// The handler's file in the executable clone, O_PATH.
+    /// The handler's file, O_PATH, by a mount of the old root.
     pub(crate) handler: OwnedFd,
 }
 
@@ -99,11 +106,15 @@ pub(crate) fn enter(
     _: Begun,
     link: &SupervisorLink<'_>,
     plan: &Plan,
+    canary: BorrowedFd<'_>,
     namespaces: c_int,
 ) -> Result<(Rooted, Tree, Identity), Failure> {
     process::unshare(namespaces).step(Step::MountNamespace)?;
     sysmount::make_all_private().step(Step::Private)?;
     let handler = open_handler(plan)?;
+    if plan.bury_canary {
+        sysmount::attach_at(canary, cwd(), PLACE).step(Step::Canary)?;
+    }
     // Not before here: the supervisor may need our pid to say who we are.
     let (identity, userns) = link.receive_identity()?;
     let root = match plan.snapshot {
@@ -111,12 +122,7 @@ pub(crate) fn enter(
         Snapshot::Overlay => attach_overlay(plan, identity, userns.as_ref())?,
     };
     mount_below(plan, root.as_fd())?;
-    let stacked = match plan.snapshot {
-        Snapshot::Readonly => 1,
-        // The stage, which covers the old root, and the old root.
-        Snapshot::Overlay => 2,
-    };
-    let root = pivot(root, stacked)?;
+    let root = pivot(root)?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
@@ -133,28 +139,28 @@ fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
 }
 
 fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
-    let tree = clone_template(plan)?;
-    sysmount::set_attributes(tree.as_fd(), plan.attributes(EXECUTABLE), false).step(Step::Template)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let template = sysmount::openat2(cwd(), &plan.template.path, flags, 0).step(Step::Template)?;
     let handler =
-        sysmount::openat2(tree.as_fd(), &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
+        sysmount::openat2(template.as_fd(), &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
     let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
     changed(Step::HandlerChanged, 0, found.is_same_file(&plan.handler_identity))?;
     Ok(handler)
 }
 
-/// The template, read-only, over the host's `/`.
+/// The template, read-only.
 fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
     let root = clone_template(plan)?;
     sysmount::set_attributes(root.as_fd(), plan.attributes(READ_ONLY), false).step(Step::AttachRoot)?;
-    sysmount::attach_at(root.as_fd(), cwd(), c"/").step(Step::AttachRoot)?;
+    sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
     Ok(root)
 }
 
-/// An overlay over the host's `/`: the template below, a tmpfs above. The template's owner root becomes this sandbox's
+/// An overlay: the template below, a tmpfs above. The template's owner root becomes this sandbox's
 /// uid, so that the handler may change whatever it sees; all changes are in the tmpfs.
 fn attach_overlay(plan: &Plan, identity: Identity, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
     let stage = new_tmpfs(&plan.upper, c"0755", Step::Stage, 0)?;
-    sysmount::attach_at(stage.as_fd(), cwd(), c"/").step(Step::Stage)?;
+    sysmount::attach_at(stage.as_fd(), cwd(), PLACE).step(Step::Stage)?;
     make_layers(plan, stage.as_fd(), identity, userns)?;
     sysmount::fchdir(stage.as_fd()).step(Step::Overlay)?;
     let root = mount_overlay(plan).step(Step::Overlay)?;
@@ -262,15 +268,13 @@ fn new_proc() -> Result<OwnedFd, Errno> {
     sysmount::fsmount(fs.as_fd(), READ_ONLY | sysmount::MOUNT_ATTR_NOATIME)
 }
 
-/// Makes `root` the root and detaches the `stacked` mounts that were there, then proves it: `/` and its parent are the
-/// mount we made. A mount that stays stacked upon the root is what `..` of the root finds.
-fn pivot(root: OwnedFd, stacked: usize) -> Result<OwnedFd, Failure> {
+/// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
+/// made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
+fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
     let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
     sysmount::pivot_to_cwd().step(Step::Pivot)?;
-    for _ in 0..stacked {
-        sysmount::detach_cwd().step(Step::DetachOldRoot)?;
-    }
+    sysmount::detach_cwd().step(Step::DetachOldRoot)?;
     sysmount::chdir(c"/").step(Step::DetachOldRoot)?;
     for path in [c"/", c"/..", c"."] {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;

@@ -5,7 +5,7 @@ pub(super) use crate::sys::seccomp::NATIVE_ARCH;
 use std::mem::offset_of;
 
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 pub(super) const JUMP_ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA

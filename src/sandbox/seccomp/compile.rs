@@ -5,7 +5,7 @@
 //! program, the last one's returns of "notify". The canary's answer stands in front.
 
 use super::PROFILE_CANARY;
-use super::bpf::{Field, JUMP_ALWAYS, NOTIFY, RETURN, errno, give, if_equal, load};
+use super::bpf::{Field, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, errno, give, if_equal, load};
 use super::profile::{Action, Condition, Entry, Profile};
 use crate::sandbox::exec::EXEC_FD;
 use crate::sys::seccomp::Instruction;
@@ -109,7 +109,30 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
 fn only(rules: Rules, action: SeccompAction) -> Result<BpfProgram, CompileError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let filter = SeccompFilter::new(rules, PLACEHOLDER, action, arch)?;
-    Ok(BpfProgram::try_from(filter)?)
+    Ok(compact(BpfProgram::try_from(filter)?))
+}
+
+/// seccompiler spends five instructions on a call that is allowed whatever its arguments: compare, two jumps, two
+/// returns. Two do. The kernel runs the program for every call number when it is installed, to know what it need not ask.
+fn compact(program: BpfProgram) -> BpfProgram {
+    let mut short = BpfProgram::new();
+    let mut rest = program.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        short.push(first.clone());
+        rest = match after {
+            [to_match, to_mismatch, matching, mismatching, after @ ..]
+                if first.code == JUMP_EQUAL
+                    && (to_match.code, to_match.k) == (JUMP_ALWAYS, 1)
+                    && (to_mismatch.code, to_mismatch.k) == (JUMP_ALWAYS, 2)
+                    && (matching.code, mismatching.code) == (RETURN, RETURN) =>
+            {
+                short.push(matching.clone());
+                after
+            }
+            after => after,
+        };
+    }
+    short
 }
 
 /// One program after the other: what does not match in one goes to the next, at the end it is notified. A foreign

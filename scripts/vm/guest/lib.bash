@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# Sourced by main and by each check: how dayfly is installed, clients, and what may not be left behind.
+
+# The first uid of sandboxes; nothing else on this machine has one as high.
+FIRST_UID=1879048192
+SITE=/srv/gopher
+
+# fail WORDS...: ends the check.
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# As docs/units.md says, and beside it a service "probe" under the same units' lines with the tests' probe as handler.
+install_dayfly() {
+    install -m 755 dist/dayfly dist/gopher-handler /usr/bin
+    mkdir -p /etc/dayfly /usr/lib/dayfly /usr/share/doc/dayfly
+    cp -R dist/template /usr/lib/dayfly/gopher
+    cp -R dist/template/srv/gopher "$SITE"
+    cp units/gopher.toml /etc/dayfly
+    cp units/gopher*.socket units/gopher*.service /etc/systemd/system
+    cp -R dist/template /usr/lib/dayfly/probe
+    install -m 711 probes/probe probes/c/crash /usr/lib/dayfly/probe/bin
+    for unit in gopher.socket gopher.service gopher-inetd.socket gopher-inetd@.service; do
+        sed -e 's/gopher/probe/g' -e 's/^ListenStream=.*/ListenStream=7070/' "units/$unit" \
+            >"/etc/systemd/system/${unit/gopher/probe}"
+    done
+    systemctl daemon-reload
+}
+
+# probe_service WORDS...: from now on the handler of "probe" is the probe with these words.
+probe_service() {
+    local words=''
+    for word in "$@"; do words+=", \"$word\""; done
+    cat >/etc/dayfly/probe.toml <<END
+template = "/usr/lib/dayfly/probe"
+handler = ["/bin/probe"$words]
+snapshot = "readonly"
+on_refusal = "refused\n"
+wall_time = "60s"
+END
+}
+
+# with_socket UNIT: that socket unit alone listens.
+with_socket() {
+    stop_all
+    systemctl start "$1"
+}
+
+stop_all() {
+    systemctl stop gopher.socket gopher.service gopher-inetd.socket 'gopher-inetd@*.service' \
+        probe.socket probe.service probe-inetd.socket 'probe-inetd@*.service'
+    systemctl reset-failed
+}
+
+# ask PORT SELECTOR: the answer of a gopher server on this machine.
+ask() {
+    local connection
+    exec {connection}<>"/dev/tcp/127.0.0.1/$1"
+    printf '%s\r\n' "$2" >&"$connection"
+    timeout 30 cat <&"$connection"
+    exec {connection}>&-
+}
+
+# What the handler says without any sandbox, for comparison. The address is the one that clients here reach.
+expected() {
+    printf '%s\r\n' "$1" | gopher-handler --root "$SITE" --host 127.0.0.1 --port 70 2>/dev/null
+}
+
+# eventually COMMAND...: waits until it succeeds.
+eventually() {
+    local end=$((SECONDS + 15))
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || fail "in vain: $*"
+        sleep 0.1
+    done
+}
+
+# Pids of all processes in sandboxes, the dead that nobody has waited for included.
+sandboxes() {
+    awk -v first="$FIRST_UID" '$1 == "Uid:" && $2 >= first { split(FILENAME, p, "/"); print p[3] }' \
+        /proc/[0-9]*/status 2>/dev/null || :
+}
+
+no_sandbox() { [ -z "$(sandboxes)" ]; }
+a_sandbox() { [ -n "$(sandboxes)" ]; }
+
+# What a sandbox could leave: processes, mounts of this namespace, namespaces, loop devices, groups, files.
+inventory() {
+    sandboxes
+    sort /proc/self/mounts
+    find /sys/fs/cgroup -type d | grep -E 'gopher|probe' || :
+    readlink /proc/[0-9]*/ns/{mnt,pid,net,ipc,uts,cgroup,user} 2>/dev/null | sort -u
+    ls -d /sys/block/loop*/loop/backing_file 2>/dev/null || :
+    find /usr/lib/dayfly /srv /etc/dayfly /tmp /var/tmp /dev/shm -newer /etc/dayfly/stamp 2>/dev/null | grep -v systemd-private || :
+}
+
+# records UNIT-PATTERN [FIELD=VALUE...]: what the journal has of it since this check began, as JSON.
+records() {
+    local unit=$1
+    shift
+    journalctl --sync
+    journalctl --quiet --output json --since "@$BEGAN" "$@" | grep "\"_SYSTEMD_UNIT\":\"$unit" || :
+}

@@ -18,9 +18,9 @@ impl Moments {
 
     fn next(&mut self) -> Duration {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // Mostly within the milliseconds in which the sandbox is built, some later.
-        let microseconds = (self.0 >> 33) % 6000;
-        Duration::from_micros(if self.0 & 0x100 == 0 { microseconds } else { microseconds * 5 })
+        // Mostly within the one or two milliseconds in which the sandbox is built, some later.
+        let microseconds = (self.0 >> 33) % 3000;
+        Duration::from_micros(if (self.0 >> 60) < 12 { microseconds } else { microseconds * 8 })
     }
 }
 
@@ -106,7 +106,7 @@ fn after_a_signal_that_asks_it_to_end() {
 fn after_a_signal_at_any_moment() {
     let site = a_site!();
     let mut moments = Moments::new();
-    for round in 0..30 {
+    for round in 0..90 {
         let signal = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP][round % 3];
         let moment = moments.next();
         eprintln!("round {round}: signal {signal} after {moment:?}");

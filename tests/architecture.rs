@@ -1,5 +1,7 @@
 //! Style as a test: what the documents promise of the source's shape.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read the source has failed")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -36,8 +36,8 @@ pub(super) struct Live {
     pub(super) lines: Lines,
     ready: bool,
     failure: Option<Failure>,
-    pub(super) denied: Option<Denied>,
-    pub(super) verdict: Option<Verdict>,
+    denied: Option<Denied>,
+    verdict: Option<Verdict>,
     pub(super) began: Instant,
     pub(super) executed: Option<Instant>,
     pub(super) traffic: Option<Traffic>,
@@ -143,6 +143,14 @@ impl Live {
         Ok(())
     }
 
+    /// Kills it for a reason of the supervisor's, unless it is ending for one of its own already.
+    pub(super) fn condemn(&mut self, verdict: Verdict) {
+        if self.failure.is_none() && self.denied.is_none() {
+            self.verdict.get_or_insert(verdict);
+        }
+        self.kill();
+    }
+
     pub(super) fn kill(&self) {
         if let Err(errno) = self.sandbox.kill() {
             // Start-up has made sure of CAP_KILL; the parent-death signal remains.
@@ -207,17 +215,18 @@ impl Live {
 
     /// How it ended, once the kernel has said so.
     pub(super) fn outcome(&self, plan: &Plan, ending: Ending) -> Outcome {
-        if let Some(failure) = self.failure {
-            return Outcome::Refused(refusal(plan, failure));
-        }
-        if let Some(denied) = self.denied {
-            return Outcome::Denied(denied);
-        }
+        // First: a set-up that fails because its process was killed has not failed.
         match self.verdict {
             Some(Verdict::WallTime) => return Outcome::WallTime,
             Some(Verdict::IdleTime) => return Outcome::IdleTime,
             Some(Verdict::Stopped(signal)) => return Outcome::Stopped(signal),
             None => {}
+        }
+        if let Some(failure) = self.failure {
+            return Outcome::Refused(refusal(plan, failure));
+        }
+        if let Some(denied) = self.denied {
+            return Outcome::Denied(denied);
         }
         if !self.ready {
             let failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };

@@ -360,8 +360,7 @@ impl<'a> Supervisor<'a> {
 
     fn end(&mut self, conn: u64, verdict: Verdict) {
         if let Some(live) = self.live.get_mut(&conn) {
-            live.verdict.get_or_insert(verdict);
-            live.kill();
+            live.condemn(verdict);
         }
     }
 
@@ -458,8 +457,7 @@ impl<'a> Supervisor<'a> {
     fn kill_all(&mut self) {
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
         for live in self.live.values_mut() {
-            live.verdict.get_or_insert(Verdict::Stopped(signal));
-            live.kill();
+            live.condemn(Verdict::Stopped(signal));
         }
     }
 }

@@ -174,6 +174,15 @@ pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings) -> Errno {
     check(result).err().unwrap_or(Errno::UnknownErrno)
 }
 
+/// Any call by its number, and the raw errno of it, 0 for success; for tests of filters.
+#[cfg(test)]
+pub(crate) fn any_call(number: c_long, args: [u64; 6]) -> i32 {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: tests give descriptors, flags and null pointers; a call that writes memory is given none to write to.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result == -1 { Errno::last_raw() } else { 0 }
+}
+
 /// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed errno of
 /// the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no table.
 pub(crate) fn nonexistent_call(number: u32) -> i32 {

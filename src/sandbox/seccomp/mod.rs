@@ -56,3 +56,6 @@ pub(crate) fn verify() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,11 +56,6 @@ pub(crate) fn clear_ambient() -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, clear, 0).map(drop)
 }
 
-pub(crate) fn is_ambient(capability: u32) -> Result<bool> {
-    let is_set = c_ulong::from(libc::PR_CAP_AMBIENT_IS_SET.unsigned_abs());
-    Ok(prctl(libc::PR_CAP_AMBIENT, is_set, c_ulong::from(capability))? != 0)
-}
-
 /// Needs CAP_SETPCAP.
 pub(crate) fn set_securebits(bits: c_int) -> Result<()> {
     prctl(libc::PR_SET_SECUREBITS, c_ulong::from(bits.unsigned_abs()), 0).map(drop)

@@ -70,6 +70,26 @@ pub(super) fn if_any_bit(k: u32) -> Instruction {
     Instruction { code: JUMP_SET, jt: 0, jf: 1, k }
 }
 
+/// The code for each call number, in ranges: the loaded number chooses by halves, so that each call is decided in few
+/// steps. The kernel runs the program for every number there is when it is installed, to know what it need not ask.
+///
+/// `ranges` are sorted by their first number; code of a range must end in a return on every path.
+pub(super) fn choose(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
+    let (first, rest) = match ranges {
+        [] => return Vec::new(),
+        [(_, code)] => return code.clone(),
+        _ => ranges.split_at(ranges.len() / 2),
+    };
+    let (below, above) = (choose(first), choose(rest));
+    let start = rest.first().map_or(0, |(number, _)| *number);
+    let over = u32::try_from(below.len()).unwrap_or(u32::MAX);
+    // A conditional jump reaches 255 instructions, an unconditional one all.
+    let mut code = vec![if_at_least(start), Instruction { code: JUMP_ALWAYS, jt: 0, jf: 0, k: over }];
+    code.extend(below);
+    code.extend(above);
+    code
+}
+
 /// Skips `count` instructions unless the loaded word equals `k`.
 pub(super) fn skip_unless_equal(k: u32, count: u8) -> Instruction {
     Instruction { code: JUMP_EQUAL, jt: 0, jf: count, k }

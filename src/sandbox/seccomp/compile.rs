@@ -2,16 +2,20 @@
 //!
 //! seccompiler knows one action for what matches and one for what does not, and no user notification. So each action is
 //! compiled by itself with a placeholder for "does not match", and the placeholder's returns become jumps to the next
-//! program, the last one's returns of "notify". The canary's answer stands in front.
+//! program, the last one's returns of "notify". All this by ranges of numbers, chosen by halves; in front of it stand the
+//! check of the architecture and the canary's answer.
 
 use super::PROFILE_CANARY;
-use super::bpf::{Field, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, errno, give, if_equal, load};
+use super::bpf::{
+    Field, JUMP_ALWAYS, JUMP_EQUAL, NATIVE_ARCH, NOTIFY, RETURN, choose, errno, give, if_equal, load,
+    unless_equal,
+};
 use super::profile::{Action, Condition, Entry, Profile};
 use crate::sandbox::exec::EXEC_FD;
 use crate::sys::seccomp::Instruction;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    SeccompRule, TargetArch, sock_filter,
 };
 use std::collections::BTreeMap;
 
@@ -37,19 +41,52 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The whole program. `dumpable_off_late` adds the one prctl(2) that rootless set-up makes after the filters.
 pub(super) fn compile(profile: &Profile, dumpable_off_late: bool) -> Result<Vec<Instruction>, CompileError> {
+    let mut programs = vec![(SeccompAction::Allow, allowed(profile, dumpable_off_late)?)];
+    for number in errnos(profile) {
+        let entries = profile.entries.iter().filter(|entry| entry.action == Action::Errno(number));
+        programs.push((SeccompAction::Errno(number.unsigned_abs()), rules(entries)?));
+    }
+    let mut numbers: Vec<i64> = programs.iter().flat_map(|(_, rules)| rules.keys().copied()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let ranges = numbers
+        .chunks(CALLS_A_RANGE)
+        .map(|numbers| range(numbers, &programs))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
+    program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
+    program.extend(choose(&ranges));
+    Ok(program)
+}
+
+/// Calls that are compared one after the other once the range is chosen.
+const CALLS_A_RANGE: usize = 4;
+
+/// The programs of a few calls, joined: what matches in none is notified.
+fn range(
+    numbers: &[i64],
+    programs: &[(SeccompAction, Rules)],
+) -> Result<(u32, Vec<Instruction>), CompileError> {
+    let mut parts = Vec::new();
+    for (action, rules) in programs {
+        let mut rules = rules.clone();
+        rules.retain(|number, _| numbers.contains(number));
+        if !rules.is_empty() {
+            parts.push(only(rules, action.clone())?);
+        }
+    }
+    let first = numbers.first().and_then(|number| u32::try_from(*number).ok()).unwrap_or(0);
+    Ok((first, join(parts)))
+}
+
+fn allowed(profile: &Profile, dumpable_off_late: bool) -> Result<Rules, CompileError> {
     let mut allowed = rules(profile.entries.iter().filter(|entry| entry.action == Action::Allow))?;
     allow_one_exec(&mut allowed)?;
     if dumpable_off_late {
         let conditions = [Condition::Word(0, PR_SET_DUMPABLE), Condition::Long(1, 0)];
         allowed.entry(libc::SYS_prctl).or_default().push(rule(&conditions)?);
     }
-    let mut programs = vec![only(allowed, SeccompAction::Allow)?];
-    for number in errnos(profile) {
-        let entries = profile.entries.iter().filter(|entry| entry.action == Action::Errno(number));
-        programs.push(only(rules(entries)?, SeccompAction::Errno(number.unsigned_abs()))?);
-    }
-    let canary = [load(Field::Number), if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))];
-    Ok(canary.into_iter().chain(join(programs)).collect())
+    Ok(allowed)
 }
 
 #[allow(clippy::cast_sign_loss)]
@@ -109,14 +146,20 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
 fn only(rules: Rules, action: SeccompAction) -> Result<BpfProgram, CompileError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let filter = SeccompFilter::new(rules, PLACEHOLDER, action, arch)?;
-    Ok(compact(BpfProgram::try_from(filter)?))
+    let program = BpfProgram::try_from(filter)?;
+    // It begins with the check of the architecture, which the whole program has made already.
+    match program.as_slice() {
+        [_, _, kill, rest @ ..] if (kill.code, kill.k) == (RETURN, libc::SECCOMP_RET_KILL_PROCESS) => {
+            Ok(compact(rest))
+        }
+        _ => Err(CompileError("seccompiler's program does not begin as expected".to_owned())),
+    }
 }
 
 /// seccompiler spends five instructions on a call that is allowed whatever its arguments: compare, two jumps, two
-/// returns. Two do. The kernel runs the program for every call number when it is installed, to know what it need not ask.
-fn compact(program: BpfProgram) -> BpfProgram {
+/// returns. Two do.
+fn compact(mut rest: &[sock_filter]) -> BpfProgram {
     let mut short = BpfProgram::new();
-    let mut rest = program.as_slice();
     while let Some((first, after)) = rest.split_first() {
         short.push(first.clone());
         rest = match after {
@@ -135,8 +178,7 @@ fn compact(program: BpfProgram) -> BpfProgram {
     short
 }
 
-/// One program after the other: what does not match in one goes to the next, at the end it is notified. A foreign
-/// architecture, which seccompiler kills, is notified as well: the call is never made, and it is recorded.
+/// One program after the other: what does not match in one goes to the next, at the end it is notified.
 fn join(programs: Vec<BpfProgram>) -> Vec<Instruction> {
     let last = programs.len().saturating_sub(1);
     let mut joined = Vec::new();
@@ -145,7 +187,6 @@ fn join(programs: Vec<BpfProgram>) -> Vec<Instruction> {
         for (position, instruction) in program.into_iter().enumerate() {
             let to_next = u32::try_from(length - position - 1).unwrap_or(u32::MAX);
             joined.push(match (instruction.code, instruction.k) {
-                (RETURN, libc::SECCOMP_RET_KILL_PROCESS) => give(NOTIFY),
                 (RETURN, libc::SECCOMP_RET_TRAP) if index == last => give(NOTIFY),
                 (RETURN, libc::SECCOMP_RET_TRAP) => {
                     Instruction { code: JUMP_ALWAYS, jt: 0, jf: 0, k: to_next }

@@ -7,7 +7,7 @@
 //! namespace, mounts, traces or loads programs into the kernel, whatever a profile may say.
 
 use super::bpf::{
-    ALLOW, Field, KILL, NATIVE_ARCH, NOTIFY, errno, give, if_any_bit, if_at_least, if_equal, load,
+    ALLOW, Field, KILL, NATIVE_ARCH, NOTIFY, choose, errno, give, if_any_bit, if_at_least, if_equal, load,
     skip_unless_equal, unless_equal,
 };
 use super::{GUARD_CANARY, PROFILE_CANARY};
@@ -96,20 +96,33 @@ fn number(call: c_long) -> u32 {
     call as u32
 }
 
-/// The program. Order: architecture, x32, canaries, the plain list, the calls that depend on arguments, allow.
+/// The program: architecture, x32 and canaries first, then each call by its number; what has none is allowed.
 pub(crate) fn program() -> Vec<Instruction> {
     let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
     program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
     program.extend([if_at_least(X32_BIT), give(NOTIFY)]);
-    for &call in DENIED {
-        program.extend([if_equal(number(call)), give(NOTIFY)]);
-    }
-    // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
-    program.extend([if_equal(number(libc::SYS_clone3)), give(errno(ENOSYS))]);
-    argument_rules(&mut program);
-    program.push(give(ALLOW));
+    let mut calls: Vec<(u32, Vec<Instruction>)> =
+        DENIED.iter().map(|&call| (number(call), vec![give(NOTIFY)])).chain(by_argument()).collect();
+    calls.sort_by_key(|(number, _)| *number);
+    let ranges: Vec<_> = calls.chunks(CALLS_A_RANGE).filter_map(range).collect();
+    program.extend(choose(&ranges));
     program
+}
+
+/// Calls that are compared one after the other once the range is chosen.
+const CALLS_A_RANGE: usize = 4;
+
+/// A few calls with their code, and "allowed" for the numbers between them.
+fn range(calls: &[(u32, Vec<Instruction>)]) -> Option<(u32, Vec<Instruction>)> {
+    let (first, _) = calls.first()?;
+    let mut code = Vec::new();
+    for (number, rules) in calls {
+        code.push(skip_unless_equal(*number, u8::try_from(rules.len()).unwrap_or(u8::MAX)));
+        code.extend_from_slice(rules);
+    }
+    code.push(give(ALLOW));
+    Some((*first, code))
 }
 
 /// The init stub's own filter: it waits, writes one status, exits.
@@ -125,11 +138,13 @@ pub(crate) fn init_program() -> Vec<Instruction> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 const ENOSYS: u16 = libc::ENOSYS as u16;
 
-fn argument_rules(program: &mut Vec<Instruction>) {
-    // clone: no namespaces.
+/// The calls that depend on their arguments.
+fn by_argument() -> [(u32, Vec<Instruction>); 4] {
+    // No namespaces.
     let clone = [load(Field::ArgLow(0)), if_any_bit(NAMESPACE_FLAGS), give(NOTIFY), give(ALLOW)];
-    block(program, libc::SYS_clone, &clone);
-    // sendto: no address (both words null), no data in a SYN, nothing out of band.
+    // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
+    let clone3 = [give(errno(ENOSYS))];
+    // No address (both words null), no data in a SYN, nothing out of band.
     let sendto = [
         load(Field::ArgLow(4)),
         unless_equal(0),
@@ -142,8 +157,7 @@ fn argument_rules(program: &mut Vec<Instruction>) {
         give(NOTIFY),
         give(ALLOW),
     ];
-    block(program, libc::SYS_sendto, &sendto);
-    // ioctl: the two harmless questions of stdio. The kernel looks at the low word only, so the high one must be zero.
+    // The two harmless questions of stdio. The kernel looks at the low word only, so the high one must be zero.
     let ioctl = [
         load(Field::ArgHigh(1)),
         unless_equal(0),
@@ -155,15 +169,13 @@ fn argument_rules(program: &mut Vec<Instruction>) {
         give(ALLOW),
         give(NOTIFY),
     ];
-    block(program, libc::SYS_ioctl, &ioctl);
+    [
+        (number(libc::SYS_clone), clone.to_vec()),
+        (number(libc::SYS_clone3), clone3.to_vec()),
+        (number(libc::SYS_sendto), sendto.to_vec()),
+        (number(libc::SYS_ioctl), ioctl.to_vec()),
+    ]
 }
 
 pub(super) const TIOCGWINSZ: u32 = 0x5413;
 pub(super) const TCGETS: u32 = 0x5401;
-
-/// Rules for one call: every path through `rules` must end in a return.
-fn block(program: &mut Vec<Instruction>, call: c_long, rules: &[Instruction]) {
-    let length = u8::try_from(rules.len()).unwrap_or(u8::MAX);
-    program.push(skip_unless_equal(number(call), length));
-    program.extend_from_slice(rules);
-}

@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# As docs/units.md says, and beside it a service "probe" under the same units' lines with the tests' probe as handler.
+# As docs/units.md says, and beside it units with the tests' probe as handler, the same but for port and service.
 install_dayfly() {
     install -m 755 dist/dayfly dist/gopher-handler /usr/bin
     mkdir -p /etc/dayfly /usr/lib/dayfly /usr/share/doc/dayfly
@@ -21,11 +21,27 @@ install_dayfly() {
     cp units/gopher*.socket units/gopher*.service /etc/systemd/system
     cp -R dist/template /usr/lib/dayfly/probe
     install -m 711 probes/probe probes/c/crash /usr/lib/dayfly/probe/bin
-    for unit in gopher.socket gopher.service gopher-inetd.socket gopher-inetd@.service; do
-        sed -e 's/gopher/probe/g' -e 's/^ListenStream=.*/ListenStream=7070/' "units/$unit" \
-            >"/etc/systemd/system/${unit/gopher/probe}"
-    done
+    variant probe 7070
+    # systemd would end what is left of a unit; here that is the kernel's part alone.
+    variant bare 7071 KillMode=none Restart=no
+    variant overlay 7072 CapabilityBoundingSet='CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER'
+    variant mortal 7073 CapabilityBoundingSet='~CAP_KILL'
     systemctl daemon-reload
+}
+
+# variant NAME PORT [LINE...]: the units as shipped, renamed, for the service "probe", with these lines added.
+variant() {
+    local name=$1 port=$2 unit copy
+    shift 2
+    for unit in gopher.socket gopher.service gopher-inetd.socket gopher-inetd@.service; do
+        copy=/etc/systemd/system/${unit/gopher/$name}
+        sed -e "/^ExecStart=/!s/gopher/$name/g" -e 's/--service gopher/--service probe/' \
+            -e "s/^ListenStream=.*/ListenStream=$port/" "units/$unit" >"$copy"
+        [[ $unit == *.service ]] || continue
+        mkdir "$copy.d"
+        printf '[Service]\n' >"$copy.d/variant.conf"
+        printf '%s\n' "$@" >>"$copy.d/variant.conf"
+    done
 }
 
 # probe_service WORDS...: from now on the handler of "probe" is the probe with these words.
@@ -48,17 +64,17 @@ with_socket() {
 }
 
 stop_all() {
-    systemctl stop gopher.socket gopher.service gopher-inetd.socket 'gopher-inetd@*.service' \
-        probe.socket probe.service probe-inetd.socket 'probe-inetd@*.service'
+    systemctl stop {gopher,probe,bare,overlay,mortal}{.socket,.service,-inetd.socket} \
+        {gopher,probe,bare,overlay,mortal}'-inetd@*.service'
     systemctl reset-failed
 }
 
-# ask PORT SELECTOR: the answer of a gopher server on this machine.
+# ask PORT SELECTOR: the answer of a server on this machine. A handler that does not read its request resets: no failure.
 ask() {
     local connection
     exec {connection}<>"/dev/tcp/127.0.0.1/$1"
     printf '%s\r\n' "$2" >&"$connection"
-    timeout 30 cat <&"$connection"
+    timeout 30 cat <&"$connection" 2>/dev/null || [ $? -ne 124 ]
     exec {connection}>&-
 }
 

@@ -2,15 +2,19 @@
 
 use std::io;
 
+use crate::attributes;
 use crate::document;
 use crate::fixed;
-use crate::menu::{self, Menu};
+use crate::menu::{self, Menu, Sink};
 use crate::output::Output;
 use crate::page::Page;
 use crate::path::{self, TreePath};
+use crate::place;
 use crate::problem::Problem;
 use crate::request::Line;
+use crate::search;
 use crate::site::Site;
+use crate::stats;
 use crate::tree::{Directory, Document, Node, Tree};
 use crate::web;
 
@@ -23,32 +27,58 @@ pub(crate) struct Sent {
 
 /// Answers a request line. An error is output that failed; a selector that leads nowhere is an answer like any other.
 pub(crate) fn request(
-    tree: &Tree,
-    site: &Site,
+    tree: Tree,
+    site: &Site<'_>,
     line: &Line<'_>,
     output: &mut Output<'_>,
 ) -> io::Result<Sent> {
     if let Some(sent) = off_the_tree(site, line, output)? {
         return Ok(sent);
     }
-    match find(tree, line.selector) {
-        Err(Problem::Absent) if fixed::is_caps(line.selector) => {
-            fixed::caps(output)?;
+    let place = match place::find(tree, site, line.selector) {
+        Ok(place) => place,
+        Err(problem) => return refuse(site, problem, output),
+    };
+    let (tree, site) = (&place.tree, &place.site);
+    let found = find(tree, &place.selector);
+    if line.extra == Some(b"!") && search::query(site, &place.selector, line.extra).is_none() {
+        attributes::send(tree, site, found, output)?;
+        return Ok(Sent { item_type: b'+', status: "ok" });
+    }
+    match found {
+        Err(Problem::Absent) if fixed::is_caps(&place.selector) => {
+            fixed::caps(site, output)?;
             Ok(Sent { item_type: b'0', status: "ok" })
         }
-        Ok((path, Node::Directory(directory))) => menu_of(tree, site, path, directory, output),
-        Ok((path, Node::File(document))) => file(tree, site, path, document, output),
+        Err(Problem::Absent) => match search::query(site, &place.selector, line.extra) {
+            None => refuse(site, Problem::Absent, output),
+            Some(query) => {
+                search::answer(tree, site, &query, output)?;
+                Ok(Sent { item_type: b'7', status: "ok" })
+            }
+        },
+        Ok((path, Node::File(document))) if !is_map(&path) => {
+            let item_type = document::send(document, path.name(), site.settings.strict_rfc1436, output)?;
+            Ok(Sent { item_type, status: "ok" })
+        }
+        Ok((path, node)) => match page(tree, site, path, node, output)? {
+            Err(problem) => refuse(site, problem, output),
+            Ok(()) => {
+                menu::end(output)?;
+                Ok(Sent { item_type: b'1', status: "ok" })
+            }
+        },
         Err(problem) => refuse(site, problem, output),
     }
 }
 
-pub(crate) fn refuse(site: &Site, problem: Problem, output: &mut Output<'_>) -> io::Result<Sent> {
+pub(crate) fn refuse(site: &Site<'_>, problem: Problem, output: &mut Output<'_>) -> io::Result<Sent> {
     menu::refusal(output, site, problem)?;
     Ok(Sent { item_type: b'3', status: problem.status() })
 }
 
 /// Requests that are answered without a look at the tree.
-fn off_the_tree(site: &Site, line: &Line<'_>, output: &mut Output<'_>) -> io::Result<Option<Sent>> {
+fn off_the_tree(site: &Site<'_>, line: &Line<'_>, output: &mut Output<'_>) -> io::Result<Option<Sent>> {
     if let Some(target) = web::target(line.selector) {
         if !web::is_allowed(target) {
             return refuse(site, Problem::Scheme, output).map(Some);
@@ -56,7 +86,7 @@ fn off_the_tree(site: &Site, line: &Line<'_>, output: &mut Output<'_>) -> io::Re
         web::redirect(target, output)?;
         return Ok(Some(Sent { item_type: b'h', status: "ok" }));
     }
-    if web::is_http(line.selector) {
+    if site.settings.http_hint && web::is_http(line.selector) {
         web::hint(line.selector, site, output)?;
         return Ok(Some(Sent { item_type: b'h', status: "http" }));
     }
@@ -64,18 +94,23 @@ fn off_the_tree(site: &Site, line: &Line<'_>, output: &mut Output<'_>) -> io::Re
         fixed::gopher_plus(line.selector, site, output)?;
         return Ok(Some(Sent { item_type: b'+', status: "ok" }));
     }
+    if stats::is_asked_for(site, line.selector) {
+        stats::answer(site, output)?;
+        return Ok(Some(Sent { item_type: b'1', status: "ok" }));
+    }
     Ok(None)
 }
 
 /// Opens the first reading of the selector that names something. Only where there is nothing is the next one tried: a
 /// reading that is refused ends the search.
-fn find(tree: &Tree, selector: &[u8]) -> Result<(TreePath, Node), Problem> {
+pub(crate) fn find(tree: &Tree, selector: &[u8]) -> Result<(TreePath, Node), Problem> {
     for reading in path::readings(selector) {
         let reading = reading?;
         match tree.open(&reading.path) {
             Err(Problem::Absent) => {}
             Err(problem) => return Err(problem),
             Ok(_) if reading.path.has_component(b"cgi-bin") => return Err(Problem::Program),
+            Ok(Node::File(_)) if reading.path.name() == b"gophermap" => return Err(Problem::Forbidden),
             Ok(Node::File(_)) if reading.directory => return Err(Problem::Absent),
             Ok(node) => return Ok((reading.path, node)),
         }
@@ -83,55 +118,57 @@ fn find(tree: &Tree, selector: &[u8]) -> Result<(TreePath, Node), Problem> {
     Err(Problem::Absent)
 }
 
-/// A directory's page: that of its map if it has one, else its listing. A map that is there but cannot be used is an error and
-/// not a reason to list what the author did not mean to.
-fn menu_of(
-    tree: &Tree,
-    site: &Site,
-    path: TreePath,
-    directory: Directory,
-    output: &mut Output<'_>,
-) -> io::Result<Sent> {
-    for name in [&b"gophermap"[..], b".gophermap"] {
-        match tree.open(&path.dotted(name)) {
-            Ok(Node::File(map)) => return map_page(tree, site, path, map, output),
-            Err(Problem::Absent) | Ok(Node::Directory(_)) => {}
-            Err(problem) => return refuse(site, problem, output),
-        }
-    }
-    Page::new(tree, Menu::new(output, site), path).of_directory(directory)?;
-    Ok(Sent { item_type: b'1', status: "ok" })
+/// `X.gophermap` is a page when asked for by name.
+pub(crate) fn is_map(path: &TreePath) -> bool {
+    path.name().ends_with(b".gophermap")
 }
 
-fn file(
-    tree: &Tree,
-    site: &Site,
+/// The lines of a directory's page, or those of a map that was asked for by its name.
+pub(crate) fn page<'a>(
+    tree: &'a Tree,
+    site: &'a Site<'a>,
     path: TreePath,
-    document: Document,
-    output: &mut Output<'_>,
-) -> io::Result<Sent> {
-    if path.name() == b"gophermap" {
-        return refuse(site, Problem::Forbidden, output);
+    node: Node,
+    sink: &'a mut (dyn Sink + 'a),
+) -> io::Result<Result<(), Problem>> {
+    match node {
+        Node::Directory(directory) => directory_page(tree, site, path, directory, sink),
+        Node::File(map) => {
+            let directory = path.parent().unwrap_or_else(TreePath::root);
+            map_page(tree, site, directory, map, sink)
+        }
     }
-    if path.name().ends_with(b".gophermap") {
-        let directory = path.parent().unwrap_or_else(TreePath::root);
-        return map_page(tree, site, directory, document, output);
+}
+
+/// A directory's page: that of its map if it has one, else its listing. A map that is there but cannot be used is an error and
+/// not a reason to list what the author did not mean to.
+fn directory_page<'a>(
+    tree: &'a Tree,
+    site: &'a Site<'a>,
+    path: TreePath,
+    directory: Directory,
+    sink: &'a mut (dyn Sink + 'a),
+) -> io::Result<Result<(), Problem>> {
+    for name in [&b"gophermap"[..], b".gophermap"] {
+        match tree.open(&path.dotted(name)) {
+            Ok(Node::File(map)) => return map_page(tree, site, path, map, sink),
+            Err(Problem::Absent) | Ok(Node::Directory(_)) => {}
+            Err(problem) => return Ok(Err(problem)),
+        }
     }
-    let item_type = document::send(document, path.name(), output)?;
-    Ok(Sent { item_type, status: "ok" })
+    Page::new(tree, Menu::new(sink, site), path).of_directory(directory).map(Ok)
 }
 
 /// A map that anybody may execute is a program. It is not run, and its source is nobody's business.
-fn map_page(
-    tree: &Tree,
-    site: &Site,
+fn map_page<'a>(
+    tree: &'a Tree,
+    site: &'a Site<'a>,
     directory: TreePath,
     map: Document,
-    output: &mut Output<'_>,
-) -> io::Result<Sent> {
+    sink: &'a mut (dyn Sink + 'a),
+) -> io::Result<Result<(), Problem>> {
     if map.executable {
-        return refuse(site, Problem::Program, output);
+        return Ok(Err(Problem::Program));
     }
-    Page::new(tree, Menu::new(output, site), directory).of_map(map)?;
-    Ok(Sent { item_type: b'1', status: "ok" })
+    Page::new(tree, Menu::new(sink, site), directory).of_map(map).map(Ok)
 }

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 Usage: gopher-handler [OPTIONS]
        gopher-handler [OPTIONS] --render SELECTOR
+       gopher-handler [OPTIONS] lint DIR
 
-Answer one gopher request from standard input on standard output.
+Answer one gopher request from standard input on standard output, or check a tree for its author.
 
 Options:
+  --config FILE      read settings from FILE; options win over it
   --root DIR         serve what is below DIR (default: /srv/gopher)
   --host NAME        our name in menus (default: the address the client reached, or localhost)
   --port N           our port in menus (default: the port the client reached, or 70)
@@ -19,7 +21,7 @@ Options:
   --version          print the version
 
 Exit status: 0 an answer was sent (an error of type 3 is one) or nothing was asked,
-1 the answer could not be sent, 2 wrong usage.
+1 the answer could not be sent, 2 wrong usage or configuration; of lint 0 clean, 1 findings.
 ";
 
 /// What a run of the program is to do.
@@ -27,41 +29,47 @@ Exit status: 0 an answer was sent (an error of type 3 is one) or nothing was ask
 pub(crate) enum Command {
     Serve(Options),
     Render(Options, Vec<u8>),
+    Lint(Options, PathBuf),
     Help,
     Version,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// What was given; the rest is for the configuration file and the defaults.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(crate) root: PathBuf,
-    /// As typed; `None` is the address the client reached.
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
 }
 
 /// Reads the arguments that follow the program's name.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
-    let mut options = Options { root: PathBuf::from("/srv/gopher"), host: None, port: None };
-    let mut render = None;
+    let mut options = Options::default();
+    let (mut render, mut lint) = (None, None);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let (name, attached) = split(&argument);
         let mut value =
             || attached.clone().or_else(|| arguments.next()).ok_or(format!("{name} wants a value"));
         match name.as_str() {
-            "--root" => options.root = PathBuf::from(value()?),
-            "--host" => options.host = Some(host(&value()?)?),
+            "--config" => options.config = Some(PathBuf::from(value()?)),
+            "--root" => options.root = Some(PathBuf::from(value()?)),
+            "--host" => options.host = Some(host(&value()?).map_err(|wrong| format!("--host {wrong}"))?),
             "--port" => options.port = Some(port(&value()?)?),
             "--render" => render = Some(value()?.into_vec()),
+            "lint" if lint.is_none() && attached.is_none() => lint = Some(value()?),
             "--help" | "-h" if attached.is_none() => return Ok(Command::Help),
             "--version" | "-V" if attached.is_none() => return Ok(Command::Version),
             _ => return Err(format!("{} is not an option", argument.to_string_lossy().escape_debug())),
         }
     }
-    Ok(match render {
-        Some(selector) => Command::Render(options, selector),
-        None => Command::Serve(options),
-    })
+    match (render, lint) {
+        (None, None) => Ok(Command::Serve(options)),
+        (Some(selector), None) => Ok(Command::Render(options, selector)),
+        (None, Some(directory)) => Ok(Command::Lint(options, PathBuf::from(directory))),
+        (Some(_), Some(_)) => Err("--render and lint are two different things".to_owned()),
+    }
 }
 
 /// `--name=value` as name and value; the value may be any bytes.
@@ -77,12 +85,12 @@ fn split(argument: &OsStr) -> (String, Option<OsString>) {
 }
 
 /// A host goes into every menu line, so one with a TAB or a space in it would break them all.
-fn host(value: &OsStr) -> Result<String, String> {
+pub(crate) fn host(value: &OsStr) -> Result<String, String> {
     match value.to_str() {
         Some(name) if !name.is_empty() && !name.contains(|c: char| c.is_control() || c.is_whitespace()) => {
             Ok(name.to_owned())
         }
-        _ => Err("--host wants a name without spaces".to_owned()),
+        _ => Err("wants a name without spaces".to_owned()),
     }
 }
 
@@ -102,22 +110,34 @@ mod tests {
     }
 
     #[test]
-    fn no_arguments_serve_the_default_root() {
-        let expected = Options { root: PathBuf::from("/srv/gopher"), host: None, port: None };
-        assert_eq!(parsed(&[]), Ok(Command::Serve(expected)));
+    fn no_arguments_serve_with_nothing_set() {
+        assert_eq!(parsed(&[]), Ok(Command::Serve(Options::default())));
     }
 
     #[test]
     fn a_value_may_be_attached_or_follow() {
-        let expected = Options { root: PathBuf::from("/r"), host: Some("h".to_owned()), port: Some(7070) };
+        let expected = Options {
+            config: None,
+            root: Some(PathBuf::from("/r")),
+            host: Some("h".to_owned()),
+            port: Some(7070),
+        };
         assert_eq!(parsed(&["--root=/r", "--host", "h", "--port=7070"]), Ok(Command::Serve(expected)));
     }
 
     #[test]
     fn what_is_no_option_is_refused() {
-        for arguments in
-            [&["--rot", "/"][..], &["x"], &["--port"], &["--port", "0"], &["--host", "a\tb"], &["--help=x"]]
-        {
+        for arguments in [
+            &["--rot", "/"][..],
+            &["x"],
+            &["--port"],
+            &["--port", "0"],
+            &["--host", "a\tb"],
+            &["--help=x"],
+            &["lint"],
+            &["lint", "a", "lint", "b"],
+            &["lint", "a", "--render", "/"],
+        ] {
             assert!(parsed(arguments).is_err(), "{arguments:?}");
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn apply(text: &str, settings: &mut Settings) -> Result<(), String> {
 fn set(settings: &mut Settings, key: &str, value: Value) -> Result<(), String> {
     match key {
         "root" => settings.root = directory(value)?,
-        "host" => settings.host = Some(cli::host(&value.text()?)?),
+        "host" => settings.host = Some(cli::host(value.text()?.as_ref())?),
         "port" => settings.port = Some(value.port()?),
         "vhosts" => settings.vhosts = each(value, |entry| Vhost::parse(&entry))?,
         "users" => settings.users = Some(Template::parse(&value.text()?)?),
@@ -148,8 +148,9 @@ mod tests {
 
     #[test]
     fn keys_set_what_they_name() {
-        let read = settings("root = \"/r\"\nport=7070 # ours\nsearch = false\nhide = ['*.bak',\n  \"x\", ]\n")
-            .expect("a good file");
+        let read =
+            settings("root = \"/r\"\nport=7070 # ours\nsearch = false\nhide = ['*.bak',\n  \"x\", ]\n")
+                .expect("a good file");
         assert_eq!((read.root, read.port, read.search), (PathBuf::from("/r"), Some(7070), None));
         assert_eq!(read.hide, [b"*.bak".to_vec(), b"x".to_vec()]);
     }

@@ -7,59 +7,73 @@ use std::time::Instant;
 
 use rustix::net::{Shutdown, shutdown};
 
+use crate::USAGE;
 use crate::answer::{self, Sent};
-use crate::cli::Options;
 use crate::log::{self, Entry};
 use crate::output::Output;
 use crate::problem::Problem;
 use crate::receive::{self, Received};
 use crate::request;
+use crate::settings::Settings;
 use crate::site::{self, Site};
 use crate::tree::Tree;
 
-/// Answers the request that comes on stdin.
-pub(crate) fn serve(options: &Options) -> ExitCode {
+/// Answers the request that comes on stdin. Where the settings are wrong the client is told so as gopher, as it cannot mend
+/// them, and the operator in the log.
+pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let (input, fd) = (stdin.as_fd(), stdout.as_fd());
-    let tree = Tree::open_root(&options.root);
+    let (settings, wrong) = match settings {
+        Ok(settings) => (settings, false),
+        Err(wrong) => {
+            log::diagnose(&wrong);
+            (Settings::default(), true)
+        }
+    };
+    let tree = if wrong { Err(Problem::Misconfigured) } else { Tree::open_root(&settings.root) };
 
     // A launcher that keeps handlers ready stops this one here, at the only sched_yield(2) it ever makes, and puts the
     // connection in its place: nothing above may ask about descriptors 0 and 1.
     std::thread::yield_now();
     let started = Instant::now();
-    let site = Site::find(options, input);
-    let peer = site::peer(input);
+    let site = Site::find(&settings, input);
+    let peer = if settings.hide_addresses { "-".to_owned() } else { site::peer(input) };
 
     let received = receive::request(input);
-    let mut output = Output::new(fd);
+    let mut output = Output::new(fd, settings.charset);
     let sent = answer(tree, &site, &received, &mut output);
     let closing = shutdown(fd, Shutdown::Write).is_ok();
 
     let entry = Entry {
         peer: &peer,
+        site: &site,
         selector: selector(&received),
         item_type: sent.as_ref().map_or('-', |sent| char::from(sent.item_type)),
         bytes: output.sent(),
         status: sent.as_ref().map_or("broken-off", |sent| sent.status),
         took: started.elapsed(),
     };
-    entry.write();
+    entry.write(settings.log_format);
     if closing && sent.is_ok() {
         receive::drain(input);
     }
-    if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match sent {
+        Ok(_) if wrong => ExitCode::from(USAGE),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Prints the answer to one selector, for tests and mirrors. Nobody is connected, so nothing is logged or drained.
-pub(crate) fn render(options: &Options, selector: &[u8]) -> ExitCode {
+pub(crate) fn render(settings: &Settings, selector: &[u8]) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    let site = Site::find(options, stdin.as_fd());
+    let site = Site::find(settings, stdin.as_fd());
     let received = match selector.len() {
         0..=request::LINE_BYTES_MAX => Received::Line(selector.to_vec()),
         _ => Received::TooLong(Vec::new()),
     };
-    let mut output = Output::new(stdout.as_fd());
-    match answer(Tree::open_root(&options.root), &site, &received, &mut output) {
+    let mut output = Output::new(stdout.as_fd(), settings.charset);
+    match answer(Tree::open_root(&settings.root), &site, &received, &mut output) {
         Ok(Sent { item_type: b'3', status }) => {
             log::diagnose(status);
             ExitCode::FAILURE
@@ -74,19 +88,27 @@ pub(crate) fn render(options: &Options, selector: &[u8]) -> ExitCode {
 
 fn answer(
     tree: Result<Tree, Problem>,
-    site: &Site,
+    site: &Site<'_>,
     received: &Received,
     output: &mut Output<'_>,
 ) -> io::Result<Sent> {
-    match (received, tree) {
+    let line = match received {
         // Nobody is there to read an answer, or it would be noise to the one who is.
-        (Received::Nothing, _) => Ok(Sent { item_type: b'-', status: "no-request" }),
-        (Received::Foreign(protocol), _) => Ok(Sent { item_type: b'-', status: protocol }),
-        (Received::Lost, _) => Err(io::ErrorKind::ConnectionReset.into()),
-        (Received::TooLong(_), _) => answer::refuse(site, Problem::TooLong, output),
-        (Received::TimedOut(_), _) => answer::refuse(site, Problem::TimedOut, output),
-        (Received::Line(_), Err(problem)) => answer::refuse(site, problem, output),
-        (Received::Line(line), Ok(tree)) => answer::request(&tree, site, &request::split(line), output),
+        Received::Nothing => return Ok(Sent { item_type: b'-', status: "no-request" }),
+        Received::Foreign(protocol) => return Ok(Sent { item_type: b'-', status: protocol }),
+        Received::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
+        Received::TooLong(_) => return answer::refuse(site, Problem::TooLong, output),
+        Received::TimedOut(_) => return answer::refuse(site, Problem::TimedOut, output),
+        Received::Line(line) => request::split(line),
+    };
+    // The tree of a virtual host is known only now that somebody has reached its address.
+    let tree = match site.vhost {
+        Some(vhost) => Tree::open_root(&vhost.root),
+        None => tree,
+    };
+    match tree {
+        Ok(tree) => answer::request(tree, site, &line, output),
+        Err(problem) => answer::refuse(site, problem, output),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::charset::Converter;
 use crate::filetype::{self, SNIFF_BYTES};
 use crate::output::Output;
 use crate::tree::Document;
@@ -11,16 +12,23 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Sends a document of this name and tells its type.
 ///
 /// Text ends with the connection: no terminator, and lines that begin with a dot are left alone. RFC 1436 wants both done, but
-/// of seven clients in use none undoes the second and four show the first, so doing it changes what readers see.
-pub(crate) fn send(mut document: Document, name: &[u8], output: &mut Output<'_>) -> io::Result<u8> {
+/// of seven clients in use none undoes the second and four show the first, so doing it changes what readers see. `strict` does
+/// both.
+pub(crate) fn send(
+    mut document: Document,
+    name: &[u8],
+    strict: bool,
+    output: &mut Output<'_>,
+) -> io::Result<u8> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut length = filetype::fill(&mut document, &mut chunk)?;
     let head = &chunk[..length.min(SNIFF_BYTES)];
     let item_type = filetype::by_name(name).unwrap_or_else(|| filetype::by_content(head));
-    let mut lines = LineEnds::default();
+    let mut converter = Converter::new(output.charset);
+    let mut lines = LineEnds { last: None, stuffed: strict };
     loop {
         match item_type {
-            b'0' => lines.send(&chunk[..length], output)?,
+            b'0' => lines.send(&converter.piece(&chunk[..length]), output)?,
             _ => output.put(&chunk[..length])?,
         }
         if length < CHUNK_BYTES {
@@ -29,23 +37,38 @@ pub(crate) fn send(mut document: Document, name: &[u8], output: &mut Output<'_>)
         length = filetype::fill(&mut document, &mut chunk)?;
     }
     if item_type == b'0' {
+        lines.send(&converter.rest(), output)?;
         lines.finish(output)?;
     }
     output.flush()?;
     Ok(item_type)
 }
 
+/// The type that a document is sent as.
+pub(crate) fn item_type(document: &mut Document, name: &[u8]) -> u8 {
+    filetype::by_name(name).unwrap_or_else(|| {
+        let mut head = [0; SNIFF_BYTES];
+        let length = filetype::fill(document, &mut head).unwrap_or(0);
+        filetype::by_content(&head[..length])
+    })
+}
+
 /// Makes every line end CR-LF and leaves all else as it is: a CR inside a line, NUL, lines of any length.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LineEnds {
     /// The last byte of the chunk before, as a line end may be cut in two.
     last: Option<u8>,
+    /// RFC 1436 §3.3: a line that begins with a dot gets another, and a dot alone is the end.
+    stuffed: bool,
 }
 
 impl LineEnds {
     fn send(&mut self, chunk: &[u8], output: &mut Output<'_>) -> io::Result<()> {
         for line in chunk.split_inclusive(|&byte| byte == b'\n') {
             let text = line.strip_suffix(b"\n");
+            if self.stuffed && line.starts_with(b".") && matches!(self.last, None | Some(b'\n')) {
+                output.put(b".")?;
+            }
             output.put(text.unwrap_or(line))?;
             if let Some(text) = text {
                 let before = text.last().copied().or(self.last);
@@ -59,8 +82,9 @@ impl LineEnds {
     /// A last line without an end gets one.
     fn finish(&self, output: &mut Output<'_>) -> io::Result<()> {
         match self.last {
-            None | Some(b'\n') => Ok(()),
-            Some(_) => output.put(b"\r\n"),
+            None | Some(b'\n') => {}
+            Some(_) => output.put(b"\r\n")?,
         }
+        if self.stuffed { output.put(b".\r\n") } else { Ok(()) }
     }
 }

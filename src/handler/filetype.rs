@@ -11,7 +11,7 @@ pub(crate) const SNIFF_BYTES: usize = 512;
 const EXTENSIONS: &[(u8, &str)] = &[
     (
         b'0',
-        "txt md markdown pl py sh tcl c cpp cc h hpp rs go java js css lua log conf cfg ini toml yaml yml json csv tsv diff patch php php3 tex asc sig me 1st nfo",
+        "txt md markdown pl py sh tcl c cpp cc h hpp rs go java js css lua log conf cfg ini toml yaml yml json csv tsv diff patch php php3 tex asc me 1st nfo",
     ),
     (b'1', "gophermap"),
     (b'4', "hqx"),
@@ -73,7 +73,18 @@ pub(crate) fn by_content(head: &[u8]) -> u8 {
     if begins(b"<!doctype html") || begins(b"<html") {
         return b'h';
     }
-    if head.contains(&0) { b'9' } else { b'0' }
+    if is_binary(head) { b'9' } else { b'0' }
+}
+
+/// NUL is in no text. Other control bytes are in some, and bytes that are not UTF-8 too; both together are in none but a
+/// picture drawn in characters, which is better sent as it is.
+fn is_binary(head: &[u8]) -> bool {
+    let odd = |byte: &u8| matches!(byte, 1..=6 | 0x0E..=0x1A | 0x1C..=0x1F);
+    let is_utf8 = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    head.contains(&0) || (!is_utf8 && head.iter().any(odd))
 }
 
 /// Fills `chunk` with the next bytes of a document and tells how many there are; fewer than asked for is its end.
@@ -114,7 +125,10 @@ mod tests {
         assert_eq!(by_content(b"GIF89a"), b'g');
         assert_eq!(by_content(b"\n <!DOCTYPE HTML>"), b'h');
         assert_eq!(by_content(b"a\0b"), b'9');
+        assert_eq!(by_content(b"\x89\x01\x15\x03"), b'9');
         assert_eq!(by_content(b"caf\xE9"), b'0');
+        assert_eq!(by_content(b"caf\xC3"), b'0');
+        assert_eq!(by_content(b"\x1b[1m\x01"), b'0');
         assert_eq!(by_content(b""), b'0');
     }
 }

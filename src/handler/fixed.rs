@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::charset::Charset;
 use crate::clean;
 use crate::output::Output;
 use crate::site::Site;
@@ -23,21 +24,36 @@ const CAPS: &str = concat!(
     "ServerSoftwareVersion=",
     env!("CARGO_PKG_VERSION"),
     "\r\n",
-    "ServerDefaultEncoding=UTF-8\r\n",
 );
 
 pub(crate) fn is_caps(selector: &[u8]) -> bool {
     selector.strip_prefix(b"/").unwrap_or(selector) == b"caps.txt"
 }
 
-pub(crate) fn caps(output: &mut Output<'_>) -> io::Result<()> {
+pub(crate) fn caps(site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     output.put(CAPS.as_bytes())?;
+    let encoding = match output.charset {
+        Charset::AsItIs | Charset::Utf8 => "UTF-8",
+        Charset::Latin1 => "ISO-8859-1",
+        Charset::Ascii => "US-ASCII",
+    };
+    output.put(format!("ServerDefaultEncoding={encoding}\r\n").as_bytes())?;
+    let settings = site.settings;
+    for (key, value) in [
+        ("ServerAdmin", &settings.admin),
+        ("ServerDescription", &settings.description),
+        ("ServerGeolocationString", &settings.location),
+    ] {
+        if let Some(value) = value {
+            output.put(format!("{key}={value}\r\n").as_bytes())?;
+        }
+    }
     output.flush()
 }
 
 /// What a Gopher+ client gets that asks for the attributes of a directory: one item, the directory, without any. The UMN
 /// client, which asks this first of all, then goes on in plain gopher; a menu would make it give up.
-pub(crate) fn gopher_plus(selector: &[u8], site: &Site, output: &mut Output<'_>) -> io::Result<()> {
+pub(crate) fn gopher_plus(selector: &[u8], site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     let place = format!("\t{}\t{}\r\n", site.host, site.port);
     let stub = [
         &b"+-1\r\n+INFO: 1Main menu\t"[..],

@@ -4,6 +4,8 @@
 //! lines with those characters to draw: `==== News ====`, `------`, `* item`. So a directive counts only in its exact form,
 //! and everything else is text. No line is an error: one that makes no sense is shown.
 
+use crate::settings::Dialect;
+
 /// One line. What needs the tree to be decided (does the hidden name exist?) keeps the line's own bytes, to be shown instead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
@@ -23,7 +25,11 @@ pub(crate) enum Line<'a> {
     ListingAndEnd,
     /// `.`: the end.
     End,
-    /// `# comment`, and `%`, which in gophernicus lists virtual hosts and never shows.
+    /// `~`: the users that have a tree.
+    Users,
+    /// `%`: the virtual hosts.
+    Vhosts,
+    /// `# comment`
     Nothing,
 }
 
@@ -45,11 +51,13 @@ pub(crate) fn lines(map: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.take(if map.is_empty() { 0 } else { usize::MAX })
 }
 
-pub(crate) fn parse(line: &[u8]) -> Line<'_> {
+pub(crate) fn parse(line: &[u8], dialect: Dialect) -> Line<'_> {
     match line {
+        _ if dialect == Dialect::Bucktooth => link(line),
         b"*" => Line::ListingAndEnd,
         b"." => Line::End,
-        b"%" => Line::Nothing,
+        b"~" => Line::Users,
+        b"%" => Line::Vhosts,
         b"%FILES%" => Line::Listing,
         [b'#', ..] => Line::Nothing,
         [b'!', title @ ..] if title.first().is_some_and(|&byte| byte != b'!') => Line::Title(title),
@@ -105,6 +113,18 @@ fn port(field: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(line: &[u8]) -> Line<'_> {
+        super::parse(line, Dialect::Gophernicus)
+    }
+
+    #[test]
+    fn bucktooth_has_links_and_text_and_no_directives() {
+        for line in [&b"!Title"[..], b"# note", b"*", b".", b"-x", b"=x", b":a=9", b"%", b"~", b"%FILES%"] {
+            assert_eq!(super::parse(line, Dialect::Bucktooth), Line::Text(line), "{line:?}");
+        }
+        assert!(matches!(super::parse(b"1docs\t", Dialect::Bucktooth), Line::Link(_)));
+    }
 
     fn link_of(line: &[u8]) -> Link<'_> {
         match parse(line) {

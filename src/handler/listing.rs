@@ -5,18 +5,21 @@ use std::io::Read as _;
 use rustix::fs::{Dir, FileType};
 
 use crate::clean;
-use crate::filetype::{self, SNIFF_BYTES};
+use crate::document;
+use crate::filetype;
+use crate::names::{self, Renames};
 use crate::natural;
 use crate::path::TreePath;
 use crate::request::SELECTOR_BYTES_MAX;
+use crate::site::Site;
 use crate::tree::{Directory, Document, Node, Tree};
 use crate::web;
 
 /// How many rows a listing has. What is beyond is told, not shown.
-const ROWS_MAX: usize = 1000;
+pub(crate) const ROWS_MAX: usize = 1000;
 
 /// How many names are read to be put in order; a directory with more is shown in part, and says so.
-const NAMES_MAX: usize = 50_000;
+pub(crate) const NAMES_MAX: usize = 50_000;
 
 /// Columns of a row: name, date and size stay within 67, what a terminal of 80 has left beside a client's numbers.
 const NAME_COLUMNS: usize = 43;
@@ -24,11 +27,18 @@ const NAME_COLUMNS: usize = 43;
 /// The longest gophertag that is looked at.
 const TAG_BYTES_MAX: u64 = 256;
 
-/// The names of a directory, ordered: directories first, then natural order.
+/// The names of a directory, ordered: directories first, then natural order or the newest first.
 #[derive(Debug)]
 pub(crate) struct Names {
-    names: Vec<(bool, Vec<u8>)>,
+    names: Vec<Name>,
     unread: bool,
+    pub(crate) renames: Renames,
+}
+
+#[derive(Debug, Clone)]
+struct Name {
+    is_directory: bool,
+    name: Vec<u8>,
 }
 
 /// A line of a listing.
@@ -49,7 +59,7 @@ pub(crate) enum Row {
 
 impl Names {
     pub(crate) fn shown(&self) -> impl Iterator<Item = &[u8]> {
-        self.names.iter().take(ROWS_MAX).map(|(_, name)| name.as_slice())
+        self.names.iter().take(ROWS_MAX).map(|entry| entry.name.as_slice())
     }
 
     /// Says what is left out.
@@ -61,13 +71,20 @@ impl Names {
 }
 
 /// Reads the names of a directory that can be listed. What cannot be read ends the list, it does not lose it.
-pub(crate) fn names(tree: &Tree, path: &TreePath, directory: Directory, hidden: &[Vec<u8>]) -> Names {
+pub(crate) fn names(
+    tree: &Tree,
+    site: &Site<'_>,
+    path: &TreePath,
+    directory: Directory,
+    hidden: &[Vec<u8>],
+) -> Names {
+    let renames = Renames::read(tree, path);
     let mut names = Vec::new();
     let mut unread = false;
     for entry in Dir::new(directory.fd).into_iter().flatten() {
         let Ok(entry) = entry else { break };
         let name = entry.file_name().to_bytes();
-        if is_private(name) || hidden.iter().any(|other| other == name) {
+        if is_private(name, site) || renames.hides(name) || hidden.iter().any(|other| other == name) {
             continue;
         }
         let is_directory = match entry.file_type() {
@@ -82,34 +99,65 @@ pub(crate) fn names(tree: &Tree, path: &TreePath, directory: Directory, hidden: 
             unread = true;
             break;
         }
-        names.push((is_directory, name.to_vec()));
+        names.push(Name { is_directory, name: name.to_vec() });
     }
-    names.sort_by(|(a_first, a), (b_first, b)| b_first.cmp(a_first).then_with(|| natural::compare(a, b)));
-    Names { names, unread }
+    names.sort_by(|a, b| natural::compare(&a.name, &b.name));
+    if site.newest_first(path) {
+        names.reverse();
+        names.sort_by_cached_key(|entry| std::cmp::Reverse(day(tree, path, entry)));
+    }
+    names.sort_by_key(|entry| !entry.is_directory);
+    Names { names, unread, renames }
+}
+
+/// The day a file is of: the date its name begins with, as those of phlogs do, else that of its last change, which copies
+/// of a tree do not keep.
+fn day(tree: &Tree, directory: &TreePath, entry: &Name) -> String {
+    let changed = || directory.join(&entry.name).map_or(0, |path| tree.changed(&path));
+    match natural::leading_date(&entry.name) {
+        Some(date) => date,
+        None if entry.is_directory => String::new(),
+        None => natural::date(changed()),
+    }
 }
 
 /// Names that are never listed: hidden ones, those that say how to list, and programs.
-fn is_private(name: &[u8]) -> bool {
-    name.starts_with(b".") || matches!(name, b"gophermap" | b"gophertag" | b"cgi-bin")
+fn is_private(name: &[u8], site: &Site<'_>) -> bool {
+    let settings = site.settings;
+    let is_part = |part: &Option<Vec<u8>>| part.as_deref() == Some(name);
+    name.starts_with(b".")
+        || matches!(name, b"gophermap" | b"gophertag" | b"cgi-bin")
+        || is_part(&settings.header)
+        || is_part(&settings.footer)
+        || settings.hide.iter().any(|pattern| names::matches(pattern, name))
 }
 
 /// The row of a name, or `None` if it cannot be fetched: a dangling link, a file that is not for everybody.
-pub(crate) fn row(tree: &Tree, directory: &TreePath, name: &[u8], retyped: &[(Vec<u8>, u8)]) -> Option<Row> {
+pub(crate) fn row(
+    tree: &Tree,
+    site: &Site<'_>,
+    directory: &TreePath,
+    name: &[u8],
+    retyped: &[(Vec<u8>, u8)],
+    renames: &Renames,
+) -> Option<Row> {
     let path = directory.join(name).ok()?;
+    let renamed = renames.name_of(name);
     let (item_type, text) = match tree.open(&path).ok()? {
         Node::File(document) if name.ends_with(b".gophermap") => {
             return (!document.executable).then_some(Row::Map(document));
         }
         Node::File(mut document) => {
             let item_type = item_type(&mut document, name, retyped);
-            (item_type, columns(name, document.changed, &natural::size(document.bytes)))
+            (item_type, columns(renamed.unwrap_or(name), document.changed, &natural::size(document.bytes)))
         }
         Node::Directory(node) => {
-            let shown = tag(tree, &path).unwrap_or_else(|| [name, b"/"].concat());
+            let shown = renamed.map(<[u8]>::to_vec).or_else(|| tag(tree, &path));
+            let shown = shown.unwrap_or_else(|| [name, b"/"].concat());
             (b'1', columns(&shown, node.changed, "-"))
         }
     };
-    Some(match fetchable(tree, &path) {
+    Some(match fetchable(tree, site, &path) {
         Some(selector) => Row::Item { item_type, text, selector },
         None => Row::Unreachable { text },
     })
@@ -120,23 +168,21 @@ fn item_type(document: &mut Document, name: &[u8], retyped: &[(Vec<u8>, u8)]) ->
         let row = retyped.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(extension));
         row.map(|(_, item_type)| *item_type)
     });
-    by_map.or_else(|| filetype::by_name(name)).unwrap_or_else(|| {
-        let mut head = [0; SNIFF_BYTES];
-        let length = filetype::fill(document, &mut head).unwrap_or(0);
-        filetype::by_content(&head[..length])
-    })
+    by_map.unwrap_or_else(|| document::item_type(document, name))
 }
 
 /// The selector that fetches a path: encoded as clients like it, unless that is the very name of another file, which would
 /// be found first, or asks for something that is no file; then as it is, then encoded whole.
-pub(crate) fn fetchable(tree: &Tree, path: &TreePath) -> Option<Vec<u8>> {
+pub(crate) fn fetchable(tree: &Tree, site: &Site<'_>, path: &TreePath) -> Option<Vec<u8>> {
     let literal = path.selector();
     let spellings = [clean::encoded(&literal), literal.clone(), clean::encoded_whole(&literal)];
-    spellings.into_iter().find(|selector| {
+    let spelling = spellings.into_iter().find(|selector| {
         let is_other = || TreePath::parse(selector).is_ok_and(|other| other != *path && tree.holds(&other));
-        let fits = selector.len() <= SELECTOR_BYTES_MAX && clean::selector(selector) == *selector;
-        fits && web::target(selector).is_none() && !is_other()
-    })
+        let length = site.host_prefix.len() + site.user_prefix.len() + selector.len();
+        let fits = length <= SELECTOR_BYTES_MAX && clean::selector(selector) == *selector;
+        fits && web::target(selector).is_none() && !site.is_reserved(selector) && !is_other()
+    });
+    spelling.map(|spelling| site.selector(&spelling))
 }
 
 /// The name a directory gives itself: the first line of its `gophertag`.
@@ -174,7 +220,11 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_told() {
-        let names = Names { names: vec![(false, b"a".to_vec()); ROWS_MAX + 7], unread: false };
+        let names = Names {
+            names: vec![Name { is_directory: false, name: b"a".to_vec() }; ROWS_MAX + 7],
+            unread: false,
+            renames: Renames::default(),
+        };
         assert_eq!(names.shown().count(), ROWS_MAX);
         assert_eq!(names.notice().as_deref(), Some("(7 more, not shown)"));
     }

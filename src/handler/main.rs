@@ -1,9 +1,10 @@
 //! A gopher server for one request: it reads a selector on stdin, answers on stdout, logs one line on stderr and exits.
 //!
 //! Read in the order of a request: [`connection`] is the whole life of one, [`receive`] and [`request`] turn bytes into a
-//! request, [`path`] and [`tree`] turn a selector into an open file, [`answer`] decides what is sent, [`page`],
-//! [`gophermap`] and [`listing`] make menus, [`document`] sends files, [`fixed`] and [`web`] have what is in no tree. [`clean`] is the only way for bytes of a file name,
-//! a map or a request to reach a menu or the log.
+//! request, [`place`], [`path`] and [`tree`] turn a selector into an open file, [`answer`] decides what is sent, [`page`],
+//! [`gophermap`] and [`listing`] make menus, [`document`] sends files, [`fixed`] and [`web`] have what is in no tree,
+//! [`search`] and [`stats`] have pages of their own. [`clean`] is the only way for bytes of a file name, a map or a request
+//! to reach a menu or the log. [`lint`] tells an author what a reader would trip over.
 //!
 //! The sandbox around this program is the second wall. The first is here: the same answers, and the same refusals, come
 //! from it when it is started by hand or by any inetd.
@@ -11,43 +12,71 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attributes;
+mod charset;
 mod clean;
 mod cli;
+mod config;
 mod connection;
+mod crawl;
 mod document;
 mod filetype;
 mod fixed;
 mod gophermap;
+mod lint;
 mod listing;
 mod log;
 mod menu;
+mod names;
 mod natural;
 mod output;
 mod page;
 mod path;
+mod place;
 mod problem;
 mod receive;
 mod request;
+mod search;
+mod settings;
 mod site;
+mod stats;
 mod tree;
+mod users;
+mod vhost;
 mod web;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use cli::Command;
+use cli::{Command, Options};
+use settings::Settings;
 
-/// The exit status for a command line that says nothing this program understands.
-const USAGE: u8 = 2;
+/// The exit status for a command line or a configuration that says nothing this program understands.
+pub(crate) const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Serve(options)) => connection::serve(&options),
-        Ok(Command::Render(options, selector)) => connection::render(&options, &selector),
+        Ok(Command::Serve(options)) => connection::serve(Settings::load(&options)),
+        Ok(Command::Render(options, selector)) => {
+            with_settings(&options, |settings| connection::render(settings, &selector))
+        }
+        Ok(Command::Lint(options, directory)) => {
+            with_settings(&options, |settings| lint::tree(settings, &directory))
+        }
         Ok(Command::Help) => print(cli::HELP),
         Ok(Command::Version) => print(concat!("gopher-handler ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(wrong) => {
             log::diagnose(&format!("{wrong}; try --help"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn with_settings(options: &Options, then: impl FnOnce(&Settings) -> ExitCode) -> ExitCode {
+    match Settings::load(options) {
+        Ok(settings) => then(&settings),
+        Err(wrong) => {
+            log::diagnose(&wrong);
             ExitCode::from(USAGE)
         }
     }

@@ -1,4 +1,4 @@
-//! Menu lines, as RFC 1436 §3.9 has them, and the only place that writes one.
+//! Menu lines, as RFC 1436 §3.9 has them, and the only place that makes one.
 
 use std::io;
 
@@ -7,10 +7,7 @@ use crate::output::Output;
 use crate::problem::Problem;
 use crate::site::Site;
 
-/// Host and port of lines that lead nowhere.
-const NOWHERE: &str = "null.host\t1";
-
-/// A line that leads somewhere.
+/// A line of a menu.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
     pub(crate) item_type: u8,
@@ -20,60 +17,68 @@ pub(crate) struct Item<'a> {
     pub(crate) port: u16,
 }
 
-/// Writes a menu line by line. Whatever bytes it is given, each call makes exactly one line of four fields.
-#[derive(Debug)]
-pub(crate) struct Menu<'a, 'fd> {
-    output: &'a mut Output<'fd>,
-    pub(crate) site: &'a Site,
+/// Where the lines of a menu go: to the client, or to who wants to know what a page links to. They are clean.
+pub(crate) trait Sink {
+    fn item(&mut self, item: &Item<'_>) -> io::Result<()>;
 }
 
-impl<'a, 'fd> Menu<'a, 'fd> {
-    pub(crate) fn new(output: &'a mut Output<'fd>, site: &'a Site) -> Menu<'a, 'fd> {
-        Menu { output, site }
+/// Makes a menu line by line. Whatever bytes it is given, each call makes exactly one line of four fields.
+pub(crate) struct Menu<'a> {
+    sink: &'a mut (dyn Sink + 'a),
+    pub(crate) site: &'a Site<'a>,
+}
+
+impl std::fmt::Debug for Menu<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Menu").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Menu<'a> {
+    pub(crate) fn new(sink: &'a mut (dyn Sink + 'a), site: &'a Site<'a>) -> Menu<'a> {
+        Menu { sink, site }
     }
 
     pub(crate) fn info(&mut self, text: &[u8]) -> io::Result<()> {
-        self.line(b'i', text, b"", NOWHERE)
+        self.nowhere(b'i', text, b"", b"null.host")
     }
 
     pub(crate) fn title(&mut self, text: &[u8]) -> io::Result<()> {
-        self.line(b'i', text, b"TITLE", NOWHERE)
+        self.nowhere(b'i', text, b"TITLE", b"null.host")
     }
 
     pub(crate) fn error(&mut self, text: &[u8]) -> io::Result<()> {
-        self.line(b'3', text, b"", "error.host\t1")
+        self.nowhere(b'3', text, b"", b"error.host")
     }
 
-    /// A link to this server.
+    /// A link to this server, whose selector is whole.
     pub(crate) fn own(&mut self, item_type: u8, name: &[u8], selector: &[u8]) -> io::Result<()> {
-        let place = format!("{}\t{}", self.site.host, self.site.port);
-        self.line(item_type, name, selector, &place)
+        let site = self.site;
+        self.item(&Item { item_type, name, selector, host: site.host.as_bytes(), port: site.port })
     }
 
     pub(crate) fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
-        self.output.put(&[item.item_type])?;
-        let host = clean::display(item.host);
-        let port = item.port.to_string();
-        let fields = [&clean::display(item.name), &clean::selector(item.selector), &host, port.as_bytes()];
-        self.output.put(&[fields.join(&b'\t').as_slice(), b"\r\n"].concat())
+        self.sink.item(&Item {
+            name: &clean::display(item.name),
+            selector: &clean::selector(item.selector),
+            host: &clean::display(item.host),
+            ..*item
+        })
     }
 
-    /// The last line. RFC 1436 lets a server leave it out; clients that wait for it exist.
-    pub(crate) fn end(self) -> io::Result<()> {
-        self.output.put(b".\r\n")?;
-        self.output.flush()
-    }
-
-    fn line(&mut self, item_type: u8, text: &[u8], selector: &[u8], place: &str) -> io::Result<()> {
-        self.output.put(&[item_type])?;
-        let fields = [&clean::display(text), &clean::selector(selector), place.as_bytes()];
-        self.output.put(&[fields.join(&b'\t').as_slice(), b"\r\n"].concat())
+    fn nowhere(&mut self, item_type: u8, name: &[u8], selector: &[u8], host: &[u8]) -> io::Result<()> {
+        self.item(&Item { item_type, name, selector, host, port: 1 })
     }
 }
 
+/// Ends a menu that went to the client. RFC 1436 lets a server leave the last line out; clients that wait for it exist.
+pub(crate) fn end(output: &mut Output<'_>) -> io::Result<()> {
+    output.put(b".\r\n")?;
+    output.flush()
+}
+
 /// An error is a menu of one line of type 3, for whatever was asked: a client shows it either way.
-pub(crate) fn refusal(output: &mut Output<'_>, site: &Site, problem: Problem) -> io::Result<()> {
-    let mut menu = Menu::new(output, site);
-    menu.error(problem.message().as_bytes())?;
-    menu.end()
+pub(crate) fn refusal(output: &mut Output<'_>, site: &Site<'_>, problem: Problem) -> io::Result<()> {
+    Menu::new(output, site).error(problem.message().as_bytes())?;
+    end(output)
 }

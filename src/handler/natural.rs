@@ -34,6 +34,23 @@ fn magnitude(left: &[u8], right: &[u8]) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
+/// The date that a name begins with, `2026-11-20`, `2026_11_20` or `20261120`, as YYYY-MM-DD.
+pub(crate) fn leading_date(name: &[u8]) -> Option<String> {
+    let mut rest = name;
+    let mut parts = [""; 3];
+    for (part, length) in parts.iter_mut().zip([4, 2, 2]) {
+        let (digits, after) = rest.split_at_checked(length)?;
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        *part = std::str::from_utf8(digits).ok()?;
+        rest = after.strip_prefix(b"-").or(after.strip_prefix(b"_")).unwrap_or(after);
+    }
+    let [year, month, day] = parts;
+    let real = ("01"..="12").contains(&month) && ("01"..="31").contains(&day);
+    real.then(|| format!("{year}-{month}-{day}"))
+}
+
 /// The UTC date of a time in seconds since 1970, as YYYY-MM-DD. A sandbox has no time zone to ask for.
 ///
 /// Days are counted in eras of 400 years that begin on a first of March, so that the leap day is the last of a year
@@ -48,6 +65,26 @@ pub(crate) fn date(seconds: i64) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A time in seconds since 1970 as web servers log it, in UTC.
+pub(crate) fn log_time(seconds: i64) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let date = date(seconds);
+    let mut parts = date.rsplitn(3, '-');
+    let (day, month, year) = (parts.next(), parts.next(), parts.next());
+    let month = month.and_then(|month| month.parse::<usize>().ok()).and_then(|month| MONTHS.get(month - 1));
+    let of_day = seconds.rem_euclid(86_400);
+    format!(
+        "{}/{}/{}:{:02}:{:02}:{:02} +0000",
+        day.unwrap_or_default(),
+        month.unwrap_or(&""),
+        year.unwrap_or_default(),
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
 }
 
 /// A size in at most eight columns, in units of 1024.
@@ -67,6 +104,16 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_at_the_start_of_a_name_is_seen() {
+        for name in ["2026-11-20-one.txt", "20261120.txt", "2026_11_20", "2026-11-20T10"] {
+            assert_eq!(leading_date(name.as_bytes()).as_deref(), Some("2026-11-20"), "{name}");
+        }
+        for name in ["", "2026", "2026-13-01", "2026-11-xx", "part2.txt", "99999999"] {
+            assert_eq!(leading_date(name.as_bytes()), None, "{name}");
+        }
+    }
 
     #[test]
     fn numbers_in_names_are_ordered_as_numbers() {

@@ -6,6 +6,9 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::charset::Charset;
+use crate::menu::{Item, Sink};
+
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a descriptor that does not block may take nothing at all. A blocking one waits in write(2), bounded by
@@ -18,11 +21,23 @@ pub(crate) struct Output<'fd> {
     fd: BorrowedFd<'fd>,
     buffer: Vec<u8>,
     sent: u64,
+    /// What text is turned into on the way.
+    pub(crate) charset: Charset,
+}
+
+impl Sink for Output<'_> {
+    fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
+        self.put(&[item.item_type])?;
+        let port = item.port.to_string();
+        let name = self.charset.converted(item.name);
+        let fields = [&name, item.selector, item.host, port.as_bytes()];
+        self.put(&[fields.join(&b'\t').as_slice(), b"\r\n"].concat())
+    }
 }
 
 impl<'fd> Output<'fd> {
-    pub(crate) fn new(fd: BorrowedFd<'fd>) -> Output<'fd> {
-        Output { fd, buffer: Vec::new(), sent: 0 }
+    pub(crate) fn new(fd: BorrowedFd<'fd>, charset: Charset) -> Output<'fd> {
+        Output { fd, buffer: Vec::new(), sent: 0, charset }
     }
 
     /// Adds bytes to the answer. Memory stays bounded: a full buffer goes out first, a large piece goes past it.

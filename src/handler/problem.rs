@@ -17,6 +17,8 @@ pub(crate) enum Problem {
     Scheme,
     TooLong,
     TimedOut,
+    /// The configuration could not be read, or has an error.
+    Misconfigured,
     /// The content root could not be opened.
     NoRoot,
     /// This kernel has no openat2(2). There is no second way to open a path: it would be a weaker one.
@@ -29,7 +31,7 @@ impl Problem {
         match self {
             Problem::TooLong => "Selector too long",
             Problem::TimedOut => "No request in time",
-            Problem::NoRoot | Problem::NoOpenat2 => "Service unavailable",
+            Problem::Misconfigured | Problem::NoRoot | Problem::NoOpenat2 => "Service unavailable",
             Problem::Scheme => "Not a link to follow",
             Problem::Absent
             | Problem::Forbidden
@@ -49,6 +51,7 @@ impl Problem {
             Problem::Scheme => "scheme",
             Problem::TooLong => "too-long",
             Problem::TimedOut => "timeout",
+            Problem::Misconfigured => "misconfigured",
             Problem::NoRoot => "no-root",
             Problem::NoOpenat2 => "no-openat2",
         }

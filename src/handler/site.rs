@@ -3,28 +3,83 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
-use crate::cli::Options;
+use crate::path::TreePath;
+use crate::settings::Settings;
+use crate::users;
+use crate::vhost::{self, Vhost};
 
-/// The host and port that menus name as ours.
-#[derive(Debug)]
-pub(crate) struct Site {
+/// The host and port that menus name as ours, and what our selectors begin with.
+#[derive(Debug, Clone)]
+pub(crate) struct Site<'a> {
+    pub(crate) settings: &'a Settings,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// The virtual host whose address the client reached.
+    pub(crate) vhost: Option<&'a Vhost>,
+    /// `/;name` where the selector named a virtual host, so that links lead to it again; else nothing.
+    pub(crate) host_prefix: Vec<u8>,
+    /// `/~name` in the tree of a user, else nothing.
+    pub(crate) user_prefix: Vec<u8>,
 }
 
-impl Site {
-    /// The options win, then the address the client reached; a pipe or a terminal has none.
-    pub(crate) fn find(options: &Options, connection: impl AsFd) -> Site {
-        let reached = match (&options.host, options.port) {
-            (Some(_), Some(_)) => None,
+impl<'a> Site<'a> {
+    /// A virtual host wins, then what was set, then the address the client reached; a pipe or a terminal has none.
+    pub(crate) fn find(settings: &'a Settings, connection: impl AsFd) -> Site<'a> {
+        let reached = match (&settings.host, settings.port) {
+            (Some(_), Some(_)) if settings.vhosts.is_empty() => None,
             _ => rustix::net::getsockname(connection).ok().and_then(|any| SocketAddr::try_from(any).ok()),
         };
-        let host = match (&options.host, reached) {
+        let vhost = reached.and_then(|reached| settings.vhosts.iter().find(|vhost| vhost.is_at(reached)));
+        let host = match (vhost.map(|vhost| &vhost.name).or(settings.host.as_ref()), reached) {
             (Some(name), _) => named(name),
             (None, Some(address)) => literal(address.ip()),
             (None, None) => "localhost".to_owned(),
         };
-        Site { host, port: options.port.or(reached.map(|address| address.port())).unwrap_or(70) }
+        let port = settings.port.or(reached.map(|address| address.port())).unwrap_or(70);
+        Site { settings, host, port, vhost, host_prefix: Vec::new(), user_prefix: Vec::new() }
+    }
+
+    /// A path of the tree as a client asks for it.
+    pub(crate) fn selector(&self, in_tree: &[u8]) -> Vec<u8> {
+        let whole = [&self.host_prefix, &self.user_prefix, in_tree].concat();
+        match whole.strip_suffix(b"/") {
+            Some(prefix) if in_tree == b"/" && !prefix.is_empty() => prefix.to_vec(),
+            _ => whole,
+        }
+    }
+
+    /// What an author wrote as an absolute selector: that of the host, not of the user.
+    pub(crate) fn absolute(&self, written: &[u8]) -> Vec<u8> {
+        [&self.host_prefix, written].concat()
+    }
+
+    /// The part of a selector that is a path of the tree; `None` leads elsewhere.
+    pub(crate) fn in_tree<'s>(&self, selector: &'s [u8]) -> Option<&'s [u8]> {
+        let rest = selector.strip_prefix(self.host_prefix.as_slice())?;
+        let rest = rest.strip_prefix(self.user_prefix.as_slice())?;
+        let leads_elsewhere = !self.user_prefix.is_empty() && !rest.is_empty() && !rest.starts_with(b"/");
+        (!leads_elsewhere && !self.is_reserved(rest)).then_some(rest)
+    }
+
+    /// Whether a selector is taken for something else before a file of that name is looked for.
+    pub(crate) fn is_reserved(&self, selector: &[u8]) -> bool {
+        let inner = !self.user_prefix.is_empty();
+        let by_name = || vhost::split(selector).is_some_and(|(name, _)| self.vhost_of(name).is_some());
+        let user = || self.settings.users.is_some() && users::split(selector).is_some();
+        !inner && (self.settings.stats.as_deref() == Some(selector) || user() || by_name())
+    }
+
+    pub(crate) fn vhost_of(&self, name: &str) -> Option<&'a Vhost> {
+        self.settings.vhosts.iter().find(|vhost| vhost.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the newest come first in the listing of a directory.
+    pub(crate) fn newest_first(&self, directory: &TreePath) -> bool {
+        let path = directory.selector();
+        self.settings.newest_first.iter().any(|above| match path.strip_prefix(above.as_slice()) {
+            Some(rest) => rest.is_empty() || rest.starts_with(b"/"),
+            None => false,
+        })
     }
 }
 

@@ -56,6 +56,27 @@ impl Tree {
         }
     }
 
+    /// The tree of a user: `rest` in what is `base`/`name`.
+    ///
+    /// What is above is the operator's and may be a symlink. What is below is the user's, and no symlink there leads out
+    /// of it: else a user could publish the files of another.
+    pub(crate) fn open_user(base: &Path, name: &str, rest: &Path) -> Result<Tree, Problem> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let absent = |_: Errno| Problem::Absent;
+        let home = openat2(CWD, base.join(name), flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS);
+        let home = File::from(home.map_err(absent)?);
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
+        let root = File::from(openat2(&home, rest, flags, Mode::empty(), resolve).map_err(absent)?);
+        for (directory, bit) in [(&home, 0o001), (&root, 0o004)] {
+            match directory.metadata() {
+                Ok(metadata) if metadata.mode() & bit != 0 => {}
+                _ => return Err(Problem::Unreadable),
+            }
+        }
+        Ok(Tree { root: root.into() })
+    }
+
     /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to block on a
     /// FIFO is what `O_NONBLOCK` is for; it changes nothing for the other two.
     ///
@@ -92,6 +113,12 @@ impl Tree {
     /// Whether the path names anything at all, readable or not.
     pub(crate) fn holds(&self, path: &TreePath) -> bool {
         self.below(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
+    /// When the path was changed, in seconds since 1970; 0 where that cannot be known.
+    pub(crate) fn changed(&self, path: &TreePath) -> i64 {
+        let fd = self.below(path, OFlags::PATH | OFlags::CLOEXEC).map(File::from);
+        fd.ok().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.mtime())
     }
 
     fn below(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Problem> {

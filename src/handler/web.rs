@@ -52,7 +52,7 @@ pub(crate) fn is_http(line: &[u8]) -> bool {
 }
 
 /// What a browser gets that speaks HTTP to the gopher port: where to go, with what.
-pub(crate) fn hint(line: &[u8], site: &Site, output: &mut Output<'_>) -> io::Result<()> {
+pub(crate) fn hint(line: &[u8], site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     let port = if site.port == 70 { String::new() } else { format!(":{}", site.port) };
     let url = clean::html(format!("gopher://{}{port}/", site.host).as_bytes());
     let body = [

@@ -90,9 +90,10 @@ impl<'a> Reader<'a> {
         match word {
             "true" => Ok(Value::Truth(true)),
             "false" => Ok(Value::Truth(false)),
-            digits => {
-                digits.parse().map(Value::Number).map_err(|_| "wants a value; text is in \"quotes\"".to_owned())
-            }
+            digits => match digits.parse() {
+                Ok(number) => Ok(Value::Number(number)),
+                Err(_) => Err("wants a value; text is in \"quotes\"".to_owned()),
+            },
         }
     }
 
@@ -178,8 +179,20 @@ mod tests {
     #[test]
     fn what_is_no_value_is_an_error() {
         for text in [
-            "k", "k =", "= 1", "k = x", "k = \"a", "k = 'a\nb'", "k = 1 2", "k = ['a' 'b']", "k = ['a'",
-            "k = [1]", "[table]", "k.l = 1", "k = \"\\x\"", "k = 99999999999",
+            "k",
+            "k =",
+            "= 1",
+            "k = x",
+            "k = \"a",
+            "k = 'a\nb'",
+            "k = 1 2",
+            "k = ['a' 'b']",
+            "k = ['a'",
+            "k = [1]",
+            "[table]",
+            "k.l = 1",
+            "k = \"\\x\"",
+            "k = 99999999999",
         ] {
             assert!(Reader::new(text).next().is_err(), "{text}");
         }

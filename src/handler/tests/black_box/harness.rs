@@ -85,6 +85,34 @@ impl Tree {
         run(&mut self.handler(), request.as_ref())
     }
 
+    /// Writes a configuration beside the root and gives the handler's command with it.
+    pub(crate) fn configured(&self, config: &str) -> Command {
+        let path = self.top.join("config");
+        fs::write(&path, config.replace("TOP", self.top.to_str().unwrap())).unwrap();
+        let mut command = self.handler();
+        command.arg("--config").arg(path);
+        command
+    }
+
+    /// The lines of a menu, asked for with a configuration.
+    pub(crate) fn menu_with(&self, config: &str, request: &str) -> Vec<String> {
+        menu_lines(&run(&mut self.configured(config), format!("{request}\r\n").as_bytes()).bytes)
+    }
+
+    /// A directory beside the root, for trees that are not below it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.top.join(name)
+    }
+
+    /// Writes a file beside the root.
+    pub(crate) fn file_beside(&self, name: &str, content: impl AsRef<[u8]>) -> &Tree {
+        let path = self.top.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        self
+    }
+
     /// The lines of a menu, which must be a whole one: every line of four fields, the last a dot.
     pub(crate) fn menu(&self, selector: &str) -> Vec<String> {
         menu_lines(&self.ask(format!("{selector}\r\n")).bytes)
@@ -99,6 +127,14 @@ impl Tree {
 
     /// Connects to the handler by TCP on `address`, as an inetd would, or as one that forgot to make the socket block again.
     pub(crate) fn connect(&self, address: &str, nonblocking: bool) -> std::io::Result<Conversation> {
+        Tree::connect_to(&mut self.handler(), address, nonblocking)
+    }
+
+    pub(crate) fn connect_to(
+        handler: &mut Command,
+        address: &str,
+        nonblocking: bool,
+    ) -> std::io::Result<Conversation> {
         let listener = TcpListener::bind((address, 0))?;
         let port = listener.local_addr()?.port();
         let target = if address == "::" { "127.0.0.1" } else { address };
@@ -106,7 +142,7 @@ impl Tree {
         let server = listener.accept()?.0;
         server.set_nonblocking(nonblocking)?;
         client.set_read_timeout(Some(PATIENCE))?;
-        let child = spawn(&mut self.handler(), server.try_clone()?.into(), server.into());
+        let child = spawn(handler, server.try_clone()?.into(), server.into());
         Ok(Conversation { client, child, port })
     }
 

@@ -4,11 +4,20 @@
 
 mod closing;
 mod command_line;
+mod configuration;
 mod documents;
 mod harness;
+mod hosts;
+mod linting;
 mod listings;
 mod logging;
 mod menus;
 mod paths;
+mod payloads;
 mod requests;
+mod searching;
+mod statistics;
+mod users;
 mod web;
+mod wire_content;
+mod wire_requests;

@@ -1,0 +1,102 @@
+//! `lint`: what an author is told.
+
+use std::process::Command;
+
+use crate::harness::{Answer, HANDLER, Tree, run};
+
+fn lint(tree: &Tree) -> Answer {
+    run(Command::new(HANDLER).arg("lint").arg(tree.root()), b"")
+}
+
+fn findings(tree: &Tree) -> Vec<String> {
+    String::from_utf8(lint(tree).bytes).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_clean_tree_is_status_0_and_silent() {
+    let tree = Tree::new();
+    tree.file(
+        "gophermap",
+        "!Hi\n0t\tt.txt\n1d\td\n7find\t/search\nhweb\tURL:https://a.example/\n1x\t/x\tb.example\n",
+    );
+    tree.file("t.txt", "text\n").file("d/größe.txt", "größe\n").file(".git/x", b"\xff");
+    let answer = lint(&tree);
+    assert_eq!((answer.status, answer.bytes.as_slice()), (Some(0), &b""[..]), "{:?}", findings(&tree));
+}
+
+#[test]
+fn the_hole_that_is_shipped_is_clean() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rootfs/gopher/srv/gopher");
+    let answer = run(Command::new(HANDLER).args(["lint", root]), b"");
+    assert_eq!((answer.status, String::from_utf8_lossy(&answer.bytes).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn lines_of_maps_are_told_by_their_number() {
+    let tree = Tree::new();
+    let long = "x".repeat(68);
+    let map = format!(
+        "ok\n{long}\n0gone\tgone.txt\n1file\tt.txt\n0dir\td\n0up\t../x\n-gone\n=gone\n== art\n0bad\t/x\th\tabc\n\
+         hjs\tURL:javascript:x\nQodd\tt.txt\n\u{1b}[1m\n0esc\t.secret\n.\nafter\n"
+    );
+    tree.file("gophermap", map).file("t.txt", "").file("d/x", "").file(".secret", "");
+    let found = findings(&tree);
+    for expected in [
+        "gophermap:2: 68 columns",
+        "gophermap:3: a dead link: \"/gone.txt\" (not-found)",
+        "gophermap:4: of type 1, but \"/t.txt\" is a file",
+        "gophermap:5: of type 0, but \"/d\" is a directory",
+        "gophermap:6: leads out of the tree",
+        "gophermap:7: nothing of this name to hide",
+        "gophermap:8: no map of this name to include",
+        "gophermap:9: text here, but gophernicus",
+        "gophermap:10: has a TAB and is no link",
+        "gophermap:11: a link that is not followed",
+        "gophermap:12: no client knows the item type Q",
+        "gophermap:13: control characters",
+        "gophermap:14: a dead link: \"/.secret\" (forbidden)",
+        "gophermap:15: the page ends here",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{expected} in {found:#?}");
+    }
+    assert_eq!(found.len(), 14, "{found:#?}");
+    assert_eq!(lint(&tree).status, Some(1));
+}
+
+#[test]
+fn files_that_are_not_served_are_told_with_what_to_do() {
+    let tree = Tree::new();
+    tree.file("a", "").mode("a", 0o600).directory("b").mode("b", 0o744).file("c", "").mode("c", 0o666);
+    tree.fifo("d").link("e", "nowhere").link("f", "/etc/passwd").file("g", b"a\nb\xff\n").file("h\x1b", "");
+    tree.file("i/gophermap", "x").mode("i/gophermap", 0o755);
+    let expected = [
+        "a: mode 600: not served: chmod o+r",
+        "b: mode 744: not served: chmod o+rx",
+        "c: mode 666: anybody can change it: chmod o-w",
+        "d: neither a file nor a directory: not served",
+        "e: a symlink to nothing: not served",
+        "f: a symlink out of the tree, or to what is not for everybody: not served",
+        "g:2: not UTF-8, which is what clients take a text for",
+        "h?: the name has control characters, which are shown as ?",
+        "i/gophermap: executable, so it is a program, and those are not run: chmod a-x",
+    ];
+    assert_eq!(findings(&tree), expected);
+    tree.mode("b", 0o755);
+}
+
+#[test]
+fn long_selectors_and_paths_are_told() {
+    let tree = Tree::new();
+    let deep = format!("{0}/{0}/{0}/{0}", "d".repeat(250));
+    tree.file(format!("{deep}/{}", "x".repeat(200)), "");
+    let found = findings(&tree);
+    assert!(found.iter().any(|line| line.contains("a selector of 502 bytes")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("the path is too long")), "{found:?}");
+}
+
+#[test]
+fn a_tree_that_is_not_there_is_status_2() {
+    let answer = run(Command::new(HANDLER).args(["lint", "/nonexistent"]), b"");
+    assert_eq!((answer.status, answer.bytes.as_slice()), (Some(2), &b""[..]));
+    assert!(answer.log.contains("/nonexistent: cannot be opened"), "{}", answer.log);
+}

@@ -1,0 +1,99 @@
+//! `/~name`: trees of users, found by a template. No user database is read.
+
+use std::path::PathBuf;
+
+use crate::listing::NAMES_MAX;
+use crate::natural;
+use crate::problem::Problem;
+use crate::tree::Tree;
+
+/// The longest user name; that of Linux.
+const NAME_BYTES_MAX: usize = 32;
+
+/// `/home/%s/public_gopher`, taken apart at the name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    /// What all of them are below: `/home`.
+    base: PathBuf,
+    /// Where the tree is in what belongs to the user: `public_gopher`. May be empty.
+    rest: PathBuf,
+}
+
+impl Template {
+    pub(crate) fn parse(text: &str) -> Result<Template, String> {
+        let wrong = || "wants a path that begins with / and has %s as one component".to_owned();
+        let (base, rest) = text.split_once("/%s").ok_or_else(wrong)?;
+        let plain = |path: &str| path.split('/').all(|part| !part.contains("%s") && part != "..");
+        if !(text.starts_with('/')
+            && plain(base)
+            && plain(rest)
+            && (rest.is_empty() || rest.starts_with('/')))
+        {
+            return Err(wrong());
+        }
+        let base = if base.is_empty() { "/" } else { base };
+        Ok(Template { base: PathBuf::from(base), rest: PathBuf::from(rest.trim_matches('/')) })
+    }
+
+    pub(crate) fn open(&self, name: &str) -> Result<Tree, Problem> {
+        Tree::open_user(&self.base, name, &self.rest)
+    }
+
+    /// The users that have a tree, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.base).into_iter().flatten().take(NAMES_MAX);
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| is_name(name) && self.open(name).is_ok()).collect();
+        names.sort_by(|a, b| natural::compare(a.as_bytes(), b.as_bytes()));
+        names
+    }
+}
+
+/// The name and the rest of a selector `/~name` or `/~name/rest`.
+pub(crate) fn split(selector: &[u8]) -> Option<(&str, &[u8])> {
+    let after = selector.strip_prefix(b"/").unwrap_or(selector).strip_prefix(b"~")?;
+    let end = after.iter().position(|&byte| byte == b'/' || byte == b'?').unwrap_or(after.len());
+    let name = std::str::from_utf8(&after[..end]).ok().filter(|name| is_name(name))?;
+    Some((name, &after[end..]))
+}
+
+fn is_name(name: &str) -> bool {
+    let starts = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    name.len() <= NAME_BYTES_MAX
+        && name.bytes().next().is_some_and(starts)
+        && name.bytes().all(|byte| starts(byte) || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_taken_apart_at_the_name() {
+        for (text, base, rest) in [
+            ("/home/%s/public_gopher", "/home", "public_gopher"),
+            ("/var/gopher/%s", "/var/gopher", ""),
+            ("/%s/a/b/", "/", "a/b"),
+        ] {
+            let expected = Template { base: PathBuf::from(base), rest: PathBuf::from(rest) };
+            assert_eq!(Template::parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_without_a_whole_component_for_the_name_is_refused() {
+        for text in ["/home", "home/%s", "/home/%s.d", "/home/u%s/x", "/home/%s/%s", "/home/%s/../x", ""] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_plain_user_names_are_taken() {
+        assert_eq!(split(b"/~alice"), Some(("alice", &b""[..])));
+        assert_eq!(split(b"~al-1/x"), Some(("al-1", &b"/x"[..])));
+        for selector in [&b"/~"[..], b"/~/x", b"/~../x", b"/~.x", b"/~Alice", b"/~1a", b"/~a%2f", b"/~a\0"] {
+            assert_eq!(split(selector), None, "{selector:?}");
+        }
+        assert_eq!(split(["/~", &"a".repeat(33)].concat().as_bytes()), None);
+    }
+}

@@ -1,8 +1,9 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::values::{
-    BindSpec, Bytes, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable,
+    BindSpec, Bytes, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
 };
+use crate::sandbox::park::Park;
 use clap::ValueEnum;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,12 @@ pub(crate) struct Options {
     /// ADDR:PORT or unix:PATH[?mode=0660] to listen on [repeatable]
     #[arg(long, value_name = "ADDRESS", help_heading = "Options of serve")]
     pub(crate) listen: Option<Vec<String>>,
+    /// Sandboxes kept ready [default: 4..64]
+    #[arg(long, value_name = "N or MIN..MAX", help_heading = "Options of serve")]
+    pub(crate) warm: Option<Warm>,
+    /// How far ahead a sandbox is kept: entry, ready, read, before-exec, none [default: entry, before-exec with --init]
+    #[arg(long, value_name = "WHERE", help_heading = "Options of serve")]
+    pub(crate) park: Option<ParkAt>,
     /// Connections at a time [default: 256]
     #[arg(long, value_name = "N", help_heading = "Options of serve")]
     pub(crate) max_connections: Option<u32>,
@@ -127,6 +134,8 @@ impl Options {
     pub(crate) fn only_for_serve(&self) -> Option<&'static str> {
         [
             ("--listen", self.listen.is_some()),
+            ("--warm", self.warm.is_some()),
+            ("--park", self.park.is_some()),
             ("--max-connections", self.max_connections.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
@@ -159,7 +168,7 @@ impl Options {
         merge! {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
-                verbose log_format listen max_connections over_limit backlog drain_time handler;
+                verbose log_format listen warm park max_connections over_limit backlog drain_time handler;
             adds: bind_ro tmpfs setenv rlimit
         }
     }
@@ -204,6 +213,29 @@ pub(crate) enum LogFormat {
     Text,
     Json,
     Journal,
+}
+
+/// Names of [`Park`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ParkAt {
+    Entry,
+    Ready,
+    Read,
+    BeforeExec,
+    None,
+}
+
+impl From<ParkAt> for Park {
+    fn from(at: ParkAt) -> Park {
+        match at {
+            ParkAt::Entry => Park::Entry,
+            ParkAt::Ready => Park::Ready,
+            ParkAt::Read => Park::Read,
+            ParkAt::BeforeExec => Park::BeforeExec,
+            ParkAt::None => Park::None,
+        }
+    }
 }
 
 /// A share of CPU time as CPUQuota= writes it; 100% is one processor.

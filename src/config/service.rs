@@ -2,15 +2,16 @@
 
 use super::handler::{find_handler, open_template};
 use super::limits::{limits, with_init};
-use super::options::{Layer, Net};
+use super::options::{Layer, Net, ParkAt};
 use super::requirements::{self, Degraded};
 use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
-use super::values::{Size, Span, UserRange, Variable};
+use super::values::{Size, Span, UserRange, Variable, Warm};
 use super::{ConfigError, Settings};
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::identity::{self, Identity};
+use crate::sandbox::park::Park;
 use crate::sandbox::seccomp::{self, profile};
 use crate::sandbox::{IdSource, Plan, namespaces};
 use crate::sys::{self, CStrings};
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) send_buffer: Option<u64>,
     pub(crate) on_refusal: Vec<u8>,
     pub(crate) max_connections: u32,
+    pub(crate) park: Park,
+    pub(crate) warm: Warm,
     pub(crate) over_limit: Vec<u8>,
     pub(crate) drain_time: Option<Duration>,
     /// Things to say once at start: walls that are missing, layers given up, what is not limited.
@@ -83,6 +86,7 @@ impl Service {
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
         let init = options.init.map_or(profile.may_fork, |switch| switch.0);
+        let park = park(options.park, purpose, init);
         if privilege == Privilege::Rootless {
             remarks.push("rootless: no uid of its own for each sandbox, the caller's groups stay".to_owned());
         }
@@ -99,7 +103,7 @@ impl Service {
             limits: with_init(limits, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             rootfs,
-            seccomp: seccomp::Plan::new(profile, privilege == Privilege::Rootless)
+            seccomp: seccomp::Plan::new(profile, privilege == Privilege::Rootless, park)
                 .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
@@ -117,6 +121,8 @@ impl Service {
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             send_buffer: finite(options.send_buffer.unwrap_or(Size(SEND_BUFFER))),
             on_refusal: options.on_refusal.unwrap_or_default().0,
+            park,
+            warm: options.warm.unwrap_or(Warm::DEFAULT),
             max_connections: options.max_connections.unwrap_or(MAX_CONNECTIONS),
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
@@ -141,6 +147,16 @@ fn profile(name: Option<&str>) -> Result<&'static profile::Profile, ConfigError>
     profile::built_in(name).ok_or_else(|| {
         ConfigError::usage(format!("there is no profile '{name}'; built in: {}", profile::STATIC.name))
     })
+}
+
+/// `run` has its connection already. A handler that may exec again would be parked again.
+fn park(given: Option<ParkAt>, purpose: Purpose, init: bool) -> Park {
+    match (purpose, given) {
+        (Purpose::Run, _) => Park::None,
+        (Purpose::Serve, Some(at)) => at.into(),
+        (Purpose::Serve, None) if init => Park::BeforeExec,
+        (Purpose::Serve, None) => Park::Entry,
+    }
 }
 
 fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSource {

@@ -178,6 +178,29 @@ impl FromStr for UserRange {
     }
 }
 
+/// `N` or `MIN..MAX`: sandboxes kept parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Warm {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+}
+
+impl Warm {
+    pub(crate) const DEFAULT: Warm = Warm { min: 4, max: 64 };
+}
+
+impl FromStr for Warm {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Warm, ValueError> {
+        let (min, max) = text.split_once("..").unwrap_or((text, text));
+        match (min.parse(), max.parse()) {
+            (Ok(min), Ok(max)) if 1 <= min && min <= max && max <= 4096 => Ok(Warm { min, max }),
+            _ => error(format!("'{text}' is no number of sandboxes: write N or MIN..MAX, from 1 to 4096")),
+        }
+    }
+}
+
 /// A switch with a value: yes or no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Switch(pub(crate) bool);
@@ -370,6 +393,7 @@ deserialize_by_text! {
     Size, "a size such as 16M";
     Span, "a time such as \"30s\"";
     UserRange, "a range BASE+SIZE";
+    Warm, "N or \"MIN..MAX\"";
     Switch, "true or false";
     BindSpec, "SRC or SRC:DST";
     TmpfsSpec, "PATH, PATH:SIZE or PATH:SIZE,INODES";
@@ -450,6 +474,15 @@ mod tests {
         assert_eq!("1879048192+4194304".parse(), Ok(UserRange::DEFAULT));
         for text in ["0+10", "1000+10", "4294967295+1", "4294967000+4000", "70000", "70000+0", "x+1"] {
             assert!(text.parse::<UserRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pool_has_bounds() {
+        assert_eq!("8".parse(), Ok(Warm { min: 8, max: 8 }));
+        assert_eq!("4..64".parse(), Ok(Warm::DEFAULT));
+        for text in ["0", "", "5..4", "1..9999", "..3", "a"] {
+            assert!(text.parse::<Warm>().is_err(), "{text}");
         }
     }
 

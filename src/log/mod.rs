@@ -64,6 +64,21 @@ pub(crate) fn accepted(conn: u64, peer: &str, pid: u32, uid: u32) {
     debug!(conn, peer, pid, uid, "launched");
 }
 
+/// A sandbox built ahead ended without a connection.
+pub(crate) fn parked_ended(outcome: &Outcome) {
+    let (status, denied) = (outcome.status(), outcome.denied().map(ToString::to_string));
+    let why = match outcome {
+        Outcome::Refused(refusal) => Some(refusal.message.as_str()),
+        _ => None,
+    };
+    warn!(outcome = outcome.name(), status, denied, why, "a sandbox ended before it had a connection");
+}
+
+/// The handler does not make the call it was to be parked in, or dies of it.
+pub(crate) fn park_before_exec() {
+    warn!("this handler cannot be parked after exec: sandboxes are parked before exec from now on");
+}
+
 /// Over a limit: the connection was not served.
 pub(crate) fn rejected(peer: &str, limit: &str) {
     warn!(peer, limit, "rejected");

@@ -3,9 +3,10 @@
 use super::identity::Unprivileged;
 use super::landlock;
 use super::limits;
+use super::park::{self, Park};
 use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
-use super::wire::Report;
+use super::wire::{self, Report};
 use super::{Context, seccomp};
 use crate::sys::{self, Errno, privilege, process};
 use std::convert::Infallible;
@@ -116,7 +117,8 @@ fn lifetime(number: RawFd) -> Option<Lifetime> {
 pub(crate) fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure> {
     let plan = context.plan;
     sys::seccomp::install(&plan.seccomp.guard).step(Step::GuardFilter)?;
-    let listener = sys::seccomp::install_with_listener(&plan.seccomp.profile).step(Step::ProfileFilter)?;
+    let listener = sys::seccomp::install_with_listener(plan.seccomp.profile_for(context.park))
+        .step(Step::ProfileFilter)?;
     seccomp::verify()?;
     context.link.report_and_wait(Report::Listener(listener.as_raw_fd()), Step::Listener)?;
     if !plan.dumpable_off_early {
@@ -129,5 +131,19 @@ pub(crate) fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, F
 
 /// Runs the handler. Returns only a failure.
 pub(crate) fn execute(_: Filtered, context: &Context<'_>) -> Result<Infallible, Failure> {
-    Err(sys::execveat(EXEC_FD, &context.plan.argv, context.environment)).step(Step::Exec)
+    let mut message = [0; wire::ENVIRONMENT_MAX];
+    let added =
+        if context.park == Park::BeforeExec { wait_for_connection(context, &mut message)? } else { &[] };
+    Err(sys::execveat(EXEC_FD, &context.plan.argv, context.environment, added)).step(Step::Exec)
+}
+
+/// Waits in a call that the supervisor ends once the connection is at 0 and 1, then hears what the environment gets.
+fn wait_for_connection<'a>(context: &Context<'_>, message: &'a mut [u8]) -> Result<&'a [u8], Failure> {
+    let answer = sys::nonexistent_call(park::WAIT_CALL);
+    verify(Step::Parked, answer == 0)?;
+    let count = sys::read(context.link.channel, message).step(Step::Parked)?;
+    match message.get(..count) {
+        Some([_go_on, environment @ ..]) => Ok(environment),
+        _ => Err(Errno::EPIPE).step(Step::Parked),
+    }
 }

@@ -27,6 +27,7 @@ mod init;
 pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod park;
 pub(crate) mod rootfs;
 pub(crate) mod seccomp;
 pub(crate) mod step;
@@ -35,6 +36,7 @@ pub(crate) mod wire;
 
 use crate::sys::{self, CStrings, Errno};
 use identity::Identity;
+use park::Park;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use step::{AtStep, Failure, Step};
@@ -81,6 +83,7 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: &'a CStrings,
     pub(crate) ruleset: BorrowedFd<'a>,
     pub(crate) canary: BorrowedFd<'a>,
+    pub(crate) park: Park,
     /// Where the init stub says how the handler ended.
     pub(crate) status: Option<BorrowedFd<'a>>,
 }
@@ -92,13 +95,16 @@ pub(crate) struct Workshop {
     pub(crate) supervisor: OwnedFd,
     /// The directory of the canary file.
     pub(crate) canary: OwnedFd,
+    /// /dev/null: descriptors 0 and 1 of a sandbox without a connection.
+    pub(crate) placeholder: OwnedFd,
 }
 
 impl Workshop {
     /// After the supervisor has left the host's namespaces; rootless, in its own user and mount namespace.
     pub(crate) fn open() -> Result<Workshop, Failure> {
         let supervisor = sys::process::pidfd_open(std::process::id()).step(Step::SupervisorAlive)?;
-        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)? })
+        let placeholder = sys::mount::openat2(sys::cwd(), c"/dev/null", libc::O_RDWR, 0).step(Step::Stdio)?;
+        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)?, placeholder })
     }
 }
 
@@ -116,12 +122,14 @@ pub(crate) struct Sandbox {
     pub(crate) status: Option<OwnedFd>,
 }
 
-/// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the channel.
+/// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the channel. With
+/// `park`, the two descriptors stand in for a connection that is not there yet.
 pub(crate) fn launch(
     plan: &Plan,
     workshop: &Workshop,
     (input, output): (BorrowedFd<'_>, BorrowedFd<'_>),
     environment: &CStrings,
+    park: Park,
 ) -> Result<Sandbox, Failure> {
     let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
     let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
@@ -139,6 +147,7 @@ pub(crate) fn launch(
         environment,
         ruleset: ruleset.as_fd(),
         canary: workshop.canary.as_fd(),
+        park,
         status: status.as_ref().map(|(_, write)| write.as_fd()),
     };
     let child = sys::process::spawn(namespaces::AT_CLONE, child::main, &context).step(Step::Clone)?;

@@ -93,6 +93,7 @@ steps! {
     ProfileFilter, "profile-filter", "install the profile's filter";
     Listener, "listener", "hand the seccomp listener to the supervisor";
     VerifyFilters, "verify-filters", "verify that the filters are in force";
+    Parked, "parked", "wait for the connection";
     Exec, "exec", "execute the handler";
     // Found by the supervisor.
     Died, "died", "finish the set-up: the sandbox's first process died";

@@ -9,6 +9,12 @@ pub(super) enum Deadline {
     Wall(u64),
     /// Time to look whether bytes have moved.
     IdleTick(u64),
+    /// A sandbox that was to be parked must be by now.
+    ParkEnd(u64),
+    /// Time to look whether fewer parked sandboxes would do.
+    Shrink,
+    /// Sandboxes may be built ahead again.
+    ResumeBuilding,
     /// A refused connection is read no longer.
     DrainEnd(u64),
     /// Accepting may be tried again.

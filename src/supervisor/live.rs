@@ -4,10 +4,11 @@ use super::stderr::Lines;
 use crate::connection::{self, Connection, Kind};
 use crate::log;
 use crate::outcome::{Denied, Outcome, Refusal, Traffic};
+use crate::sandbox::park::Park;
 use crate::sandbox::step::{Failure, Step};
 use crate::sandbox::wire::{GO_ON, REPORT_LEN, Report};
 use crate::sandbox::{Plan, Sandbox};
-use crate::sys::process::{Ending, Usage};
+use crate::sys::process::Ending;
 use crate::sys::{self, Errno, Ignoring};
 use nix::sys::socket::{Shutdown, shutdown};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -23,12 +24,13 @@ pub(super) enum Verdict {
 
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) conn: u64,
-    pub(super) peer: String,
-    pub(super) kind: Kind,
-    /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the end.
-    /// Rootless until the end: it cannot be borrowed from a handler of mode 0711.
-    pub(super) connection: Option<Connection>,
+    /// None while it is parked, or on its way there.
+    pub(super) served: Option<Served>,
+    pub(super) park: Park,
+    /// The call it is parked in.
+    pub(super) parked: Option<u64>,
+    /// Parked, and not needed any more: its end is no event.
+    pub(super) retired: bool,
     pub(super) sandbox: Sandbox,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
@@ -38,10 +40,47 @@ pub(super) struct Live {
     failure: Option<Failure>,
     denied: Option<Denied>,
     verdict: Option<Verdict>,
+    pub(super) executed: bool,
+}
+
+/// The one connection of a sandbox.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) conn: u64,
+    pub(super) peer: String,
+    pub(super) kind: Kind,
+    /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the end.
+    /// Rootless until the end: it cannot be borrowed from a handler of mode 0711.
+    pub(super) connection: Option<Connection>,
     pub(super) began: Instant,
-    pub(super) executed: Option<Instant>,
-    pub(super) traffic: Option<Traffic>,
+    /// When the handler had the connection and ran.
+    pub(super) running: Option<Instant>,
+    traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
+}
+
+impl Served {
+    pub(super) fn new(conn: u64, connection: Connection, began: Instant) -> Served {
+        Served {
+            conn,
+            peer: connection.peer(),
+            kind: connection.kind,
+            connection: Some(connection),
+            began,
+            running: None,
+            traffic: None,
+            traffic_seen: began,
+        }
+    }
+}
+
+/// What a notified call means for the loop.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Denied and its maker killed, or let go on.
+    Settled,
+    /// The sandbox is parked in it.
+    Parked,
 }
 
 /// What a message on the channel means for the loop.
@@ -56,25 +95,27 @@ pub(super) enum Progress {
 }
 
 impl Live {
-    pub(super) fn new(conn: u64, connection: Connection, sandbox: Sandbox, began: Instant) -> Live {
+    pub(super) fn new(sandbox: Sandbox, park: Park, served: Option<Served>, now: Instant) -> Live {
         Live {
-            conn,
-            peer: connection.peer(),
-            kind: connection.kind,
-            connection: Some(connection),
+            served,
+            park,
+            parked: None,
+            retired: false,
             sandbox,
             handler: None,
             listener: None,
-            lines: Lines::new(began),
+            lines: Lines::new(now),
             ready: false,
             failure: None,
             denied: None,
             verdict: None,
-            began,
-            executed: None,
-            traffic: None,
-            traffic_seen: began,
+            executed: false,
         }
+    }
+
+    /// The connection's number, 0 while there is none.
+    fn conn(&self) -> u64 {
+        self.served.as_ref().map_or(0, |served| served.conn)
     }
 
     /// The process that becomes the handler.
@@ -130,17 +171,46 @@ impl Live {
         self.ready && self.failure.is_none()
     }
 
-    /// Records the call and kills its maker; the call is never made.
-    pub(super) fn hear_denied(&mut self) -> Result<(), Errno> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        let call = sys::seccomp::receive(listener.as_fd())?;
-        self.denied.get_or_insert(Denied {
-            number: call.nr,
-            foreign: call.arch != sys::seccomp::NATIVE_ARCH,
-            args: call.args,
-        });
+    /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is denied:
+    /// recorded, its maker killed, the call never made.
+    pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
+        let Some(listener) = &self.listener else { return Ok(Call::Settled) };
+        let notification = sys::seccomp::receive(listener.as_fd())?;
+        let call = Denied {
+            number: notification.nr,
+            foreign: notification.arch != sys::seccomp::NATIVE_ARCH,
+            args: notification.args,
+        };
+        let parks = self.park.is_parking_call(&call) && (self.park.is_after_exec() || !self.executed);
+        if parks && self.served.is_none() && self.parked.is_none() {
+            self.parked = Some(notification.id);
+            return Ok(Call::Parked);
+        }
+        if parks {
+            return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
+        }
+        self.denied.get_or_insert(call);
         self.kill();
-        Ok(())
+        Ok(Call::Settled)
+    }
+
+    /// Gives the parked sandbox its connection and lets it run. ENOENT: it has died meanwhile.
+    pub(super) fn hand_over(&mut self, connection: &Connection) -> Result<(), Errno> {
+        let (Some(listener), Some(call)) = (&self.listener, self.parked.take()) else {
+            return Err(Errno::ENOENT);
+        };
+        let (input, output) = connection.ends();
+        sys::seccomp::put_descriptor(listener.as_fd(), call, input, 0)?;
+        sys::seccomp::put_descriptor(listener.as_fd(), call, output, 1)?;
+        if self.park.is_after_exec() {
+            return sys::seccomp::let_call(listener.as_fd(), call);
+        }
+        let mut message = GO_ON.to_vec();
+        for variable in connection.environment() {
+            message.extend(variable.into_bytes_with_nul());
+        }
+        sys::write(self.sandbox.channel.as_fd(), &message)?;
+        sys::seccomp::end_call(listener.as_fd(), call)
     }
 
     /// Kills it for a reason of the supervisor's, unless it is ending for one of its own already.
@@ -161,7 +231,7 @@ impl Live {
     /// Passes on what the handler has said. True at its end.
     pub(super) fn hear_stderr(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        let conn = self.conn;
+        let conn = self.conn();
         let say = |line: &[u8]| log::handler_line(conn, &log::escape(line));
         match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
             Ok(0) | Err(_) => true,
@@ -176,7 +246,7 @@ impl Live {
     pub(super) fn drain_stderr(&mut self) {
         // A pipe holds 64 KiB; a reader that never ends would need a writer, and there is none.
         while !self.hear_stderr() {}
-        let conn = self.conn;
+        let conn = self.conn();
         self.lines.finish(Instant::now(), |line| log::handler_line(conn, &log::escape(line)));
         if self.lines.dropped > 0 {
             log::handler_lines_dropped(conn, self.lines.dropped);
@@ -185,18 +255,19 @@ impl Live {
 
     /// Whether bytes have moved since the last look; borrows the connection from the handler for that long.
     pub(super) fn look_at_traffic(&mut self, now: Instant) {
-        let found = match &self.connection {
-            Some(connection) => connection::traffic(connection.ends().0, self.kind),
+        let Some(served) = &self.served else { return };
+        let found = match &served.connection {
+            Some(connection) => connection::traffic(connection.ends().0, served.kind),
             None => {
-                self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), self.kind))
+                self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), served.kind))
             }
         };
         // A handler that has closed its connection moves no bytes.
-        if let Ok(traffic) = found {
-            if self.traffic != Some(traffic) {
-                self.traffic_seen = now;
+        if let (Ok(traffic), Some(served)) = (found, &mut self.served) {
+            if served.traffic != Some(traffic) {
+                served.traffic_seen = now;
             }
-            self.traffic = Some(traffic);
+            served.traffic = Some(traffic);
         }
     }
 
@@ -260,12 +331,4 @@ pub(super) fn refusal(plan: &Plan, failure: Failure) -> Refusal {
     };
     let message = log::refusal_message(&failure, plan.operand(&failure).as_deref());
     Refusal { failure: Some(failure), message, status }
-}
-
-/// What a sandbox that has ended used, and since when.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) live: Live,
-    pub(super) ending: Ending,
-    pub(super) usage: Usage,
 }

@@ -4,21 +4,27 @@
 
 mod deadlines;
 mod live;
+mod pool;
 mod stderr;
+mod warm;
 
 use crate::config::service::Service;
 use crate::connection::{Connection, Draining, Kind};
 use crate::listener::Listener;
 use crate::log;
-use crate::outcome::{Outcome, Record, Refusal};
-use crate::sandbox::{self, Workshop};
+use crate::outcome::{Outcome, Record};
+use crate::sandbox::park::Park;
+use crate::sandbox::step::{AtStep, Failure, Step};
+use crate::sandbox::{self, Sandbox, Workshop};
+use crate::sys::process::Usage;
 use crate::sys::{CStrings, Errno, Ignoring};
 use deadlines::{Deadline, Deadlines};
-use live::{Ended, Live, Progress, Verdict};
+use live::{Call, Live, Progress, Served, Verdict};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use pool::Pool;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -29,7 +35,7 @@ enum Source {
     Signal,
     Listener,
     Channel,
-    Denied,
+    Call,
     Stderr,
     Exit,
     Drain,
@@ -39,7 +45,7 @@ const SOURCES: [Source; 7] = [
     Source::Signal,
     Source::Listener,
     Source::Channel,
-    Source::Denied,
+    Source::Call,
     Source::Stderr,
     Source::Exit,
     Source::Drain,
@@ -61,6 +67,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Idle time is looked at this often at the least.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
 const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
+/// How often the pool is looked at for what it does not need.
+const SHRINK_EVERY: Duration = Duration::from_secs(10);
 /// Connections taken from one listener before others get their turn.
 const ACCEPT_BATCH: usize = 16;
 
@@ -74,6 +82,10 @@ pub(crate) struct Supervisor<'a> {
     live: HashMap<u64, Live>,
     draining: HashMap<u64, Draining>,
     deadlines: Deadlines,
+    pool: Pool,
+    /// Connections that are being served.
+    serving: usize,
+    next_id: u64,
     next_conn: u64,
     /// The signal that asked for the end.
     stopping: Option<i32>,
@@ -124,6 +136,9 @@ impl<'a> Supervisor<'a> {
             live: HashMap::new(),
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
+            pool: Pool::new(service.park, service.warm),
+            serving: 0,
+            next_id: 1,
             next_conn: 1,
             stopping: None,
             last: None,
@@ -144,6 +159,7 @@ impl<'a> Supervisor<'a> {
 
     /// Serves until a signal says to stop.
     pub(crate) fn serve(mut self) -> Result<(), Errno> {
+        self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
         while self.stopping.is_none() || !self.live.is_empty() || !self.draining.is_empty() {
             self.turn()?;
         }
@@ -152,7 +168,9 @@ impl<'a> Supervisor<'a> {
 
     /// Waits for events and handles each.
     fn turn(&mut self) -> Result<(), Errno> {
-        let wait = self.deadlines.wait(Instant::now());
+        let now = Instant::now();
+        let wants_sandbox = self.wants_sandbox(now);
+        let wait = if wants_sandbox { Some(Duration::ZERO) } else { self.deadlines.wait(now) };
         let timeout =
             wait.map_or(EpollTimeout::NONE, |wait| EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX));
         let mut events = [EpollEvent::empty(); 64];
@@ -164,54 +182,72 @@ impl<'a> Supervisor<'a> {
             match from_token(event.data()) {
                 Some((Source::Signal, _)) => self.on_signal(),
                 Some((Source::Listener, index)) => self.on_listener(index),
-                Some((Source::Channel, conn)) => self.on_channel(conn),
-                Some((Source::Denied, conn)) => self.on_denied(conn, event.events()),
-                Some((Source::Stderr, conn)) => self.on_stderr(conn),
-                Some((Source::Exit, conn)) => self.on_exit(conn),
-                Some((Source::Drain, conn)) => self.on_drain(conn),
+                Some((Source::Channel, id)) => self.on_channel(id),
+                Some((Source::Call, id)) => self.on_call(id, event.events()),
+                Some((Source::Stderr, id)) => self.on_stderr(id),
+                Some((Source::Exit, id)) => self.on_exit(id),
+                Some((Source::Drain, id)) => self.on_drain(id),
                 None => {}
             }
         }
         while let Some(deadline) = self.deadlines.take_due(Instant::now()) {
             self.on_deadline(deadline);
         }
+        // Building holds up whoever waits in accept, so it comes when nobody does; unless it is for one who waits.
+        if wants_sandbox && (count == 0 || !self.pool.waiting.is_empty()) {
+            self.build_ahead();
+        }
         Ok(())
     }
 
-    /// Bounds the connection, launches a sandbox around it, watches it. On failure the peer gets the refusal.
+    /// A sandbox for this connection alone, from the beginning. On failure the peer gets the refusal.
     fn begin(&mut self, connection: Connection, began: Instant) {
-        let conn = self.next_conn;
-        self.next_conn += 1;
-        match self.launch(&connection, began) {
+        match self.launch_for(&connection, began) {
             Ok(sandbox) => {
-                let live = Live::new(conn, connection, sandbox, began);
-                log::accepted(conn, &live.peer, live.sandbox.pid, live.sandbox.identity.uid);
-                self.admit(conn, live);
+                let served = self.served(connection, began);
+                log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
+                let id = self.admit(Live::new(sandbox, Park::None, Some(served), began));
+                self.watch_time(id);
             }
-            Err(failure) => {
-                let service = self.service;
-                let refusal = live::refusal(&service.plan, failure);
-                self.record_refusal(conn, &connection.peer(), refusal);
-                self.refuse(conn, connection, &service.on_refusal);
-            }
+            Err(failure) => self.refuse_for(connection, failure),
         }
     }
 
-    fn launch(
-        &self,
-        connection: &Connection,
-        began: Instant,
-    ) -> Result<sandbox::Sandbox, sandbox::step::Failure> {
-        use sandbox::step::{AtStep, Step};
-        let rest = self.service.wall_time.map(|wall| wall.saturating_sub(began.elapsed()));
-        connection.bound(self.service.send_buffer, rest).step(Step::BoundConnection)?;
+    fn launch_for(&self, connection: &Connection, began: Instant) -> Result<Sandbox, Failure> {
+        self.bound(connection, began)?;
         let mut environment = self.service.environment.clone();
         environment.extend(connection.environment());
-        sandbox::launch(&self.service.plan, self.workshop, connection.ends(), &CStrings::new(environment))
+        let environment = CStrings::new(environment);
+        sandbox::launch(&self.service.plan, self.workshop, connection.ends(), &environment, Park::None)
+    }
+
+    /// What the kernel may hold for the connection, from the time that is left to it.
+    fn bound(&self, connection: &Connection, began: Instant) -> Result<(), Failure> {
+        let rest = self.service.wall_time.map(|wall| wall.saturating_sub(began.elapsed()));
+        connection.bound(self.service.send_buffer, rest).step(Step::BoundConnection)
+    }
+
+    fn served(&mut self, connection: Connection, began: Instant) -> Served {
+        self.serving += 1;
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        Served::new(conn, connection, began)
+    }
+
+    fn refuse_for(&mut self, connection: Connection, failure: Failure) {
+        let service = self.service;
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
+        log::ended(&Record::before_launch(conn, &connection.peer(), &service.name, outcome.clone()));
+        self.last = Some(outcome);
+        self.refuse(connection, &service.on_refusal);
     }
 
     /// Watches a launched sandbox. One that cannot be watched is killed at once: nothing may run unwatched.
-    fn admit(&mut self, conn: u64, live: Live) {
+    fn admit(&mut self, live: Live) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
         let sandbox = &live.sandbox;
         let watched = [
             (sandbox.channel.as_fd(), Source::Channel),
@@ -219,18 +255,25 @@ impl<'a> Supervisor<'a> {
             (sandbox.pidfd.as_fd(), Source::Exit),
         ]
         .into_iter()
-        .try_for_each(|(fd, source)| self.watch(fd, source, conn));
+        .try_for_each(|(fd, source)| self.watch(fd, source, id));
         if let Err(errno) = watched {
             log::backing_off(errno);
             live.kill();
         }
+        self.live.insert(id, live);
+        id
+    }
+
+    /// Wall and idle time, from the connection on.
+    fn watch_time(&mut self, id: u64) {
+        let Some(served) = self.live.get(&id).and_then(|live| live.served.as_ref()) else { return };
+        let (began, by_hand) = (served.began, served.kind == Kind::ByHand);
         if let Some(wall) = self.service.wall_time {
-            self.deadlines.set(live.began + wall, Deadline::Wall(conn));
+            self.deadlines.set(began + wall, Deadline::Wall(id));
         }
-        if let (Some(tick), true) = (self.idle_tick(), live.kind != Kind::ByHand) {
-            self.deadlines.set(live.began + tick, Deadline::IdleTick(conn));
+        if let (Some(tick), false) = (self.idle_tick(), by_hand) {
+            self.deadlines.set(began + tick, Deadline::IdleTick(id));
         }
-        self.live.insert(conn, live);
     }
 
     fn watch(&self, fd: impl AsFd, source: Source, number: u64) -> Result<(), Errno> {
@@ -241,51 +284,60 @@ impl<'a> Supervisor<'a> {
         self.service.idle_time.map(|idle| (idle / 4).clamp(IDLE_TICK_MIN, IDLE_TICK_MAX))
     }
 
-    fn refuse(&mut self, conn: u64, connection: Connection, bytes: &[u8]) {
+    fn refuse(&mut self, connection: Connection, bytes: &[u8]) {
         let Some(mut draining) = connection.refuse(bytes) else { return };
-        if draining.drain() || self.watch(&draining, Source::Drain, conn).is_err() {
+        let id = self.next_id;
+        self.next_id += 1;
+        if draining.drain() || self.watch(&draining, Source::Drain, id).is_err() {
             return;
         }
-        self.deadlines.set(Instant::now() + DRAIN_TIME, Deadline::DrainEnd(conn));
-        self.draining.insert(conn, draining);
+        self.deadlines.set(Instant::now() + DRAIN_TIME, Deadline::DrainEnd(id));
+        self.draining.insert(id, draining);
     }
 
-    fn on_drain(&mut self, conn: u64) {
-        if self.draining.get_mut(&conn).is_some_and(Draining::drain) {
-            self.draining.remove(&conn);
+    fn on_drain(&mut self, id: u64) {
+        if self.draining.get_mut(&id).is_some_and(Draining::drain) {
+            self.draining.remove(&id);
         }
     }
 
-    fn on_channel(&mut self, conn: u64) {
-        let Some(live) = self.live.get_mut(&conn) else { return };
+    fn on_channel(&mut self, id: u64) {
+        let Some(live) = self.live.get_mut(&id) else { return };
         match live.hear() {
             Progress::Going => {}
             Progress::Listening => {
-                let watched = live.listener.as_ref().map(|listener| {
-                    self.epoll
-                        .add(listener, EpollEvent::new(EpollFlags::EPOLLIN, token(Source::Denied, conn)))
-                });
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Source::Call, id));
+                let watched = live.listener.as_ref().map(|listener| self.epoll.add(listener, event));
                 if let Some(Err(errno)) = watched {
                     log::backing_off(errno);
                     live.kill();
                 }
             }
             Progress::Ended => {
-                if live.has_executed() && live.executed.is_none() {
-                    live.executed = Some(Instant::now());
-                    if !self.service.plan.rootfs.in_user_namespace {
-                        live.connection = None;
-                    }
-                }
                 self.epoll.delete(&live.sandbox.channel).ignoring("it is not watched any more");
+                if live.has_executed() && !live.executed {
+                    live.executed = true;
+                    self.on_running(id);
+                }
             }
         }
     }
 
-    fn on_denied(&mut self, conn: u64, events: EpollFlags) {
-        let Some(live) = self.live.get_mut(&conn) else { return };
-        if events.contains(EpollFlags::EPOLLIN) {
-            live.hear_denied().ignoring("ENOENT: the caller has died between its call and our asking");
+    /// The handler runs and has its connection: ours would keep the peer waiting for the end.
+    fn on_running(&mut self, id: u64) {
+        let Some(served) = self.live.get_mut(&id).and_then(|live| live.served.as_mut()) else { return };
+        served.running.get_or_insert_with(Instant::now);
+        if !self.service.plan.rootfs.in_user_namespace {
+            served.connection = None;
+        }
+    }
+
+    fn on_call(&mut self, id: u64, events: EpollFlags) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        // ENOENT: the caller has died between its call and our asking.
+        if events.contains(EpollFlags::EPOLLIN) && live.hear_call() == Ok(Call::Parked) {
+            self.on_parked(id);
+            return;
         }
         // No process uses the filter any more: the end of the sandbox is near.
         if events.contains(EpollFlags::EPOLLHUP)
@@ -295,60 +347,60 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn on_stderr(&mut self, conn: u64) {
-        let Some(live) = self.live.get_mut(&conn) else { return };
+    fn on_stderr(&mut self, id: u64) {
+        let Some(live) = self.live.get_mut(&id) else { return };
         if live.hear_stderr() {
             self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
         }
     }
 
-    fn on_exit(&mut self, conn: u64) {
-        let Some(live) = self.live.get(&conn) else { return };
+    fn on_exit(&mut self, id: u64) {
+        let Some(live) = self.live.get(&id) else { return };
         let Ok(Some((ending, usage))) = crate::sys::process::reap(live.sandbox.pidfd.as_fd()) else { return };
         // Its last report may have come with the end itself.
-        self.on_channel(conn);
-        if let Some(mut live) = self.live.remove(&conn) {
-            live.drain_stderr();
-            self.finish(Ended { live, ending, usage });
+        self.on_channel(id);
+        let Some(mut live) = self.live.remove(&id) else { return };
+        live.drain_stderr();
+        let outcome = live.outcome(&self.service.plan, ending);
+        match live.served.take() {
+            Some(served) => self.finish(&live.sandbox, served, outcome, usage),
+            None => self.on_end_before_connection(id, &live, &outcome),
         }
     }
 
-    fn finish(&mut self, ended: Ended) {
-        let Ended { mut live, ending, usage } = ended;
-        let outcome = live.outcome(&self.service.plan, ending);
+    fn finish(&mut self, sandbox: &Sandbox, mut served: Served, outcome: Outcome, usage: Usage) {
+        self.serving = self.serving.saturating_sub(1);
         let now = Instant::now();
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let executed = live.executed.unwrap_or(now);
+        let running = served.running.unwrap_or(now);
         log::ended(&Record {
-            conn: live.conn,
-            peer: &live.peer,
+            conn: served.conn,
+            peer: &served.peer,
             service: &self.service.name,
-            pid: live.sandbox.pid,
-            uid: live.sandbox.identity.uid,
+            pid: sandbox.pid,
+            uid: sandbox.identity.uid,
             outcome: outcome.clone(),
-            setup_us: micros(executed - live.began),
-            run_us: micros(now - executed),
+            setup_us: micros(running - served.began),
+            run_us: micros(now - running),
             usage,
         });
-        if let (Outcome::Refused(_), Some(connection)) = (&outcome, live.connection.take()) {
+        if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
             let service = self.service;
-            self.refuse(live.conn, connection, &service.on_refusal);
+            self.refuse(connection, &service.on_refusal);
         }
-        self.last = Some(outcome);
-    }
-
-    fn record_refusal(&mut self, conn: u64, peer: &str, refusal: Refusal) {
-        let outcome = Outcome::Refused(refusal);
-        log::ended(&Record::before_launch(conn, peer, &self.service.name, outcome.clone()));
         self.last = Some(outcome);
     }
 
     fn on_deadline(&mut self, deadline: Deadline) {
         let now = Instant::now();
         match deadline {
-            Deadline::Wall(conn) => self.end(conn, Verdict::WallTime),
-            Deadline::IdleTick(conn) => self.on_idle_tick(conn, now),
-            Deadline::DrainEnd(conn) => drop(self.draining.remove(&conn)),
+            Deadline::Wall(id) => self.end(id, Verdict::WallTime),
+            Deadline::IdleTick(id) => self.on_idle_tick(id, now),
+            Deadline::ParkEnd(id) => self.on_park_end(id),
+            Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
+            Deadline::Shrink => self.shrink_pool(now),
+            // The loop looks at the pool by itself.
+            Deadline::ResumeBuilding => {}
             Deadline::ResumeAccepting => {
                 if self.stopping.is_none() && self.watch_listeners().is_err() {
                     self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
@@ -358,20 +410,20 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn end(&mut self, conn: u64, verdict: Verdict) {
-        if let Some(live) = self.live.get_mut(&conn) {
+    fn end(&mut self, id: u64, verdict: Verdict) {
+        if let Some(live) = self.live.get_mut(&id) {
             live.condemn(verdict);
         }
     }
 
-    fn on_idle_tick(&mut self, conn: u64, now: Instant) {
+    fn on_idle_tick(&mut self, id: u64, now: Instant) {
         let (Some(idle), Some(tick)) = (self.service.idle_time, self.idle_tick()) else { return };
-        let Some(live) = self.live.get_mut(&conn) else { return };
+        let Some(live) = self.live.get_mut(&id) else { return };
         live.look_at_traffic(now);
-        if now.duration_since(live.traffic_seen) >= idle {
-            self.end(conn, Verdict::IdleTime);
+        if live.served.as_ref().is_some_and(|served| now.duration_since(served.traffic_seen) >= idle) {
+            self.end(id, Verdict::IdleTime);
         } else {
-            self.deadlines.set(now + tick, Deadline::IdleTick(conn));
+            self.deadlines.set(now + tick, Deadline::IdleTick(id));
         }
     }
 
@@ -411,15 +463,14 @@ impl<'a> Supervisor<'a> {
 
     /// Admission comes before a sandbox is spent.
     fn on_connection(&mut self, connection: Connection) {
-        if self.live.len() + self.draining.len() >= self.service.max_connections as usize {
+        let taken = self.serving + self.draining.len() + self.pool.waiting.len();
+        if taken >= self.service.max_connections as usize {
             log::rejected(&connection.peer(), "max-connections");
-            let conn = self.next_conn;
-            self.next_conn += 1;
             let service = self.service;
-            self.refuse(conn, connection, &service.over_limit);
+            self.refuse(connection, &service.over_limit);
             return;
         }
-        self.begin(connection, Instant::now());
+        self.serve_connection(connection, Instant::now());
     }
 
     fn on_signal(&mut self) {
@@ -443,9 +494,10 @@ impl<'a> Supervisor<'a> {
             self.kill_all();
             return;
         }
-        log::stopping(signal, self.live.len());
+        log::stopping(signal, self.serving);
         self.pause_listeners();
         self.listeners.clear();
+        self.empty_pool();
         for live in self.live.values() {
             live.end_input();
         }

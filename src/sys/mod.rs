@@ -157,17 +157,32 @@ impl CStrings {
     }
 }
 
-/// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. Returns only an error.
-pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings) -> Errno {
+/// Variables of an environment, at most; more is E2BIG.
+const ENVIRONMENT_LEN: usize = 128;
+
+/// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. `added` holds further variables, each
+/// ended by a NUL byte. Returns only an error.
+pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Errno {
     let empty: &CStr = c"";
-    // SAFETY: `empty` is a C string; both arrays are NULL-terminated and their strings live as long as `argv`, `envp`.
+    let mut environment = [ptr::null(); ENVIRONMENT_LEN + 1];
+    let (_null, fixed) = envp.pointers.split_last().unwrap_or((&ptr::null(), &[]));
+    let added = added.split_inclusive(|byte| *byte == 0).filter(|variable| variable.ends_with(&[0]));
+    let mut room = environment[..ENVIRONMENT_LEN].iter_mut();
+    for pointer in fixed.iter().copied().chain(added.map(|variable| variable.as_ptr().cast())) {
+        match room.next() {
+            Some(place) => *place = pointer,
+            None => return Errno::E2BIG,
+        }
+    }
+    // SAFETY: `empty` is a C string; both arrays are NULL-terminated, the environment by its last element that is never
+    // written; their strings end in a NUL byte and live as long as `argv`, `envp` and `added`.
     let result = unsafe {
         libc::syscall(
             libc::SYS_execveat,
             fd,
             empty.as_ptr(),
             argv.pointers.as_ptr(),
-            envp.pointers.as_ptr(),
+            environment.as_ptr(),
             libc::AT_EMPTY_PATH,
         )
     };

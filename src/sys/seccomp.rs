@@ -65,6 +65,68 @@ pub(crate) fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
 
 const _: () = assert!(size_of::<Notification>() == 0x50);
 
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+struct AddFd {
+    id: u64,
+    flags: u32,
+    source: u32,
+    target: u32,
+    target_flags: u32,
+}
+
+/// `struct seccomp_notif_resp`.
+#[repr(C)]
+struct Response {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// `SECCOMP_IOCTL_NOTIF_ADDFD`, `_IOW('!', 3, struct seccomp_notif_addfd)`.
+const NOTIF_ADDFD: u32 = 0x4018_2103;
+/// `SECCOMP_IOCTL_NOTIF_SEND`, `_IOWR('!', 1, struct seccomp_notif_resp)`.
+const NOTIF_SEND: u32 = 0xc018_2101;
+const ADDFD_FLAG_SETFD: u32 = 1;
+const USER_NOTIF_FLAG_CONTINUE: u32 = 1;
+
+const _: () = assert!(size_of::<AddFd>() == 0x18 && size_of::<Response>() == 0x18);
+
+/// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux 5.9).
+/// ENOENT where the process has died.
+pub(crate) fn put_descriptor(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    fd: BorrowedFd<'_>,
+    target: u32,
+) -> Result<()> {
+    let source = fd.as_raw_fd().unsigned_abs();
+    let request = AddFd { id, flags: ADDFD_FLAG_SETFD, source, target, target_flags: 0 };
+    let pointer = &raw const request;
+    // SAFETY: the struct is live, of the size encoded in the request number; the kernel reads it.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_ADDFD as libc::Ioctl, pointer) };
+    check(result.into()).map(drop)
+}
+
+/// Lets the call `id` be made after all. The filter's judgement of it must not depend on memory, which the caller could
+/// change meanwhile (seccomp_unotify(2)).
+pub(crate) fn let_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
+    respond(listener, &Response { id, value: 0, error: 0, flags: USER_NOTIF_FLAG_CONTINUE })
+}
+
+/// Ends the call `id` with success, without making it.
+pub(crate) fn end_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
+    respond(listener, &Response { id, value: 0, error: 0, flags: 0 })
+}
+
+fn respond(listener: BorrowedFd<'_>, response: &Response) -> Result<()> {
+    let pointer = ptr::from_ref(response);
+    // SAFETY: the struct is live, of the size encoded in the request number; the kernel reads it.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SEND as libc::Ioctl, pointer) };
+    check(result.into()).map(drop)
+}
+
 /// Whether this kernel knows the seccomp action (SECCOMP_GET_ACTION_AVAIL, Linux 4.14).
 pub(crate) fn action_available(action: u32) -> bool {
     const SECCOMP_GET_ACTION_AVAIL: u32 = 2;

@@ -140,3 +140,22 @@ pub(crate) fn describe(pids: &[u32]) -> String {
 pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
+
+/// Asks again and again until there is an answer: for what makes no event that a test could wait for.
+pub(crate) fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + super::PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it never came to be");
+        std::thread::yield_now();
+    }
+}
+
+/// SIGKILL to a process of the test's own; it may have ended already.
+pub(crate) fn kill(pid: u32) {
+    if let Err(error) = sys::kill(pid, libc::SIGKILL) {
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{error}");
+    }
+}

@@ -12,6 +12,7 @@ use super::bpf::{
 };
 use super::profile::{Action, Condition, Entry, Profile};
 use crate::sandbox::exec::EXEC_FD;
+use crate::sandbox::park::Park;
 use crate::sys::seccomp::Instruction;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -39,9 +40,14 @@ impl From<BackendError> for CompileError {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The whole program. `dumpable_off_late` adds the one prctl(2) that rootless set-up makes after the filters.
-pub(super) fn compile(profile: &Profile, dumpable_off_late: bool) -> Result<Vec<Instruction>, CompileError> {
-    let mut programs = vec![(SeccompAction::Allow, allowed(profile, dumpable_off_late)?)];
+/// The whole program. `dumpable_off_late` adds the one prctl(2) that rootless set-up makes after the filters; `park` takes
+/// out the call that a parked handler waits in: the supervisor lets it go on.
+pub(super) fn compile(
+    profile: &Profile,
+    dumpable_off_late: bool,
+    park: Park,
+) -> Result<Vec<Instruction>, CompileError> {
+    let mut programs = vec![(SeccompAction::Allow, allowed(profile, dumpable_off_late, park)?)];
     for number in errnos(profile) {
         let entries = profile.entries.iter().filter(|entry| entry.action == Action::Errno(number));
         programs.push((SeccompAction::Errno(number.unsigned_abs()), rules(entries)?));
@@ -79,12 +85,20 @@ fn range(
     Ok((first, join(parts)))
 }
 
-fn allowed(profile: &Profile, dumpable_off_late: bool) -> Result<Rules, CompileError> {
+fn allowed(profile: &Profile, dumpable_off_late: bool, park: Park) -> Result<Rules, CompileError> {
     let mut allowed = rules(profile.entries.iter().filter(|entry| entry.action == Action::Allow))?;
     allow_one_exec(&mut allowed)?;
     if dumpable_off_late {
         let conditions = [Condition::Word(0, PR_SET_DUMPABLE), Condition::Long(1, 0)];
         allowed.entry(libc::SYS_prctl).or_default().push(rule(&conditions)?);
+    }
+    if let Some(notified) = park.notified() {
+        allowed.remove(&notified);
+    }
+    if park == Park::Read {
+        // Reading anything but the connection.
+        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, 1)?;
+        allowed.insert(libc::SYS_read, vec![SeccompRule::new(vec![other])?]);
     }
     Ok(allowed)
 }
@@ -205,14 +219,14 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        let program = compile(&STATIC, false).unwrap();
+        let program = compile(&STATIC, false, Park::None).unwrap();
         let left = program.iter().filter(|i| i.code == RETURN && i.k == libc::SECCOMP_RET_TRAP).count();
         assert_eq!(left, 0);
     }
 
     #[test]
     fn only_allow_notify_and_errno_are_ever_answered() {
-        for instruction in compile(&STATIC, true).unwrap().iter().filter(|i| i.code == RETURN) {
+        for instruction in compile(&STATIC, true, Park::Read).unwrap().iter().filter(|i| i.code == RETURN) {
             let action = instruction.k & libc::SECCOMP_RET_ACTION_FULL;
             let known = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ERRNO];
             assert!(known.contains(&action), "{action:#x}");

@@ -13,6 +13,7 @@ pub(crate) mod profile;
 mod bpf;
 mod compile;
 
+use super::park::Park;
 use super::step::{Failure, Step, verify as verify_step};
 use crate::sys::{self, seccomp::Instruction};
 
@@ -21,6 +22,8 @@ use crate::sys::{self, seccomp::Instruction};
 pub(crate) struct Plan {
     pub(crate) guard: Vec<Instruction>,
     pub(crate) profile: Vec<Instruction>,
+    /// The same profile for a sandbox that is parked after exec.
+    parked: Option<(Park, Vec<Instruction>)>,
     /// The init stub's: three calls, all else kills it and with it the sandbox.
     pub(crate) init: Vec<Instruction>,
 }
@@ -29,12 +32,24 @@ impl Plan {
     pub(crate) fn new(
         profile: &profile::Profile,
         dumpable_off_late: bool,
+        park: Park,
     ) -> Result<Plan, compile::CompileError> {
+        let parked =
+            park.notified().map(|_| compile::compile(profile, dumpable_off_late, park)).transpose()?;
         Ok(Plan {
             guard: guard::program(),
-            profile: compile::compile(profile, dumpable_off_late)?,
+            profile: compile::compile(profile, dumpable_off_late, Park::None)?,
+            parked: parked.map(|program| (park, program)),
             init: guard::init_program(),
         })
+    }
+
+    /// The profile's program for a sandbox that is parked so.
+    pub(super) fn profile_for(&self, park: Park) -> &[Instruction] {
+        match &self.parked {
+            Some((parked, program)) if *parked == park => program,
+            _ => &self.profile,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::profile::STATIC;
 use super::{GUARD_CANARY, PROFILE_CANARY, Plan};
+use crate::sandbox::park::Park;
 use crate::sys::seccomp::{Instruction, install};
 use crate::sys::{self, Errno, privilege, process};
 use libc::c_long;
@@ -18,7 +19,7 @@ enum Filter {
 
 impl Filter {
     fn program(self) -> Vec<Instruction> {
-        let plan = Plan::new(&STATIC, false).unwrap();
+        let plan = Plan::new(&STATIC, false, Park::None).unwrap();
         match self {
             Filter::Guard => plan.guard,
             Filter::Profile => plan.profile,

@@ -1,0 +1,169 @@
+//! How many sandboxes wait ahead: bounds, growth under load, shrinking when idle. Numbers only; the loop acts on them.
+
+use crate::config::values::Warm;
+use crate::connection::Connection;
+use crate::sandbox::park::Park;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A connection that came when no sandbox was parked: it waits for one, it never runs with less.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) connection: Connection,
+    pub(super) began: Instant,
+}
+
+/// What to do about a sandbox that ended before it was parked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    TryAgain,
+    /// The handler cannot be parked after exec: from now on before it.
+    ParkBeforeExec,
+    /// It cannot be parked at all now; again after a pause.
+    Pause,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) park: Park,
+    bounds: Warm,
+    target: usize,
+    pub(super) parked: VecDeque<u64>,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Launched and not parked yet.
+    pub(super) building: usize,
+    failures: u32,
+    paused_until: Option<Instant>,
+    /// A connection found no parked sandbox since the last look.
+    ran_dry: bool,
+}
+
+/// As many in a row end before they are parked until something is done about it.
+const FAILURES_MAX: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Pool {
+    pub(super) fn new(park: Park, bounds: Warm) -> Pool {
+        Pool {
+            park,
+            bounds,
+            target: bounds.min,
+            parked: VecDeque::new(),
+            waiting: VecDeque::new(),
+            building: 0,
+            failures: 0,
+            paused_until: None,
+            ran_dry: false,
+        }
+    }
+
+    /// Whether one more should be built.
+    pub(super) fn wants_one(&self, now: Instant) -> bool {
+        let paused = self.paused_until.is_some_and(|until| now < until);
+        self.park != Park::None
+            && !paused
+            && self.parked.len() + self.building < self.target + self.waiting.len()
+    }
+
+    /// When building may go on, if it is paused.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Takes the sandbox that has waited longest.
+    pub(super) fn take(&mut self) -> Option<u64> {
+        let taken = self.parked.pop_front();
+        if taken.is_none() {
+            self.ran_dry = true;
+            self.target = (self.target + self.target.div_ceil(2)).clamp(self.bounds.min, self.bounds.max);
+        }
+        taken
+    }
+
+    /// One has parked.
+    pub(super) fn parked(&mut self) {
+        self.building = self.building.saturating_sub(1);
+        self.failures = 0;
+        self.paused_until = None;
+    }
+
+    /// One has ended before it was parked.
+    pub(super) fn failed(&mut self, now: Instant) -> AfterFailure {
+        self.building = self.building.saturating_sub(1);
+        self.failures += 1;
+        if self.failures < FAILURES_MAX {
+            return AfterFailure::TryAgain;
+        }
+        self.failures = 0;
+        if self.park.is_after_exec() {
+            self.park = Park::BeforeExec;
+            return AfterFailure::ParkBeforeExec;
+        }
+        self.paused_until = Some(now + PAUSE);
+        AfterFailure::Pause
+    }
+
+    /// A quiet while: fewer are kept ahead. Answers the ones that are too many.
+    pub(super) fn shrink(&mut self) -> Vec<u64> {
+        if !self.ran_dry {
+            self.target = (self.target - self.target / 4).max(self.bounds.min);
+        }
+        self.ran_dry = false;
+        let surplus = self.parked.len().saturating_sub(self.target);
+        self.parked.drain(..surplus).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(park: Park) -> Pool {
+        Pool::new(park, Warm { min: 4, max: 16 })
+    }
+
+    #[test]
+    fn it_is_filled_to_the_lower_bound_at_first() {
+        let mut pool = pool(Park::Entry);
+        pool.building = 3;
+        assert!(pool.wants_one(Instant::now()));
+        pool.building = 4;
+        assert!(!pool.wants_one(Instant::now()));
+    }
+
+    #[test]
+    fn it_grows_to_the_upper_bound_when_it_runs_dry_and_shrinks_when_it_does_not() {
+        let mut pool = pool(Park::Entry);
+        for _ in 0..10 {
+            assert_eq!(pool.take(), None);
+        }
+        assert_eq!(pool.target, 16);
+        pool.parked.extend(0..16);
+        assert!(pool.shrink().is_empty());
+        assert_eq!(pool.shrink().len(), 4);
+        for _ in 0..20 {
+            pool.shrink();
+        }
+        assert_eq!((pool.target, pool.parked.len()), (4, 4));
+    }
+
+    #[test]
+    fn a_handler_that_cannot_be_parked_after_exec_is_parked_before_it() {
+        let mut pool = pool(Park::Entry);
+        let now = Instant::now();
+        assert_eq!(pool.failed(now), AfterFailure::TryAgain);
+        assert_eq!(pool.failed(now), AfterFailure::TryAgain);
+        assert_eq!(pool.failed(now), AfterFailure::ParkBeforeExec);
+        assert_eq!(pool.park, Park::BeforeExec);
+        pool.failed(now);
+        pool.failed(now);
+        assert_eq!(pool.failed(now), AfterFailure::Pause);
+        assert!(!pool.wants_one(now));
+        assert!(pool.wants_one(now + PAUSE));
+    }
+
+    #[test]
+    fn without_parking_nothing_is_built_ahead() {
+        assert!(!pool(Park::None).wants_one(Instant::now()));
+    }
+}

@@ -1,0 +1,172 @@
+//! The warm pool at work: sandboxes built ahead, parked, given one connection each.
+
+use super::deadlines::Deadline;
+use super::live::Live;
+use super::pool::{AfterFailure, Waiting};
+use super::{SHRINK_EVERY, Supervisor, Verdict};
+use crate::connection::Connection;
+use crate::log;
+use crate::outcome::Outcome;
+use crate::sandbox;
+use crate::sandbox::park::Park;
+use crate::sandbox::step::{AtStep, Step};
+use crate::sys::{CStrings, Errno};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// A handler that is to be parked after exec and is not by then never will be.
+const PARK_TIME: Duration = Duration::from_secs(5);
+
+impl Supervisor<'_> {
+    /// Whether the loop should build a sandbox ahead.
+    pub(super) fn wants_sandbox(&self, now: Instant) -> bool {
+        self.stopping.is_none() && !self.listeners.is_empty() && self.pool.wants_one(now)
+    }
+
+    /// Launches a sandbox without a connection; it reports when it is parked.
+    pub(super) fn build_ahead(&mut self) {
+        let now = Instant::now();
+        let park = self.pool.park;
+        let placeholder = self.workshop.placeholder.as_fd();
+        let environment = CStrings::new(self.service.environment.clone());
+        let ends = (placeholder, placeholder);
+        match sandbox::launch(&self.service.plan, self.workshop, ends, &environment, park) {
+            Ok(sandbox) => {
+                self.pool.building += 1;
+                let id = self.admit(Live::new(sandbox, park, None, now));
+                self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(id));
+            }
+            Err(failure) => {
+                self.pool.building += 1;
+                let refusal = super::live::refusal(&self.service.plan, failure);
+                self.on_failed_ahead(&Outcome::Refused(refusal));
+            }
+        }
+    }
+
+    /// It waits. Somebody may be waiting for it.
+    pub(super) fn on_parked(&mut self, id: u64) {
+        self.pool.parked();
+        match self.pool.waiting.pop_front() {
+            Some(Waiting { connection, began }) => self.hand_over(id, connection, began),
+            None => self.pool.parked.push_back(id),
+        }
+    }
+
+    /// Serves a connection from the pool, or by a sandbox built for it where nothing is parked ahead.
+    pub(super) fn serve_connection(&mut self, connection: Connection, began: Instant) {
+        if self.pool.park == Park::None {
+            self.begin(connection, began);
+            return;
+        }
+        match self.pool.take() {
+            Some(id) => self.hand_over(id, connection, began),
+            None => self.pool.waiting.push_back(Waiting { connection, began }),
+        }
+    }
+
+    /// Gives the connection to the parked sandbox; if that has died, to the next one.
+    fn hand_over(&mut self, id: u64, connection: Connection, began: Instant) {
+        if let Err(failure) = self.bound(&connection, began) {
+            self.refuse_for(connection, failure);
+            // It has seen nothing of the connection: it stays parked.
+            self.pool.parked.push_front(id);
+            return;
+        }
+        let handed = self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&connection));
+        match handed {
+            Ok(()) => self.on_handed_over(id, connection, began),
+            Err(Errno::ENOENT) => {
+                // Not an end of ours: it may hold a copy of the connection already.
+                self.retire(id);
+                self.serve_connection(connection, began);
+            }
+            Err(errno) => {
+                self.retire(id);
+                if let Err(failure) = Err::<(), _>(errno).step(Step::Release) {
+                    self.refuse_for(connection, failure);
+                }
+            }
+        }
+    }
+
+    fn on_handed_over(&mut self, id: u64, connection: Connection, began: Instant) {
+        let served = self.served(connection, began);
+        let Some(live) = self.live.get_mut(&id) else { return };
+        log::accepted(served.conn, &served.peer, live.sandbox.pid, live.sandbox.identity.uid);
+        live.served = Some(served);
+        let runs = live.park.is_after_exec();
+        self.watch_time(id);
+        if runs {
+            self.on_running(id);
+        }
+    }
+
+    /// A sandbox ended that never had a connection.
+    pub(super) fn on_end_before_connection(&mut self, id: u64, live: &Live, outcome: &Outcome) {
+        if live.retired || self.stopping.is_some() {
+            return;
+        }
+        self.pool.parked.retain(|parked| *parked != id);
+        if live.parked.is_some() {
+            // Parked and killed by somebody else; the next one is built.
+            log::parked_ended(outcome);
+            return;
+        }
+        self.on_failed_ahead(outcome);
+    }
+
+    /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all.
+    fn on_failed_ahead(&mut self, outcome: &Outcome) {
+        log::parked_ended(outcome);
+        let now = Instant::now();
+        match self.pool.failed(now) {
+            AfterFailure::TryAgain => {}
+            AfterFailure::ParkBeforeExec => log::park_before_exec(),
+            AfterFailure::Pause => {
+                let until = self.pool.paused_until().unwrap_or(now);
+                self.deadlines.set(until, Deadline::ResumeBuilding);
+            }
+        }
+        let Outcome::Refused(refusal) = outcome else { return };
+        let Some(failure) = refusal.failure else { return };
+        if let Some(Waiting { connection, .. }) = self.pool.waiting.pop_front() {
+            self.refuse_for(connection, failure);
+        }
+    }
+
+    pub(super) fn on_park_end(&mut self, id: u64) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        if live.parked.is_none() && live.served.is_none() {
+            live.condemn(Verdict::WallTime);
+        }
+    }
+
+    pub(super) fn shrink_pool(&mut self, now: Instant) {
+        for id in self.pool.shrink() {
+            self.retire(id);
+        }
+        self.deadlines.set(now + SHRINK_EVERY, Deadline::Shrink);
+    }
+
+    /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
+    pub(super) fn empty_pool(&mut self) {
+        let unserved = self.live.values_mut().filter(|live| live.served.is_none());
+        for live in unserved {
+            live.retired = true;
+            live.kill();
+        }
+        self.pool.parked.clear();
+        let service = self.service;
+        while let Some(Waiting { connection, .. }) = self.pool.waiting.pop_front() {
+            self.refuse(connection, &service.on_refusal);
+        }
+    }
+
+    fn retire(&mut self, id: u64) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.retired = true;
+            live.kill();
+        }
+    }
+}

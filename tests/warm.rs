@@ -1,0 +1,180 @@
+//! The warm pool: sandboxes parked ahead, each used once, whatever the handler does first.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::serve::{Serve, Serving};
+use common::{Client, a_site, process};
+use std::collections::BTreeSet;
+
+const PARKS: [&str; 4] = ["entry", "ready", "before-exec", "none"];
+
+#[track_caller]
+fn ends_well(serving: Serving<'_>) -> String {
+    let (status, log) = serving.terminate();
+    assert_eq!(status, 0, "{log}");
+    log
+}
+
+/// Until the pool has been filled: its first sandboxes are parked, which their system call shows.
+fn parked(serving: &Serving<'_>, at_least: usize) -> Vec<u32> {
+    process::until(|| {
+        let waiting: Vec<u32> = serving.handlers().into_iter().filter(|&pid| is_parked(pid)).collect();
+        (waiting.len() >= at_least).then_some(waiting)
+    })
+}
+
+fn is_parked(pid: u32) -> bool {
+    let open = process::descriptors(pid);
+    open.get(&0).is_some_and(|name| name == "/dev/null") && open.keys().copied().eq([0, 1, 2])
+}
+
+#[test]
+fn every_way_of_parking_answers_many_connections() {
+    let site = a_site!();
+    for park in PARKS {
+        let serving = Serve::probe(&site, &["echo"]).options(&["--park", park, "--warm", "2..4"]).start();
+        for n in 0..12 {
+            let line = format!("line {n}\n").into_bytes();
+            assert_eq!(serving.ask(&line), line, "{park}");
+        }
+        ends_well(serving);
+    }
+}
+
+#[test]
+fn a_banner_written_before_anything_is_read_arrives() {
+    let site = a_site!();
+    for park in ["entry", "before-exec"] {
+        let serving = Serve::probe(&site, &["banner"]).options(&["--park", park]).start();
+        parked_or_nothing(&serving, park);
+        let mut client = serving.connect();
+        assert!(!client.line().is_empty(), "{park}");
+        drop(client);
+        ends_well(serving);
+    }
+}
+
+fn parked_or_nothing(serving: &Serving<'_>, park: &str) {
+    if park == "entry" {
+        parked(serving, 1);
+    }
+}
+
+#[test]
+fn a_parked_handler_has_no_connection_and_is_as_sealed_as_a_running_one() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["echo"]).options(&["--warm", "3"]).start();
+    for handler in parked(&serving, 3) {
+        let status = process::status(handler);
+        assert_eq!(status["Seccomp"], "2");
+        assert_eq!(status["NoNewPrivs"], "1");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            assert_eq!(status[set], "0000000000000000", "{set}");
+        }
+        assert_eq!(status["Groups"], "");
+        assert!(!status["Uid"].split_whitespace().any(|id| id == "0"), "{}", status["Uid"]);
+    }
+    ends_well(serving);
+}
+
+#[test]
+fn each_parked_sandbox_is_used_once() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["see", "ids"]).options(&["--warm", "2..8"]).start();
+    let mut uids = BTreeSet::new();
+    for _ in 0..20 {
+        let answer = String::from_utf8(serving.ask(b"")).unwrap();
+        let uid = answer.lines().find(|line| line.starts_with("uid ")).expect("its uid").to_owned();
+        assert!(uids.insert(uid.clone()), "{uid} twice");
+    }
+    ends_well(serving);
+}
+
+#[test]
+fn the_pool_is_kept_at_its_size() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["echo"]).options(&["--warm", "3"]).start();
+    for _ in 0..5 {
+        assert_eq!(serving.ask(b"x\n"), b"x\n");
+        assert_eq!(parked(&serving, 3).len(), 3);
+    }
+    ends_well(serving);
+}
+
+#[test]
+fn more_connections_than_are_parked_wait_and_are_served() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["sleep"]).options(&["--warm", "1..2"]).start();
+    let mut clients: Vec<Client> = (0..10).map(|_| serving.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.line(), "ready");
+    }
+    drop(clients);
+    ends_well(serving);
+}
+
+#[test]
+fn a_parked_sandbox_that_is_killed_is_replaced() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["echo"]).options(&["--warm", "2"]).start();
+    for _ in 0..3 {
+        for victim in parked(&serving, 2) {
+            process::kill(victim);
+        }
+        assert_eq!(serving.ask(b"x\n"), b"x\n");
+    }
+    ends_well(serving);
+}
+
+#[test]
+fn a_handler_that_cannot_be_parked_after_exec_is_parked_before_it_and_that_is_said() {
+    let site = a_site!();
+    // It makes no call that `ready` waits for: it runs through to its end without a connection.
+    let serving = Serve::probe(&site, &["exit", "7"]).options(&["--park", "ready"]).start();
+    assert_eq!(serving.ask(b""), b"");
+    let log = ends_well(serving);
+    assert!(log.contains("cannot be parked after exec"), "{log}");
+    assert!(log.contains("outcome=exited status=7"), "{log}");
+}
+
+#[test]
+fn a_handler_that_hangs_before_it_can_be_parked_does_not_hang_the_service() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["try", "socket_inet"]).options(&["--park", "ready"]).start();
+    assert_eq!(serving.ask(b""), b"");
+    let log = ends_well(serving);
+    assert!(log.contains("denied=\"socket("), "{log}");
+}
+
+#[test]
+fn parked_before_exec_the_peer_is_in_the_environment_and_after_it_is_not() {
+    let site = a_site!();
+    for (park, expected) in [("before-exec", true), ("none", true), ("entry", false)] {
+        let serving = Serve::probe(&site, &["env"]).options(&["--park", park]).start();
+        let answer = String::from_utf8(serving.ask(b"")).unwrap();
+        assert_eq!(answer.contains("REMOTE_ADDR=127.0.0.1"), expected, "{park}: {answer}");
+        ends_well(serving);
+    }
+}
+
+#[test]
+fn nothing_parked_is_left_when_the_supervisor_is_killed() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["echo"]).options(&["--warm", "4"]).start();
+    parked(&serving, 4);
+    serving.murder();
+}
+
+#[test]
+fn a_missing_mount_point_refuses_the_connection_and_not_the_service() {
+    let site = a_site!();
+    let options = ["--tmpfs", "/nowhere", "--on-refusal", "sorry\\r\\n"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    for _ in 0..3 {
+        assert_eq!(serving.ask(b"x\n"), b"sorry\r\n");
+    }
+    let log = ends_well(serving);
+    assert!(log.contains("cannot open the mount point /nowhere: ENOENT"), "{log}");
+}

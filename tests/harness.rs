@@ -79,7 +79,9 @@ fn a_changed_template_is_found() {
 #[test]
 fn a_file_left_in_tmp_is_found() {
     if common::needs_tmp() {
-        return common::skip("what is tested lies below /tmp");
+        // No lack of the machine: in a checkout below /tmp the tests have no /tmp for themselves to look at.
+        eprintln!("skipped: what is tested lies below /tmp");
+        return;
     }
     is_found("touch /tmp/left", "left in /tmp");
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::path::TreePath;
 use crate::problem::Problem;
@@ -21,6 +22,8 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: OwnedFd,
+    /// This process may read everything, so closed directories are kept closed here and not by the kernel.
+    privileged: bool,
 }
 
 /// Something of the tree, open and checked.
@@ -50,7 +53,7 @@ impl Tree {
     pub(crate) fn open_root(root: &Path) -> Result<Tree, Problem> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat2(CWD, root, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-            Ok(root) => Ok(Tree { root }),
+            Ok(root) => Ok(Tree { root, privileged: geteuid().is_root() }),
             Err(Errno::NOSYS) => Err(Problem::NoOpenat2),
             Err(_) => Err(Problem::NoRoot),
         }
@@ -74,7 +77,7 @@ impl Tree {
                 _ => return Err(Problem::Unreadable),
             }
         }
-        Ok(Tree { root: root.into() })
+        Ok(Tree { root: root.into(), privileged: geteuid().is_root() })
     }
 
     /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to block on a
@@ -93,6 +96,9 @@ impl Tree {
         if metadata.mode() & 0o004 == 0 && !path.is_root() {
             return Err(Problem::Unreadable);
         }
+        if self.privileged && !self.is_open_to_all(path) {
+            return Err(Problem::Unreadable);
+        }
         let changed = metadata.mtime();
         if regular {
             let executable = metadata.mode() & 0o001 != 0;
@@ -100,6 +106,15 @@ impl Tree {
         } else {
             Ok(Node::Directory(Directory { fd: file.into(), changed }))
         }
+    }
+
+    /// Whether every directory above the path may be searched by everybody.
+    fn is_open_to_all(&self, path: &TreePath) -> bool {
+        let above = std::iter::successors(path.parent(), TreePath::parent);
+        above.take_while(|directory| !directory.is_root()).all(|directory| {
+            let fd = self.below(&directory, OFlags::PATH | OFlags::CLOEXEC).map(File::from);
+            fd.is_ok_and(|fd| fd.metadata().is_ok_and(|metadata| metadata.mode() & 0o001 != 0))
+        })
     }
 
     /// A regular file, or `None` for anything else.

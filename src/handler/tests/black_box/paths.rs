@@ -83,8 +83,9 @@ fn hidden_names_are_never_served() {
 #[test]
 fn a_file_that_is_not_for_everybody_is_not_served() {
     let tree = Tree::new();
-    tree.file("private.txt", "s").mode("private.txt", 0o600).directory("closed").mode("closed", 0o750);
-    refused(&tree, &[b"/private.txt", b"/closed"]);
+    tree.file("private.txt", "s").mode("private.txt", 0o600);
+    tree.file("closed/t.txt", "s").file("closed/d/t.txt", "s").mode("closed", 0o750);
+    refused(&tree, &[b"/private.txt", b"/closed", b"/closed/t.txt", b"/closed/d/t.txt", b"/closed/d"]);
 }
 
 #[test]

@@ -81,12 +81,14 @@ impl Connection {
     pub(crate) fn peer(&self) -> String {
         match self.kind {
             Kind::Tcp(ends) => ends.peer.to_string(),
-            Kind::Unix => {
-                let credentials = socket::getsockopt(&self.input, sockopt::PeerCredentials);
-                credentials.map_or_else(|_errno| "unix".to_owned(), |peer| format!("unix:uid={}", peer.uid()))
-            }
+            Kind::Unix => self.peer_uid().map_or_else(|| "unix".to_owned(), |uid| format!("unix:uid={uid}")),
             Kind::ByHand => "-".to_owned(),
         }
+    }
+
+    /// Who is at the other end of a unix socket.
+    pub(crate) fn peer_uid(&self) -> Option<u32> {
+        socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid())
     }
 
     /// Bounds what the kernel may hold for it: socket memory is charged to whoever accepted, and outlives the handler's

@@ -288,3 +288,21 @@ fn a_port_already_taken_is_a_failure_that_names_it() {
     assert_eq!(status, 1, "{log}");
     assert!(log.contains(&listen), "{log}");
 }
+
+#[test]
+fn over_the_limit_of_one_source_the_next_one_gets_the_words_for_it() {
+    let site = a_site!();
+    let options = ["--max-per-source", "2", "--over-limit", "too many\\r\\n"];
+    let serving = Serve::probe(&site, &["sleep"]).options(&options).start();
+    let mut clients: Vec<Client> = (0..2).map(|_| serving.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.line(), "ready");
+    }
+    assert_eq!(serving.ask(b"x\n"), b"too many\r\n");
+    serving.await_log(&["rejected", "limit=max-per-source"]);
+    // Another source has its own.
+    let mut other = serving.connect_from("127.0.0.2");
+    assert_eq!(other.line(), "ready");
+    drop((clients, other));
+    ends_well(serving);
+}

@@ -114,6 +114,15 @@ pub(crate) struct Options {
     /// Connections at a time [default: 256]
     #[arg(long, value_name = "N", help_heading = "Options of serve")]
     pub(crate) max_connections: Option<u32>,
+    /// Connections of one source at a time [default: 16]
+    #[arg(long, value_name = "N", help_heading = "Options of serve")]
+    pub(crate) max_per_source: Option<u32>,
+    /// Bits of an IPv4 address that make a source [default: 32]
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=32), help_heading = "Options of serve")]
+    pub(crate) source_prefix4: Option<u8>,
+    /// Bits of an IPv6 address that make a source [default: 64]
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128), help_heading = "Options of serve")]
+    pub(crate) source_prefix6: Option<u8>,
     /// What a client over the limit gets before the close
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
@@ -137,6 +146,9 @@ impl Options {
             ("--warm", self.warm.is_some()),
             ("--park", self.park.is_some()),
             ("--max-connections", self.max_connections.is_some()),
+            ("--max-per-source", self.max_per_source.is_some()),
+            ("--source-prefix4", self.source_prefix4.is_some()),
+            ("--source-prefix6", self.source_prefix6.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
@@ -168,7 +180,8 @@ impl Options {
         merge! {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
-                verbose log_format listen warm park max_connections over_limit backlog drain_time handler;
+                verbose log_format listen warm park max_connections max_per_source
+                source_prefix4 source_prefix6 over_limit backlog drain_time handler;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

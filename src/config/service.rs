@@ -2,7 +2,7 @@
 
 use super::handler::{find_handler, open_template};
 use super::limits::{limits, with_init};
-use super::options::{Layer, Net, ParkAt};
+use super::options::{Layer, Net, Options, ParkAt};
 use super::requirements::{self, Degraded};
 use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
@@ -14,6 +14,7 @@ use crate::sandbox::identity::{self, Identity};
 use crate::sandbox::park::Park;
 use crate::sandbox::seccomp::{self, profile};
 use crate::sandbox::{IdSource, Plan, namespaces};
+use crate::supervisor::admission;
 use crate::sys::{self, CStrings};
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -32,7 +33,7 @@ pub(crate) struct Service {
     pub(crate) idle_time: Option<Duration>,
     pub(crate) send_buffer: Option<u64>,
     pub(crate) on_refusal: Vec<u8>,
-    pub(crate) max_connections: u32,
+    pub(crate) admission: admission::Limits,
     pub(crate) park: Park,
     pub(crate) warm: Warm,
     pub(crate) over_limit: Vec<u8>,
@@ -61,6 +62,7 @@ const IDLE_TIME: Duration = Duration::from_secs(15);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 const SEND_BUFFER: u64 = 256 << 10;
 const MAX_CONNECTIONS: u32 = 256;
+const MAX_PER_SOURCE: u32 = 16;
 
 impl Service {
     /// Checks everything and makes the plan. Opens files, changes nothing.
@@ -87,6 +89,7 @@ impl Service {
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
         let init = options.init.map_or(profile.may_fork, |switch| switch.0);
         let park = park(options.park, purpose, init);
+        let admission = admission_limits(&options)?;
         if privilege == Privilege::Rootless {
             remarks.push("rootless: no uid of its own for each sandbox, the caller's groups stay".to_owned());
         }
@@ -123,7 +126,7 @@ impl Service {
             on_refusal: options.on_refusal.unwrap_or_default().0,
             park,
             warm: options.warm.unwrap_or(Warm::DEFAULT),
-            max_connections: options.max_connections.unwrap_or(MAX_CONNECTIONS),
+            admission,
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,
@@ -146,6 +149,23 @@ fn profile(name: Option<&str>) -> Result<&'static profile::Profile, ConfigError>
     let name = name.unwrap_or(profile::STATIC.name);
     profile::built_in(name).ok_or_else(|| {
         ConfigError::usage(format!("there is no profile '{name}'; built in: {}", profile::STATIC.name))
+    })
+}
+
+fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError> {
+    let (prefix4, prefix6) = (options.source_prefix4.unwrap_or(32), options.source_prefix6.unwrap_or(64));
+    if prefix4 > 32 || prefix6 > 128 {
+        return Err(ConfigError::usage("source_prefix4 is at most 32, source_prefix6 at most 128"));
+    }
+    let (total, per_source) = (options.max_connections, options.max_per_source);
+    if total == Some(0) || per_source == Some(0) {
+        return Err(ConfigError::usage("--max-connections and --max-per-source: with 0 nobody is served"));
+    }
+    Ok(admission::Limits {
+        total: total.unwrap_or(MAX_CONNECTIONS) as usize,
+        per_source: per_source.unwrap_or(MAX_PER_SOURCE) as usize,
+        prefix4,
+        prefix6,
     })
 }
 

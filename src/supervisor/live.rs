@@ -1,5 +1,6 @@
 //! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
 
+use super::admission::Source;
 use super::stderr::Lines;
 use crate::connection::{self, Connection, Kind};
 use crate::log;
@@ -43,10 +44,19 @@ pub(super) struct Live {
     pub(super) executed: bool,
 }
 
+/// A connection that was admitted and has no sandbox yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) connection: Connection,
+    pub(super) source: Source,
+    pub(super) began: Instant,
+}
+
 /// The one connection of a sandbox.
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) conn: u64,
+    pub(super) source: Source,
     pub(super) peer: String,
     pub(super) kind: Kind,
     /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the end.
@@ -60,9 +70,11 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(conn: u64, connection: Connection, began: Instant) -> Served {
+    pub(super) fn new(conn: u64, arrival: Arrival) -> Served {
+        let Arrival { connection, source, began } = arrival;
         Served {
             conn,
+            source,
             peer: connection.peer(),
             kind: connection.kind,
             connection: Some(connection),

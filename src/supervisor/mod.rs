@@ -2,8 +2,10 @@
 //!
 //! Nothing a connection does is fatal here. Everything is found by its event, nothing by scanning the live sandboxes.
 
+pub(crate) mod admission;
 mod deadlines;
 mod live;
+mod origin;
 mod pool;
 mod stderr;
 mod warm;
@@ -18,47 +20,18 @@ use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{self, Sandbox, Workshop};
 use crate::sys::process::Usage;
 use crate::sys::{CStrings, Errno, Ignoring};
+use admission::{Admission, Source};
 use deadlines::{Deadline, Deadlines};
-use live::{Call, Live, Progress, Served, Verdict};
+use live::{Arrival, Call, Live, Progress, Served, Verdict};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use origin::{Origin, from_token, token};
 use pool::Pool;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-/// Where an event comes from; with the number of its connection or listener it makes epoll's 64 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Signal,
-    Listener,
-    Channel,
-    Call,
-    Stderr,
-    Exit,
-    Drain,
-}
-
-const SOURCES: [Source; 7] = [
-    Source::Signal,
-    Source::Listener,
-    Source::Channel,
-    Source::Call,
-    Source::Stderr,
-    Source::Exit,
-    Source::Drain,
-];
-
-fn token(source: Source, number: u64) -> u64 {
-    number << 3 | source as u64
-}
-
-fn from_token(token: u64) -> Option<(Source, u64)> {
-    let index = usize::try_from(token & 7).ok()?;
-    Some((*SOURCES.get(index)?, token >> 3))
-}
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -83,8 +56,7 @@ pub(crate) struct Supervisor<'a> {
     draining: HashMap<u64, Draining>,
     deadlines: Deadlines,
     pool: Pool,
-    /// Connections that are being served.
-    serving: usize,
+    admission: Admission,
     next_id: u64,
     next_conn: u64,
     /// The signal that asked for the end.
@@ -126,7 +98,7 @@ impl<'a> Supervisor<'a> {
         listeners: Vec<Listener>,
     ) -> Result<Supervisor<'a>, Errno> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, token(Source::Signal, 0)))?;
+        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Signal, 0)))?;
         let supervisor = Supervisor {
             service,
             workshop,
@@ -137,7 +109,7 @@ impl<'a> Supervisor<'a> {
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
             pool: Pool::new(service.park, service.warm),
-            serving: 0,
+            admission: Admission::new(service.admission),
             next_id: 1,
             next_conn: 1,
             stopping: None,
@@ -149,7 +121,7 @@ impl<'a> Supervisor<'a> {
 
     /// Serves one connection and answers how it ended.
     pub(crate) fn run(mut self, connection: Connection, began: Instant) -> Result<Outcome, Errno> {
-        self.begin(connection, began);
+        self.begin(Arrival { connection, source: Source::Other, began });
         while !self.live.is_empty() || !self.draining.is_empty() {
             self.turn()?;
         }
@@ -180,13 +152,13 @@ impl<'a> Supervisor<'a> {
         };
         for event in events.iter().take(count) {
             match from_token(event.data()) {
-                Some((Source::Signal, _)) => self.on_signal(),
-                Some((Source::Listener, index)) => self.on_listener(index),
-                Some((Source::Channel, id)) => self.on_channel(id),
-                Some((Source::Call, id)) => self.on_call(id, event.events()),
-                Some((Source::Stderr, id)) => self.on_stderr(id),
-                Some((Source::Exit, id)) => self.on_exit(id),
-                Some((Source::Drain, id)) => self.on_drain(id),
+                Some((Origin::Signal, _)) => self.on_signal(),
+                Some((Origin::Listener, index)) => self.on_listener(index),
+                Some((Origin::Channel, id)) => self.on_channel(id),
+                Some((Origin::Call, id)) => self.on_call(id, event.events()),
+                Some((Origin::Stderr, id)) => self.on_stderr(id),
+                Some((Origin::Exit, id)) => self.on_exit(id),
+                Some((Origin::Drain, id)) => self.on_drain(id),
                 None => {}
             }
         }
@@ -201,15 +173,16 @@ impl<'a> Supervisor<'a> {
     }
 
     /// A sandbox for this connection alone, from the beginning. On failure the peer gets the refusal.
-    fn begin(&mut self, connection: Connection, began: Instant) {
-        match self.launch_for(&connection, began) {
+    fn begin(&mut self, arrival: Arrival) {
+        let began = arrival.began;
+        match self.launch_for(&arrival.connection, began) {
             Ok(sandbox) => {
-                let served = self.served(connection, began);
+                let served = self.served(arrival);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
                 let id = self.admit(Live::new(sandbox, Park::None, Some(served), began));
                 self.watch_time(id);
             }
-            Err(failure) => self.refuse_for(connection, failure),
+            Err(failure) => self.refuse_for(arrival, failure),
         }
     }
 
@@ -227,14 +200,15 @@ impl<'a> Supervisor<'a> {
         connection.bound(self.service.send_buffer, rest).step(Step::BoundConnection)
     }
 
-    fn served(&mut self, connection: Connection, began: Instant) -> Served {
-        self.serving += 1;
+    fn served(&mut self, arrival: Arrival) -> Served {
         let conn = self.next_conn;
         self.next_conn += 1;
-        Served::new(conn, connection, began)
+        Served::new(conn, arrival)
     }
 
-    fn refuse_for(&mut self, connection: Connection, failure: Failure) {
+    fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
+        let Arrival { connection, source, .. } = arrival;
+        self.admission.release(source);
         let service = self.service;
         let conn = self.next_conn;
         self.next_conn += 1;
@@ -250,12 +224,12 @@ impl<'a> Supervisor<'a> {
         self.next_id += 1;
         let sandbox = &live.sandbox;
         let watched = [
-            (sandbox.channel.as_fd(), Source::Channel),
-            (sandbox.stderr.as_fd(), Source::Stderr),
-            (sandbox.pidfd.as_fd(), Source::Exit),
+            (sandbox.channel.as_fd(), Origin::Channel),
+            (sandbox.stderr.as_fd(), Origin::Stderr),
+            (sandbox.pidfd.as_fd(), Origin::Exit),
         ]
         .into_iter()
-        .try_for_each(|(fd, source)| self.watch(fd, source, id));
+        .try_for_each(|(fd, origin)| self.watch(fd, origin, id));
         if let Err(errno) = watched {
             log::backing_off(errno);
             live.kill();
@@ -276,8 +250,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn watch(&self, fd: impl AsFd, source: Source, number: u64) -> Result<(), Errno> {
-        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token(source, number)))
+    fn watch(&self, fd: impl AsFd, origin: Origin, number: u64) -> Result<(), Errno> {
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token(origin, number)))
     }
 
     fn idle_tick(&self) -> Option<Duration> {
@@ -288,7 +262,7 @@ impl<'a> Supervisor<'a> {
         let Some(mut draining) = connection.refuse(bytes) else { return };
         let id = self.next_id;
         self.next_id += 1;
-        if draining.drain() || self.watch(&draining, Source::Drain, id).is_err() {
+        if draining.drain() || self.watch(&draining, Origin::Drain, id).is_err() {
             return;
         }
         self.deadlines.set(Instant::now() + DRAIN_TIME, Deadline::DrainEnd(id));
@@ -306,7 +280,7 @@ impl<'a> Supervisor<'a> {
         match live.hear() {
             Progress::Going => {}
             Progress::Listening => {
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Source::Call, id));
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Call, id));
                 let watched = live.listener.as_ref().map(|listener| self.epoll.add(listener, event));
                 if let Some(Err(errno)) = watched {
                     log::backing_off(errno);
@@ -369,7 +343,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn finish(&mut self, sandbox: &Sandbox, mut served: Served, outcome: Outcome, usage: Usage) {
-        self.serving = self.serving.saturating_sub(1);
+        self.admission.release(served.source);
         let now = Instant::now();
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let running = served.running.unwrap_or(now);
@@ -429,7 +403,7 @@ impl<'a> Supervisor<'a> {
 
     fn watch_listeners(&self) -> Result<(), Errno> {
         for (index, listener) in (0..).zip(&self.listeners) {
-            match self.watch(listener, Source::Listener, index) {
+            match self.watch(listener, Origin::Listener, index) {
                 Err(Errno::EEXIST) => {}
                 other => other?,
             }
@@ -463,14 +437,17 @@ impl<'a> Supervisor<'a> {
 
     /// Admission comes before a sandbox is spent.
     fn on_connection(&mut self, connection: Connection) {
-        let taken = self.serving + self.draining.len() + self.pool.waiting.len();
-        if taken >= self.service.max_connections as usize {
-            log::rejected(&connection.peer(), "max-connections");
-            let service = self.service;
-            self.refuse(connection, &service.over_limit);
-            return;
+        let now = Instant::now();
+        match self.admission.admit(&connection) {
+            Ok(source) => self.serve_connection(Arrival { connection, source, began: now }),
+            Err(rejected) => {
+                if let Some(unlogged) = self.admission.log_rejection(now) {
+                    log::rejected(&connection.peer(), rejected.option(), unlogged);
+                }
+                let service = self.service;
+                self.refuse(connection, &service.over_limit);
+            }
         }
-        self.serve_connection(connection, Instant::now());
     }
 
     fn on_signal(&mut self) {
@@ -494,7 +471,7 @@ impl<'a> Supervisor<'a> {
             self.kill_all();
             return;
         }
-        log::stopping(signal, self.serving);
+        log::stopping(signal, self.admission.count());
         self.pause_listeners();
         self.listeners.clear();
         self.empty_pool();
@@ -510,18 +487,6 @@ impl<'a> Supervisor<'a> {
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
         for live in self.live.values_mut() {
             live.condemn(Verdict::Stopped(signal));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_names_its_source_and_number() {
-        for source in SOURCES {
-            assert_eq!(from_token(token(source, 123_456)), Some((source, 123_456)));
         }
     }
 }

@@ -1,17 +1,10 @@
 //! How many sandboxes wait ahead: bounds, growth under load, shrinking when idle. Numbers only; the loop acts on them.
 
+use super::live::Arrival;
 use crate::config::values::Warm;
-use crate::connection::Connection;
 use crate::sandbox::park::Park;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-
-/// A connection that came when no sandbox was parked: it waits for one, it never runs with less.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) connection: Connection,
-    pub(super) began: Instant,
-}
 
 /// What to do about a sandbox that ended before it was parked.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +22,8 @@ pub(super) struct Pool {
     bounds: Warm,
     target: usize,
     pub(super) parked: VecDeque<u64>,
-    pub(super) waiting: VecDeque<Waiting>,
+    /// Connections that came when no sandbox was parked: they wait for one, none runs with less.
+    pub(super) waiting: VecDeque<Arrival>,
     /// Launched and not parked yet.
     pub(super) building: usize,
     failures: u32,

@@ -1,10 +1,9 @@
 //! The warm pool at work: sandboxes built ahead, parked, given one connection each.
 
 use super::deadlines::Deadline;
-use super::live::Live;
-use super::pool::{AfterFailure, Waiting};
+use super::live::{Arrival, Live};
+use super::pool::AfterFailure;
 use super::{SHRINK_EVERY, Supervisor, Verdict};
-use crate::connection::Connection;
 use crate::log;
 use crate::outcome::Outcome;
 use crate::sandbox;
@@ -48,50 +47,48 @@ impl Supervisor<'_> {
     pub(super) fn on_parked(&mut self, id: u64) {
         self.pool.parked();
         match self.pool.waiting.pop_front() {
-            Some(Waiting { connection, began }) => self.hand_over(id, connection, began),
+            Some(arrival) => self.hand_over(id, arrival),
             None => self.pool.parked.push_back(id),
         }
     }
 
     /// Serves a connection from the pool, or by a sandbox built for it where nothing is parked ahead.
-    pub(super) fn serve_connection(&mut self, connection: Connection, began: Instant) {
+    pub(super) fn serve_connection(&mut self, arrival: Arrival) {
         if self.pool.park == Park::None {
-            self.begin(connection, began);
+            self.begin(arrival);
             return;
         }
         match self.pool.take() {
-            Some(id) => self.hand_over(id, connection, began),
-            None => self.pool.waiting.push_back(Waiting { connection, began }),
+            Some(id) => self.hand_over(id, arrival),
+            None => self.pool.waiting.push_back(arrival),
         }
     }
 
     /// Gives the connection to the parked sandbox; if that has died, to the next one.
-    fn hand_over(&mut self, id: u64, connection: Connection, began: Instant) {
-        if let Err(failure) = self.bound(&connection, began) {
-            self.refuse_for(connection, failure);
+    fn hand_over(&mut self, id: u64, arrival: Arrival) {
+        if let Err(failure) = self.bound(&arrival.connection, arrival.began) {
+            self.refuse_for(arrival, failure);
             // It has seen nothing of the connection: it stays parked.
             self.pool.parked.push_front(id);
             return;
         }
-        let handed = self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&connection));
-        match handed {
-            Ok(()) => self.on_handed_over(id, connection, began),
-            Err(Errno::ENOENT) => {
-                // Not an end of ours: it may hold a copy of the connection already.
+        let handed =
+            self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&arrival.connection));
+        match handed.step(Step::Release) {
+            Ok(()) => self.on_handed_over(id, arrival),
+            Err(failure) => {
+                // It may hold a copy of the connection already.
                 self.retire(id);
-                self.serve_connection(connection, began);
-            }
-            Err(errno) => {
-                self.retire(id);
-                if let Err(failure) = Err::<(), _>(errno).step(Step::Release) {
-                    self.refuse_for(connection, failure);
+                match failure.errno {
+                    Errno::ENOENT => self.serve_connection(arrival),
+                    _ => self.refuse_for(arrival, failure),
                 }
             }
         }
     }
 
-    fn on_handed_over(&mut self, id: u64, connection: Connection, began: Instant) {
-        let served = self.served(connection, began);
+    fn on_handed_over(&mut self, id: u64, arrival: Arrival) {
+        let served = self.served(arrival);
         let Some(live) = self.live.get_mut(&id) else { return };
         log::accepted(served.conn, &served.peer, live.sandbox.pid, live.sandbox.identity.uid);
         live.served = Some(served);
@@ -130,8 +127,8 @@ impl Supervisor<'_> {
         }
         let Outcome::Refused(refusal) = outcome else { return };
         let Some(failure) = refusal.failure else { return };
-        if let Some(Waiting { connection, .. }) = self.pool.waiting.pop_front() {
-            self.refuse_for(connection, failure);
+        if let Some(arrival) = self.pool.waiting.pop_front() {
+            self.refuse_for(arrival, failure);
         }
     }
 
@@ -158,8 +155,9 @@ impl Supervisor<'_> {
         }
         self.pool.parked.clear();
         let service = self.service;
-        while let Some(Waiting { connection, .. }) = self.pool.waiting.pop_front() {
-            self.refuse(connection, &service.on_refusal);
+        while let Some(arrival) = self.pool.waiting.pop_front() {
+            self.admission.release(arrival.source);
+            self.refuse(arrival.connection, &service.on_refusal);
         }
     }
 

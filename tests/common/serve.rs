@@ -4,7 +4,7 @@ use super::{Client, PATIENCE, Site, dayfly, process, sys};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -104,6 +104,17 @@ impl Serving<'_> {
 
     pub(crate) fn connect(&self) -> Client {
         Client::Tcp(TcpStream::connect(self.address).expect("the listening socket is open"))
+    }
+
+    /// From another address of the loopback network.
+    pub(crate) fn connect_from(&self, source: &str) -> Client {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+        let source: SocketAddr = format!("{source}:0").parse().expect("an address");
+        let fd =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(source)).expect("an address of ours");
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(self.address)).expect("the listening socket is open");
+        Client::Tcp(fd.into())
     }
 
     /// Connects, sends, half-closes and reads everything.

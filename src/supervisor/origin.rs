@@ -1,0 +1,44 @@
+//! What epoll's 64 bits of data mean.
+
+/// Where an event comes from; with the number of its connection or listener it makes epoll's 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Signal,
+    Listener,
+    Channel,
+    Call,
+    Stderr,
+    Exit,
+    Drain,
+}
+
+const ORIGINS: [Origin; 7] = [
+    Origin::Signal,
+    Origin::Listener,
+    Origin::Channel,
+    Origin::Call,
+    Origin::Stderr,
+    Origin::Exit,
+    Origin::Drain,
+];
+
+pub(super) fn token(origin: Origin, number: u64) -> u64 {
+    number << 3 | origin as u64
+}
+
+pub(super) fn from_token(token: u64) -> Option<(Origin, u64)> {
+    let index = usize::try_from(token & 7).ok()?;
+    Some((*ORIGINS.get(index)?, token >> 3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_source_and_number() {
+        for origin in ORIGINS {
+            assert_eq!(from_token(token(origin, 123_456)), Some((origin, 123_456)));
+        }
+    }
+}

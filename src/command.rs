@@ -8,15 +8,17 @@ use crate::connection::Connection;
 use crate::kernel::Kernel;
 use crate::listener::{Address, Listener};
 use crate::log::{self, Verbosity};
+use crate::notify::Notifier;
 use crate::outcome::{Outcome, Refusal};
 use crate::privilege;
 use crate::sandbox::{IdSource, Workshop, namespaces};
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::{self, Reload, Supervisor};
 use crate::sys::{self, Ignoring};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
 const USAGE: u8 = 2;
@@ -122,7 +124,7 @@ fn report(status: OwnedFd, outcome: &Outcome) {
 
 /// A service, and the supervisor's own state: out of the host's namespaces, with its workshop open.
 struct Prepared {
-    service: Service,
+    service: Rc<Service>,
     workshop: Workshop,
 }
 
@@ -141,7 +143,7 @@ fn prepare(settings: Settings, purpose: Purpose) -> Result<Prepared, ConfigError
         }
     }
     let workshop = seal(&service, purpose)?;
-    Ok(Prepared { service, workshop })
+    Ok(Prepared { service: Rc::new(service), workshop })
 }
 
 fn seal(service: &Service, purpose: Purpose) -> Result<Workshop, ConfigError> {
@@ -165,25 +167,26 @@ impl Prepared {
     fn run(&self, connection: Connection, began: Instant) -> Result<Outcome, String> {
         let failed = |errno: sys::Errno| format!("the event loop failed: {errno}");
         let signals = supervisor::signal_descriptor().map_err(failed)?;
-        let supervisor =
-            Supervisor::new(&self.service, &self.workshop, signals, Vec::new()).map_err(failed)?;
+        let service = Rc::clone(&self.service);
+        let supervisor = Supervisor::new(service, &self.workshop, signals, Vec::new()).map_err(failed)?;
         supervisor.run(connection, began).map_err(failed)
     }
 
-    fn serve(&self, listeners: Vec<Listener>) -> Result<(), String> {
+    fn serve(&self, listeners: Vec<Listener>, reload: Reload<'_>, notifier: Notifier) -> Result<(), String> {
         let failed = |errno: sys::Errno| format!("the event loop failed: {errno}");
         let signals = supervisor::signal_descriptor().map_err(failed)?;
         for listener in &listeners {
             log::listening(&listener.address);
         }
-        let supervisor =
-            Supervisor::new(&self.service, &self.workshop, signals, listeners).map_err(failed)?;
-        supervisor.serve().map_err(failed)
+        let service = Rc::clone(&self.service);
+        let supervisor = Supervisor::new(service, &self.workshop, signals, listeners).map_err(failed)?;
+        supervisor.serve(reload, notifier).map_err(failed)
     }
 }
 
 /// `dayfly serve`: resident.
 pub(crate) fn serve(options: Options) -> u8 {
+    let again = options.clone();
     let settings = match load(options) {
         Ok(settings) => settings,
         Err(error) => return fail(&error.message, USAGE),
@@ -195,6 +198,7 @@ pub(crate) fn serve(options: Options) -> u8 {
         Ok(listeners) => listeners,
         Err((message, status)) => return fail(&message, status),
     };
+    let notifier = Notifier::connect();
     let prepared = match prepare(settings, Purpose::Serve) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -202,10 +206,16 @@ pub(crate) fn serve(options: Options) -> u8 {
             return fail(&error.message, status);
         }
     };
-    match prepared.serve(listeners) {
+    match prepared.serve(listeners, Box::new(move || reload(again.clone())), notifier) {
         Ok(()) => 0,
         Err(message) => fail(&message, SERVE_FAILED),
     }
+}
+
+/// The service anew, from the same command line and its file as it is now.
+fn reload(options: Options) -> Result<Service, String> {
+    let settings = config::load(options).map_err(|error| error.message)?;
+    Service::resolve(settings, Purpose::Serve, &Kernel::probe()).map_err(|error| error.message)
 }
 
 const BACKLOG: u32 = 4096;

@@ -10,6 +10,7 @@ mod connection;
 mod kernel;
 mod listener;
 mod log;
+mod notify;
 mod outcome;
 mod privilege;
 mod sandbox;

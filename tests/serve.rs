@@ -306,3 +306,54 @@ fn over_the_limit_of_one_source_the_next_one_gets_the_words_for_it() {
     drop((clients, other));
     ends_well(serving);
 }
+
+#[test]
+fn sighup_applies_a_changed_file_and_keeps_a_bad_one_out() {
+    let mut site = a_site!();
+    let (template, tag) = (site.template(), site.tag().to_owned());
+    let text = |word: &str| {
+        let template = template.display();
+        format!(
+            "template = \"{template}\"\nhandler = [\"/bin/probe\", \"@{tag}\", \"env\"]\nsetenv = [\"WORD={word}\"]\n"
+        )
+    };
+    let file = site.file("service.toml", &text("one"));
+    let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let serving = Serve::file(&site, &file).start();
+    let answer = || String::from_utf8(serving.ask(b"")).unwrap();
+    assert!(answer().contains("WORD=one"));
+    std::fs::write(&file, "no such key = 1\n").unwrap();
+    serving.signal(libc::SIGHUP);
+    serving.await_log(&["not reloaded"]);
+    assert!(answer().contains("WORD=one"));
+    std::fs::write(&file, text("two")).unwrap();
+    serving.signal(libc::SIGHUP);
+    serving.await_log(&["dayfly: reloaded"]);
+    for _ in 0..6 {
+        assert!(answer().contains("WORD=two"), "a sandbox of the old configuration served");
+    }
+    // As it was, to the second of its change: the harness looks for what a launcher leaves.
+    std::fs::write(&file, text("one")).unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+    ends_well(serving);
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let site = a_site!();
+    let path = site.directory().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let serving = Serve::probe(&site, &["echo"]).before(&["/usr/bin/env", &variable]).start();
+    let told = || {
+        let mut buffer = [0; 256];
+        let count = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..count].to_vec()).unwrap()
+    };
+    assert!(told().starts_with("READY=1\n"));
+    std::fs::remove_file(path).unwrap();
+    serving.signal(libc::SIGTERM);
+    assert!(told().starts_with("STOPPING=1\n"));
+    assert_eq!(serving.end().0, 0);
+}

@@ -56,6 +56,15 @@ pub(crate) fn listening(address: &str) {
     info!(address, "listening");
 }
 
+pub(crate) fn reloaded() {
+    info!("reloaded");
+}
+
+/// The old configuration goes on.
+pub(crate) fn not_reloaded(message: &str) {
+    error!("not reloaded, the old configuration goes on: {message}");
+}
+
 pub(crate) fn stopping(signal: i32, live: usize) {
     info!(signal, live, "stopping");
 }

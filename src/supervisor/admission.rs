@@ -83,6 +83,11 @@ impl Admission {
         Admission { limits, total: 0, by_source: HashMap::new(), log_again: None, unlogged: 0 }
     }
 
+    /// Other limits for those who come from now on.
+    pub(super) fn change(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// How many are being served or wait for it.
     pub(super) fn count(&self) -> usize {
         self.total

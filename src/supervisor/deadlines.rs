@@ -13,6 +13,8 @@ pub(super) enum Deadline {
     ParkEnd(u64),
     /// Time to look whether fewer parked sandboxes would do.
     Shrink,
+    /// systemd wants to hear of us.
+    Watchdog,
     /// Sandboxes may be built ahead again.
     ResumeBuilding,
     /// A refused connection is read no longer.

@@ -2,6 +2,7 @@
 
 use super::admission::Source;
 use super::stderr::Lines;
+use crate::config::service::Service;
 use crate::connection::{self, Connection, Kind};
 use crate::log;
 use crate::outcome::{Denied, Outcome, Refusal, Traffic};
@@ -13,6 +14,7 @@ use crate::sys::process::Ending;
 use crate::sys::{self, Errno, Ignoring};
 use nix::sys::socket::{Shutdown, shutdown};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Why the supervisor has killed it.
@@ -32,6 +34,8 @@ pub(super) struct Live {
     pub(super) parked: Option<u64>,
     /// Parked, and not needed any more: its end is no event.
     pub(super) retired: bool,
+    /// What it was made by: a reload changes it for the next ones.
+    service: Rc<Service>,
     pub(super) sandbox: Sandbox,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
@@ -107,12 +111,19 @@ pub(super) enum Progress {
 }
 
 impl Live {
-    pub(super) fn new(sandbox: Sandbox, park: Park, served: Option<Served>, now: Instant) -> Live {
+    pub(super) fn new(
+        service: Rc<Service>,
+        sandbox: Sandbox,
+        park: Park,
+        served: Option<Served>,
+        now: Instant,
+    ) -> Live {
         Live {
             served,
             park,
             parked: None,
             retired: false,
+            service,
             sandbox,
             handler: None,
             listener: None,
@@ -297,7 +308,8 @@ impl Live {
     }
 
     /// How it ended, once the kernel has said so.
-    pub(super) fn outcome(&self, plan: &Plan, ending: Ending) -> Outcome {
+    pub(super) fn outcome(&self, ending: Ending) -> Outcome {
+        let plan = &self.service.plan;
         // First: a set-up that fails because its process was killed has not failed.
         match self.verdict {
             Some(Verdict::WallTime) => return Outcome::WallTime,

@@ -4,6 +4,7 @@
 
 pub(crate) mod admission;
 mod deadlines;
+mod lifecycle;
 mod live;
 mod origin;
 mod pool;
@@ -14,6 +15,7 @@ use crate::config::service::Service;
 use crate::connection::{Connection, Draining, Kind};
 use crate::listener::Listener;
 use crate::log;
+use crate::notify::Notifier;
 use crate::outcome::{Outcome, Record};
 use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
@@ -31,6 +33,7 @@ use origin::{Origin, from_token, token};
 use pool::Pool;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long a refused peer may take to end its sending.
@@ -40,14 +43,20 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Idle time is looked at this often at the least.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
 const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
+/// What systemctl status shows.
+const SERVING: &str = "serving";
 /// How often the pool is looked at for what it does not need.
 const SHRINK_EVERY: Duration = Duration::from_secs(10);
 /// Connections taken from one listener before others get their turn.
 const ACCEPT_BATCH: usize = 16;
 
-#[derive(Debug)]
+/// Makes the service anew from its file; the text says what is wrong with that.
+pub(crate) type Reload<'a> = Box<dyn Fn() -> Result<Service, String> + 'a>;
+
 pub(crate) struct Supervisor<'a> {
-    service: &'a Service,
+    service: Rc<Service>,
+    reload: Option<Reload<'a>>,
+    notifier: Option<Notifier>,
     workshop: &'a Workshop,
     epoll: Epoll,
     signals: SignalFd,
@@ -92,7 +101,7 @@ pub(crate) fn refuse_and_wait(connection: Connection, bytes: &[u8]) {
 
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
-        service: &'a Service,
+        service: Rc<Service>,
         workshop: &'a Workshop,
         signals: SignalFd,
         listeners: Vec<Listener>,
@@ -100,7 +109,11 @@ impl<'a> Supervisor<'a> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Signal, 0)))?;
         let supervisor = Supervisor {
+            pool: Pool::new(service.park, service.warm),
+            admission: Admission::new(service.admission),
             service,
+            reload: None,
+            notifier: None,
             workshop,
             epoll,
             signals,
@@ -108,8 +121,6 @@ impl<'a> Supervisor<'a> {
             live: HashMap::new(),
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
-            pool: Pool::new(service.park, service.warm),
-            admission: Admission::new(service.admission),
             next_id: 1,
             next_conn: 1,
             stopping: None,
@@ -129,9 +140,13 @@ impl<'a> Supervisor<'a> {
         self.last.ok_or(Errno::EINVAL)
     }
 
-    /// Serves until a signal says to stop.
-    pub(crate) fn serve(mut self) -> Result<(), Errno> {
+    /// Serves until a signal says to stop; SIGHUP makes the service anew.
+    pub(crate) fn serve(mut self, reload: Reload<'a>, notifier: Notifier) -> Result<(), Errno> {
+        notifier.ready(SERVING);
+        self.reload = Some(reload);
+        self.notifier = Some(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
+        self.tell_watchdog();
         while self.stopping.is_none() || !self.live.is_empty() || !self.draining.is_empty() {
             self.turn()?;
         }
@@ -179,7 +194,8 @@ impl<'a> Supervisor<'a> {
             Ok(sandbox) => {
                 let served = self.served(arrival);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
-                let id = self.admit(Live::new(sandbox, Park::None, Some(served), began));
+                let service = Rc::clone(&self.service);
+                let id = self.admit(Live::new(service, sandbox, Park::None, Some(served), began));
                 self.watch_time(id);
             }
             Err(failure) => self.refuse_for(arrival, failure),
@@ -209,7 +225,7 @@ impl<'a> Supervisor<'a> {
     fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
         let Arrival { connection, source, .. } = arrival;
         self.admission.release(source);
-        let service = self.service;
+        let service = Rc::clone(&self.service);
         let conn = self.next_conn;
         self.next_conn += 1;
         let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
@@ -335,7 +351,7 @@ impl<'a> Supervisor<'a> {
         self.on_channel(id);
         let Some(mut live) = self.live.remove(&id) else { return };
         live.drain_stderr();
-        let outcome = live.outcome(&self.service.plan, ending);
+        let outcome = live.outcome(ending);
         match live.served.take() {
             Some(served) => self.finish(&live.sandbox, served, outcome, usage),
             None => self.on_end_before_connection(id, &live, &outcome),
@@ -359,7 +375,7 @@ impl<'a> Supervisor<'a> {
             usage,
         });
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
-            let service = self.service;
+            let service = Rc::clone(&self.service);
             self.refuse(connection, &service.on_refusal);
         }
         self.last = Some(outcome);
@@ -373,6 +389,7 @@ impl<'a> Supervisor<'a> {
             Deadline::ParkEnd(id) => self.on_park_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pool(now),
+            Deadline::Watchdog => self.tell_watchdog(),
             // The loop looks at the pool by itself.
             Deadline::ResumeBuilding => {}
             Deadline::ResumeAccepting => {
@@ -444,7 +461,7 @@ impl<'a> Supervisor<'a> {
                 if let Some(unlogged) = self.admission.log_rejection(now) {
                     log::rejected(&connection.peer(), rejected.option(), unlogged);
                 }
-                let service = self.service;
+                let service = Rc::clone(&self.service);
                 self.refuse(connection, &service.over_limit);
             }
         }
@@ -454,39 +471,6 @@ impl<'a> Supervisor<'a> {
         while let Ok(Some(info)) = self.signals.read_signal() {
             let signal = i32::try_from(info.ssi_signo).unwrap_or(libc::SIGTERM);
             self.stop(signal);
-        }
-    }
-
-    /// `run` ends its sandbox at once. `serve` stops accepting, lets handlers see the end of input, and kills what is left
-    /// when the drain time is over, or at a second signal.
-    fn stop(&mut self, signal: i32) {
-        let serving = !self.listeners.is_empty();
-        let again = self.stopping.is_some();
-        if serving && signal == libc::SIGHUP {
-            log::remark("SIGHUP: the service is not reloaded; restart to apply a changed file");
-            return;
-        }
-        self.stopping.get_or_insert(signal);
-        if !serving || again {
-            self.kill_all();
-            return;
-        }
-        log::stopping(signal, self.admission.count());
-        self.pause_listeners();
-        self.listeners.clear();
-        self.empty_pool();
-        for live in self.live.values() {
-            live.end_input();
-        }
-        if let Some(time) = self.service.drain_time {
-            self.deadlines.set(Instant::now() + time, Deadline::StopEnd);
-        }
-    }
-
-    fn kill_all(&mut self) {
-        let signal = self.stopping.unwrap_or(libc::SIGTERM);
-        for live in self.live.values_mut() {
-            live.condemn(Verdict::Stopped(signal));
         }
     }
 }

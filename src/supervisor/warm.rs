@@ -11,6 +11,7 @@ use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Step};
 use crate::sys::{CStrings, Errno};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// A handler that is to be parked after exec and is not by then never will be.
@@ -32,7 +33,7 @@ impl Supervisor<'_> {
         match sandbox::launch(&self.service.plan, self.workshop, ends, &environment, park) {
             Ok(sandbox) => {
                 self.pool.building += 1;
-                let id = self.admit(Live::new(sandbox, park, None, now));
+                let id = self.admit(Live::new(Rc::clone(&self.service), sandbox, park, None, now));
                 self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(id));
             }
             Err(failure) => {
@@ -45,6 +46,9 @@ impl Supervisor<'_> {
 
     /// It waits. Somebody may be waiting for it.
     pub(super) fn on_parked(&mut self, id: u64) {
+        if self.live.get(&id).is_some_and(|live| live.retired) {
+            return;
+        }
         self.pool.parked();
         match self.pool.waiting.pop_front() {
             Some(arrival) => self.hand_over(id, arrival),
@@ -146,15 +150,20 @@ impl Supervisor<'_> {
         self.deadlines.set(now + SHRINK_EVERY, Deadline::Shrink);
     }
 
-    /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
-    pub(super) fn empty_pool(&mut self) {
-        let unserved = self.live.values_mut().filter(|live| live.served.is_none());
-        for live in unserved {
+    /// Ends every sandbox that has no connection.
+    pub(super) fn retire_all(&mut self) {
+        for live in self.live.values_mut().filter(|live| live.served.is_none() && !live.retired) {
             live.retired = true;
             live.kill();
         }
         self.pool.parked.clear();
-        let service = self.service;
+        self.pool.building = 0;
+    }
+
+    /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
+    pub(super) fn empty_pool(&mut self) {
+        self.retire_all();
+        let service = Rc::clone(&self.service);
         while let Some(arrival) = self.pool.waiting.pop_front() {
             self.admission.release(arrival.source);
             self.refuse(arrival.connection, &service.on_refusal);

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -26,6 +27,12 @@ impl<'s> Serve<'s> {
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
         Serve { site, before: Vec::new(), options, handler, activated: true }
+    }
+
+    /// Serves what a service file says.
+    pub(crate) fn file(site: &'s Site, path: &Path) -> Self {
+        let options = vec!["--service".into(), path.into()];
+        Serve { site, before: Vec::new(), options, handler: Vec::new(), activated: true }
     }
 
     pub(crate) fn options(mut self, options: &[&str]) -> Self {
@@ -60,8 +67,10 @@ impl<'s> Serve<'s> {
         }
         words.extend([dayfly().into_os_string(), "serve".into()]);
         words.extend(self.options.iter().cloned());
-        words.push("--".into());
-        words.extend(self.handler.iter().cloned());
+        if !self.handler.is_empty() {
+            words.push("--".into());
+            words.extend(self.handler.iter().cloned());
+        }
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(self.site.directory());
         command.env("RUNTIME_DIRECTORY", self.site.directory());

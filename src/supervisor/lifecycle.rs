@@ -1,0 +1,80 @@
+//! Reload, the end, and what systemd is told.
+
+use super::deadlines::Deadline;
+use super::live::Verdict;
+use super::pool::Pool;
+use super::{SERVING, Supervisor};
+use crate::log;
+use crate::notify::Notifier;
+use std::rc::Rc;
+use std::time::Instant;
+
+impl Supervisor<'_> {
+    /// Makes the service anew. What is being served goes on as it began; parked sandboxes of the old one are replaced; a
+    /// file that is wrong changes nothing. The sockets stay.
+    pub(super) fn reload(&mut self) {
+        let Some(reload) = &self.reload else { return };
+        self.tell(Notifier::reloading);
+        match reload() {
+            Ok(service) => {
+                let waiting = std::mem::take(&mut self.pool.waiting);
+                self.retire_all();
+                self.pool = Pool::new(service.park, service.warm);
+                self.pool.waiting = waiting;
+                self.admission.change(service.admission);
+                self.service = Rc::new(service);
+                log::reloaded();
+            }
+            Err(message) => log::not_reloaded(&message),
+        }
+        self.tell(|notifier| notifier.ready(SERVING));
+    }
+
+    pub(super) fn tell(&self, what: impl Fn(&Notifier)) {
+        if let Some(notifier) = &self.notifier {
+            what(notifier);
+        }
+    }
+
+    /// The loop turns: that is what the watchdog asks.
+    pub(super) fn tell_watchdog(&mut self) {
+        if let Some(interval) = self.notifier.as_ref().and_then(|notifier| notifier.watchdog) {
+            self.tell(Notifier::alive);
+            self.deadlines.set(Instant::now() + interval, Deadline::Watchdog);
+        }
+    }
+
+    /// `run` ends its sandbox at once. `serve` stops accepting, lets handlers see the end of input, and kills what is left
+    /// when the drain time is over, or at a second signal.
+    pub(super) fn stop(&mut self, signal: i32) {
+        let serving = !self.listeners.is_empty();
+        let again = self.stopping.is_some();
+        if serving && signal == libc::SIGHUP {
+            self.reload();
+            return;
+        }
+        self.stopping.get_or_insert(signal);
+        if !serving || again {
+            self.kill_all();
+            return;
+        }
+        log::stopping(signal, self.admission.count());
+        self.tell(Notifier::stopping);
+        self.pause_listeners();
+        self.listeners.clear();
+        self.empty_pool();
+        for live in self.live.values() {
+            live.end_input();
+        }
+        if let Some(time) = self.service.drain_time {
+            self.deadlines.set(Instant::now() + time, Deadline::StopEnd);
+        }
+    }
+
+    pub(super) fn kill_all(&mut self) {
+        let signal = self.stopping.unwrap_or(libc::SIGTERM);
+        for live in self.live.values_mut() {
+            live.condemn(Verdict::Stopped(signal));
+        }
+    }
+}

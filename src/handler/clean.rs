@@ -3,10 +3,51 @@
 //! A menu is lines and TABs, and several clients pass escape sequences on to the terminal, so a name or a map line that
 //! kept its control bytes could add menu entries or drive the reader's terminal.
 
-/// Text for a reader: every control character becomes `?`, a TAB a space. Bytes that are not UTF-8 stay, as older pages
-/// are Latin-1, except those that are C1 controls in it.
+/// Text for a reader: every control character becomes `?`, a TAB a space, and sequences that only colour are left out. Bytes
+/// that are not UTF-8 stay, as older pages are Latin-1, except those that are C1 controls in it.
 pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(start) = rest.iter().position(|&byte| byte == 0x1B) {
+        let (before, sequence) = rest.split_at(start);
+        plain(before, &mut clean);
+        let length = color(sequence);
+        if length == 0 {
+            clean.push(b'?');
+        }
+        rest = &sequence[length.max(1)..];
+    }
+    plain(rest, &mut clean);
+    clean
+}
+
+/// The same with the sequences that colour, for sites that use them and readers who like them. They cannot do anything but
+/// set colours and weights.
+pub(crate) fn colored(bytes: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(start) = (0..rest.len()).find(|&at| color(&rest[at..]) > 0) {
+        let (before, sequence) = rest.split_at(start);
+        let (color, after) = sequence.split_at(color(sequence));
+        clean.extend_from_slice(&display(before));
+        clean.extend_from_slice(color);
+        rest = after;
+    }
+    clean.extend_from_slice(&display(rest));
+    clean
+}
+
+/// The longest colour sequence; `ESC[38;2;255;255;255;48;2;255;255;255m` has 37 bytes.
+const COLOR_BYTES_MAX: usize = 48;
+
+/// The length of the sequence `ESC [ digits and ; m` that the bytes begin with, or 0.
+fn color(bytes: &[u8]) -> usize {
+    let Some(parameters) = bytes.strip_prefix(b"\x1b[") else { return 0 };
+    let end = parameters.iter().take(COLOR_BYTES_MAX).position(|byte| !matches!(byte, b'0'..=b'9' | b';'));
+    end.filter(|&end| parameters[end] == b'm').map_or(0, |end| end + 3)
+}
+
+fn plain(bytes: &[u8], clean: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
@@ -17,7 +58,6 @@ pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
         }
         clean.extend(chunk.invalid().iter().map(|&byte| if byte < 0xA0 { b'?' } else { byte }));
     }
-    clean
 }
 
 /// A selector that an author wrote into a map: kept, but for the bytes that cannot stand in a menu line.
@@ -144,6 +184,15 @@ mod tests {
         let all: Vec<u8> = (0..=255).collect();
         let clean = display(&all);
         assert!(clean.iter().all(|&byte| byte >= b' ' && byte != 0x7F && !(0x80..0xA0).contains(&byte)));
+    }
+
+    #[test]
+    fn sequences_that_only_colour_are_left_out_or_kept_and_no_others() {
+        let text = b"\x1b[38;5;219mpink\x1b[0m\x1b[m \x1b[2J\x1b]0;t\x07 \x1b[1;\x1b";
+        assert_eq!(display(text), b"pink ?[2J?]0;t? ?[1;?");
+        assert_eq!(colored(text), b"\x1b[38;5;219mpink\x1b[0m\x1b[m ?[2J?]0;t? ?[1;?");
+        let long = [b"\x1b[", &b"1;".repeat(100)[..], b"m"].concat();
+        assert!(!colored(&long).contains(&0x1B));
     }
 
     #[test]

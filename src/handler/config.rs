@@ -42,6 +42,7 @@ fn set(settings: &mut Settings, key: &str, value: Value) -> Result<(), String> {
         "stats_file" => settings.stats_file = directory(value)?,
         "strict_rfc1436" => settings.strict_rfc1436 = value.truth()?,
         "charset" => settings.charset = charset(&value.text()?)?,
+        "colors" => settings.colors = value.truth()?,
         "dialect" => settings.dialect = dialect(&value.text()?)?,
         "newest_first" => settings.newest_first = each(value, |path| from_root(&path))?,
         "header" => settings.header = map(value)?,

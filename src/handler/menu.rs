@@ -58,8 +58,10 @@ impl<'a> Menu<'a> {
     }
 
     pub(crate) fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
+        let colors = self.site.settings.colors;
+        let name = if colors { clean::colored(item.name) } else { clean::display(item.name) };
         self.sink.item(&Item {
-            name: &clean::display(item.name),
+            name: &name,
             selector: &clean::selector(item.selector),
             host: &clean::display(item.host),
             ..*item

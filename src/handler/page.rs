@@ -224,7 +224,15 @@ impl<'a> Page<'a> {
 
 /// The selector of a link in a map of `directory`; `None` leads out of the tree.
 pub(crate) fn selector_of(site: &Site<'_>, directory: &TreePath, link: &Link<'_>) -> Option<Vec<u8>> {
-    let written = link.selector.unwrap_or(link.name);
+    // With a host of its own an empty selector is that host's root. Without, the name stands for it.
+    let written = match (link.selector, link.host) {
+        (Some(selector), _) => selector,
+        (None, Some(_)) => b"",
+        (None, None) => link.name,
+    };
+    if link.item_type == b'h' && (written.starts_with(b"http://") || written.starts_with(b"https://")) {
+        return Some([b"URL:", written].concat());
+    }
     let as_written = link.host.is_some()
         || written.starts_with(b"/")
         || written.starts_with(b"URL:")

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) stats_file: PathBuf,
     pub(crate) strict_rfc1436: bool,
     pub(crate) charset: Charset,
+    /// Colour sequences stay in menus.
+    pub(crate) colors: bool,
     pub(crate) dialect: Dialect,
     /// Directories whose listings, and those below them, have the newest first.
     pub(crate) newest_first: Vec<Vec<u8>>,
@@ -72,6 +74,7 @@ impl Default for Settings {
             stats_file: PathBuf::from("/run/dayfly/stats.json"),
             strict_rfc1436: false,
             charset: Charset::AsItIs,
+            colors: false,
             dialect: Dialect::Gophernicus,
             newest_first: Vec::new(),
             header: None,

@@ -186,3 +186,14 @@ fn the_log_can_be_in_the_combined_format() {
     assert!(start.starts_with("192.0.2.7 localhost:70 - ["), "{log}");
     assert_eq!(end, "\"GET 3/a%20b.txt%22%20x HTTP/1.0\" 404 29 \"-\" \"-\"\n");
 }
+
+#[test]
+fn colours_are_left_out_of_menus_unless_a_site_keeps_them() {
+    let tree = Tree::new();
+    tree.file("gophermap", "\x1b[1;31mred\x1b[0m\x1b[2J\n1\x1b[32mgreen\x1b[m\tg\n");
+    assert_eq!(tree.menu("/"), ["ired?[2J\t\tnull.host\t1", "1green\t/g\tlocalhost\t70"]);
+    let kept = run(&mut tree.configured("colors = true\n"), b"\r\n").bytes;
+    let expected: &[u8] =
+        b"i\x1b[1;31mred\x1b[0m?[2J\t\tnull.host\t1\r\n1\x1b[32mgreen\x1b[m\t/g\tlocalhost\t70\r\n.\r\n";
+    assert_eq!(kept, expected);
+}

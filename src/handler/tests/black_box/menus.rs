@@ -37,6 +37,18 @@ fn a_full_link_is_left_alone() {
 }
 
 #[test]
+fn an_empty_selector_is_the_root_of_a_host_that_is_given() {
+    assert_eq!(Tree::page("1A friend\t\texample.org\t70\n"), ["1A friend\t\texample.org\t70"]);
+    assert_eq!(Tree::page("1A friend\t\texample.org\n"), ["1A friend\t\texample.org\t70"]);
+}
+
+#[test]
+fn a_link_to_the_web_may_lack_its_url_mark() {
+    let expected = ["hweb\tURL:https://example.org//x\tlocalhost\t70"];
+    assert_eq!(Tree::page("hweb\thttps://example.org//x\n"), expected);
+}
+
+#[test]
 fn relative_selectors_start_at_the_directory_of_the_map() {
     let tree = Tree::new();
     tree.file("a/b/gophermap", "0x\tx.txt\n0y\t../y.txt\n1top\t../..\n");

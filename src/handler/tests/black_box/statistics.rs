@@ -30,7 +30,7 @@ fn the_page_shows_what_the_launcher_counted() {
         "  08        10  ########################",
         "  23         1  ##",
         "      2000  /",
-        "         7  /x?[31m ??1evil",
+        "         7  /x ??1evil",
     ] {
         assert!(page.contains(&line.to_owned()), "{line:?} in {page:#?}");
     }

@@ -108,7 +108,7 @@ def of_link(ours, theirs):
     """Two lines of one name that lead to different places."""
     if ours[0][:1] == b"i":
         return "info-line"
-    if theirs[2] == b"" and ours[2] == b"localhost" and ours[1].endswith(theirs[1]):
+    if theirs[2] in (b"", b"+") and ours[2] == b"localhost" and ours[1].endswith(theirs[1]):
         return "link-host"
     if ours[0][:1] == b"h" and b"//" in theirs[1]:
         return "link-web"

@@ -39,6 +39,9 @@ pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
     };
     let status = match status_fd {
         None => None,
+        Some(number @ 3..) if number < lowest => {
+            return Err("--status-fd: that descriptor is one of LISTEN_FDS; give another".to_owned());
+        }
         Some(number @ 3..) => Some(move_up(number).map_err(|error| format!("--status-fd: {error}"))?),
         Some(number @ 2) => Some(move_up(number)?),
         Some(_) => return Err("--status-fd: 0 and 1 are the connection; give another descriptor".to_owned()),
@@ -103,7 +106,8 @@ fn stat(number: RawFd) -> Option<FileStat> {
 /// Whether descriptor 2 is the same open socket as 0 (inetd; StandardInput=socket alone): then it is the connection,
 /// never the log. To be asked before [`take`].
 pub(crate) fn stderr_is_connection() -> bool {
-    same_socket(0, 2)
+    let passed = RawFd::try_from(passed_count().unwrap_or(0)).unwrap_or(0);
+    [0, 1].into_iter().chain(LISTEN_FDS_START..LISTEN_FDS_START + passed).any(|number| same_socket(number, 2))
 }
 
 fn same_socket(a: RawFd, b: RawFd) -> bool {
@@ -164,10 +168,26 @@ impl Inherited {
             Connection::from_socket(self.stdin)
                 .map_err(|why| format!("descriptor 0 is no connection: {why}"))?
         } else {
+            for (fd, number) in [(&self.stdin, 0), (&self.stdout, 1)] {
+                if !is_for_talking(fd.as_fd()) {
+                    return Err(format!(
+                        "descriptor {number} is a directory or a bare path: it would open the host to the handler"
+                    ));
+                }
+            }
             Connection::by_hand(self.stdin, self.stdout)
         };
         Ok((connection, status))
     }
+}
+
+/// A file, pipe, device or socket that was opened to be read or written. A directory, or a descriptor that only names a
+/// file (O_PATH), would be a way into the host's tree.
+fn is_for_talking(fd: BorrowedFd<'_>) -> bool {
+    let Ok(stat) = fstat(fd) else { return false };
+    let kinds = [libc::S_IFREG, libc::S_IFIFO, libc::S_IFCHR, libc::S_IFSOCK];
+    let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL);
+    kinds.contains(&(stat.st_mode & libc::S_IFMT)) && flags.is_ok_and(|flags| flags & libc::O_PATH == 0)
 }
 
 /// Whether descriptor 0 alone is the connection: a socket that 1 is a copy of, or an internet socket whatever 1 is. Two

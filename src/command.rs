@@ -62,14 +62,13 @@ fn init_log(options: &Options, stderr_is_connection: bool) {
     log::init(options.log_format, verbosity, stderr_is_connection);
 }
 
-/// Options with their service file; the log is open after it, whatever comes of it.
-fn load(options: Options) -> Result<Settings, ConfigError> {
+/// Options with their service file, and whether descriptor 2 is the connection. Where they are wrong, the log is open to
+/// say so; where not, it is opened once the inherited descriptors are taken: what is opened before would be closed with
+/// what the caller leaked.
+fn load(options: Options) -> Result<(Settings, bool), ConfigError> {
     let stderr_is_connection = activation::stderr_is_connection();
     match config::load(options) {
-        Ok(settings) => {
-            init_log(&settings.options, stderr_is_connection);
-            Ok(settings)
-        }
+        Ok(settings) => Ok((settings, stderr_is_connection)),
         Err(error) => {
             log::init(None::<LogFormat>, Verbosity::Normal, stderr_is_connection);
             Err(error)
@@ -80,14 +79,15 @@ fn load(options: Options) -> Result<Settings, ConfigError> {
 /// `dayfly run`: one connection.
 pub(crate) fn run(options: Options) -> u8 {
     let began = Instant::now();
-    let settings = match load(options) {
-        Ok(settings) => settings,
+    let (settings, stderr_is_connection) = match load(options) {
+        Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, error.kind.status()),
     };
+    let inherited = activation::take(settings.options.status_fd);
+    init_log(&settings.options, stderr_is_connection);
     if let Some(option) = settings.options.only_for_serve().filter(|_| settings.name == "-") {
         return fail(&format!("{option} is an option of serve"), USAGE);
     }
-    let inherited = activation::take(settings.options.status_fd);
     let (connection, status) = match inherited.and_then(Inherited::into_connection) {
         Ok(taken) => taken,
         Err(message) => return fail(&message, USAGE),
@@ -187,14 +187,17 @@ impl Prepared {
 /// `dayfly serve`: resident.
 pub(crate) fn serve(options: Options) -> u8 {
     let again = options.clone();
-    let settings = match load(options) {
-        Ok(settings) => settings,
+    privilege::raise_descriptor_limit();
+    let (settings, stderr_is_connection) = match load(options) {
+        Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, USAGE),
     };
+    let inherited = activation::take(None);
+    init_log(&settings.options, stderr_is_connection);
     if settings.options.status_fd.is_some() {
         return fail("--status-fd is an option of run", USAGE);
     }
-    let listeners = match listeners(&settings.options) {
+    let listeners = match listeners(&settings.options, inherited) {
         Ok(listeners) => listeners,
         Err((message, status)) => return fail(&message, status),
     };
@@ -221,14 +224,14 @@ fn reload(options: Options) -> Result<Service, String> {
 const BACKLOG: u32 = 4096;
 
 /// What systemd has passed and what --listen says, both.
-fn listeners(options: &Options) -> Result<Vec<Listener>, (String, u8)> {
+fn listeners(options: &Options, inherited: Result<Inherited, String>) -> Result<Vec<Listener>, (String, u8)> {
     let addresses: Vec<Address> = options
         .listen
         .iter()
         .flatten()
         .map(|text| text.parse().map_err(|why| (format!("--listen: {why}"), USAGE)))
         .collect::<Result<_, _>>()?;
-    let inherited = activation::take(None).map_err(|message| (message, SERVE_FAILED))?;
+    let inherited = inherited.map_err(|message| (message, SERVE_FAILED))?;
     let backlog = options.backlog.unwrap_or(BACKLOG);
     let passed =
         inherited.passed.into_iter().map(|(fd, name)| Listener::adopt(fd, &name).map_err(|m| (m, USAGE)));

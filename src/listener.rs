@@ -6,12 +6,13 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getsockname,
     sockopt,
 };
+use nix::sys::stat::{Mode, fchmod, umask};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -149,9 +150,12 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     remove_stale(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // Nobody can connect before the mode is set: nothing listens yet.
-    socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    // The file gets the socket's own mode, less the umask; a mode set by its path afterwards could be set on another file.
+    fchmod(&fd, Mode::from_bits_truncate(mode))?;
+    let before = umask(Mode::empty());
+    let bound = socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?);
+    umask(before);
+    bound?;
     Ok(fd)
 }
 

@@ -1,6 +1,6 @@
 //! What the launcher itself may do: root's capabilities, or, rootless, a user namespace of its own.
 
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Ignoring};
 use caps::{CapSet, Capability};
 use std::fs;
 use std::io;
@@ -28,6 +28,14 @@ impl Privilege {
 /// Whether this process has one thread: /proc/self/task has `.`, `..` and one directory a thread.
 pub(crate) fn is_single_threaded() -> bool {
     fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
+}
+
+/// Each connection takes five descriptors here: as many as the hard limit allows.
+pub(crate) fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ignoring("a lower limit is met by backing off");
+    }
 }
 
 /// What a launch takes, each with its consumer.

@@ -7,8 +7,11 @@ use super::values::RlimitSpec;
 use crate::sandbox::exec;
 use crate::sandbox::limits::{self, Limit};
 use crate::sandbox::seccomp::profile;
+use crate::sys::privilege;
 
 const MEMORY: u64 = 64 << 20;
+const ADDRESS_SPACE_PER_MEMORY: u64 = 16;
+const STACK: u64 = 8 << 20;
 
 /// The defaults, then what --memory and --tasks say, then --rlimit, by name.
 pub(super) fn limits(options: &Options, profile: &profile::Profile) -> Result<Vec<Limit>, ConfigError> {
@@ -27,7 +30,18 @@ pub(super) fn limits(options: &Options, profile: &profile::Profile) -> Result<Ve
         // DATA, not AS: runtimes reserve address space they never touch.
         given("data", memory),
         given("nproc", tasks),
+        // Page tables are not data: address space bounds them. Ample, for what is reserved and never touched.
+        given("as", memory.saturating_mul(ADDRESS_SPACE_PER_MEMORY)),
+        given("stack", STACK),
     ];
+    // A default is no reason to ask for more than the launcher itself may have; core is, see above.
+    for spec in specs.iter_mut().filter(|spec| spec.name != "core") {
+        let own = limits::NAMES.iter().find(|(name, _)| *name == spec.name);
+        let hard =
+            own.and_then(|(_, resource)| privilege::limit(*resource).ok()).map_or(infinity, |(_, hard)| hard);
+        spec.hard = spec.hard.min(hard);
+        spec.soft = spec.soft.min(hard);
+    }
     for spec in options.rlimit.iter().flatten() {
         specs.retain(|known| known.name != spec.name);
         let mut spec = spec.clone();

@@ -5,7 +5,7 @@ use super::handler::Handler;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
 use super::service::{Purpose, c_string};
-use super::trust::TrustedFile;
+use super::trust::{self, Trusted, TrustedFile};
 use super::values::TmpfsSpec;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
@@ -86,23 +86,19 @@ fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     list
 }
 
-/// Sources are content, which may be users': only their existence is checked. The last of a target wins.
+/// Sources are content, which may be users': only symlinks on the way must be root's. The last of a target wins.
 fn binds(options: &Options) -> Result<Vec<Bind>, ConfigError> {
     let mut binds: Vec<Bind> = Vec::new();
     for spec in options.bind_ro.iter().flatten() {
         let path = PathBuf::from(&spec.source);
-        let fd = open_path(&path)?;
+        let file = trust::host_root()
+            .and_then(|root| trust::walk(root, &path, Trusted::for_content()))
+            .map_err(|error| ConfigError::sandbox(format!("cannot bind {}: {error}", path.display())))?;
         let target = c_string(spec.target.as_bytes(), "--bind-ro")?;
         binds.retain(|known| known.target != target);
-        binds.push(Bind { source: source(&path, &fd)?, target });
+        binds.push(Bind { source: source(&file.path, &file.fd)?, target });
     }
     Ok(binds)
-}
-
-fn open_path(path: &Path) -> Result<std::os::fd::OwnedFd, ConfigError> {
-    use nix::fcntl::{OFlag, open};
-    open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
-        .map_err(|errno| ConfigError::sandbox(format!("cannot bind {}: {errno}", path.display())))
 }
 
 /// Defaults: read all; write all of an overlay, else each tmpfs. A list given replaces its default.

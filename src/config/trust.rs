@@ -17,15 +17,26 @@ use std::path::{Component, Path, PathBuf};
 pub(crate) struct Trusted {
     uid: u32,
     gid: u32,
+    /// Only symlinks must be theirs: content may be anybody's, but where it is may not be said by anybody.
+    links_only: bool,
 }
 
 impl Trusted {
     /// root; and, rootless, the caller.
     pub(crate) fn for_caller() -> Trusted {
-        Trusted { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        Trusted { uid, gid, links_only: false }
+    }
+
+    /// For content that is bound into a sandbox.
+    pub(crate) fn for_content() -> Trusted {
+        Trusted { links_only: true, ..Trusted::for_caller() }
     }
 
     fn objection(self, stat: &FileStat, is_last: bool) -> Option<Objection> {
+        if self.links_only && !is_kind(stat, libc::S_IFLNK) {
+            return None;
+        }
         if stat.st_uid != 0 && stat.st_uid != self.uid {
             return Some(Objection::Owner(stat.st_uid));
         }

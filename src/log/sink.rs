@@ -1,9 +1,9 @@
 //! Where records go: stderr, journald or syslog, as descriptors opened before any namespace is entered.
 
 use crate::config::options::LogFormat;
-use crate::sys::Ignoring;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -39,6 +39,7 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 fn connect(path: &str) -> Option<UnixDatagram> {
     let socket = UnixDatagram::unbound().ok()?;
     socket.connect(path).ok()?;
+    socket.set_nonblocking(true).ok()?;
     Some(socket)
 }
 
@@ -49,12 +50,20 @@ fn stderr_is_journal() -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
-/// One write a record, so that records of several processes do not mix. A record that cannot be written is lost: there
-/// is no other place to say so, and a full disk or a closed pipe must not end a service.
-pub(super) fn write_stderr(line: &str) {
-    io::stderr().write_all(line.as_bytes()).ignoring("no other place to say it");
+/// A record is at most as long as a pipe takes at once (PIPE_BUF, pipe(7)).
+pub(super) const RECORD_MAX: usize = 4096;
+
+/// One write a record, so that records of several processes do not mix; never one that waits: whoever reads the log, or
+/// does not, must not stop the service. Answers whether it was written.
+pub(super) fn write_stderr(record: &str) -> bool {
+    let stderr = io::stderr();
+    let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    // A pipe is writable when it has room for PIPE_BUF bytes.
+    let writable = poll(&mut watched, PollTimeout::ZERO).is_ok_and(|count| count == 1);
+    writable && nix::unistd::write(&stderr, record.as_bytes()).is_ok()
 }
 
-pub(super) fn send(socket: &UnixDatagram, message: &[u8]) {
-    socket.send(message).ignoring("no other place to say it");
+/// The same over a datagram socket.
+pub(super) fn send(socket: &UnixDatagram, message: &[u8]) -> bool {
+    socket.send(message).is_ok()
 }

@@ -3,6 +3,7 @@
 use super::sink::{self, Destination};
 use crate::sys::Ignoring;
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -11,11 +12,33 @@ use tracing::{Event, Level, Metadata, Subscriber};
 pub(super) struct Records {
     level: Level,
     destination: Destination,
+    /// Records that could not be written since the last that was.
+    lost: AtomicU64,
+}
+
+/// A record that is too long is cut before its end of line.
+fn cut(mut record: String) -> String {
+    if record.len() > sink::RECORD_MAX {
+        record.truncate(record.floor_char_boundary(sink::RECORD_MAX - 1));
+        record.push('\n');
+    }
+    record
 }
 
 impl Records {
     pub(super) fn new(level: Level, destination: Destination) -> Records {
-        Records { level, destination }
+        Records { level, destination, lost: AtomicU64::new(0) }
+    }
+
+    /// False where nobody takes it now: it is lost, and counted.
+    fn write(&self, level: Level, fields: &Fields) -> bool {
+        match &self.destination {
+            Destination::Text => sink::write_stderr(&cut(text(level, fields))),
+            Destination::Json => sink::write_stderr(&json(level, fields)),
+            Destination::Journal(socket) => sink::send(socket, journal(level, fields).as_bytes()),
+            Destination::Syslog(socket) => sink::send(socket, syslog(level, fields).as_bytes()),
+            Destination::Nowhere => true,
+        }
     }
 }
 
@@ -37,12 +60,14 @@ impl Subscriber for Records {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
-        match &self.destination {
-            Destination::Text => sink::write_stderr(&text(level, &fields)),
-            Destination::Json => sink::write_stderr(&json(level, &fields)),
-            Destination::Journal(socket) => sink::send(socket, journal(level, &fields).as_bytes()),
-            Destination::Syslog(socket) => sink::send(socket, syslog(level, &fields).as_bytes()),
-            Destination::Nowhere => {}
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            fields.rest.push(("records_lost_before", Value::Number(lost.into())));
+        }
+        if self.write(level, &fields) {
+            self.lost.store(0, Ordering::Relaxed);
+        } else {
+            self.lost.store(lost + 1, Ordering::Relaxed);
         }
     }
 }
@@ -89,7 +114,8 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
                 '\\' => line.push_str("\\\\"),
                 c if c.is_control() => escape_char(&mut line, c),
                 // Line and paragraph separators, and marks that turn the writing direction on a terminal.
-                '\u{2028}'
+                '\u{61c}'
+                | '\u{2028}'
                 | '\u{2029}'
                 | '\u{200e}'
                 | '\u{200f}'

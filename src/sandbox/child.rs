@@ -61,7 +61,8 @@ fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
     process::setsid().step(Step::Session)?;
     verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
     process::set_umask(0o022);
-    process::reset_personality().step(Step::Personality)?;
+    verify(Step::Personality, process::reset_personality().step(Step::Personality)?)?;
+    process::reset_scheduling().step(Step::Scheduling)?;
     raise_oom_score().step(Step::OomScore)?;
     Ok(Begun(()))
 }
@@ -72,5 +73,6 @@ const FIRST_PID: i32 = 1;
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
 fn raise_oom_score() -> Result<(), sys::Errno> {
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
-    sys::write(file.as_fd(), b"500").map(drop)
+    let score = b"500";
+    if sys::write(file.as_fd(), score)? == score.len() { Ok(()) } else { Err(sys::Errno::EBADE) }
 }

@@ -8,6 +8,7 @@ use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
 use super::{Context, seccomp};
+use crate::sys::mount::identify;
 use crate::sys::{self, Errno, privilege, process};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -39,7 +40,7 @@ pub(crate) fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> R
     }
     put_stdio(context)?;
     sys::dup_to(tree.handler.as_fd(), EXEC_FD, libc::O_CLOEXEC).step(Step::ExecDescriptor)?;
-    process::unblock_signals().step(Step::Signals)?;
+    verify(Step::Signals, process::unblock_signals().step(Step::Signals)?)?;
     privilege::set_no_new_privs().step(Step::NoNewPrivs)?;
     verify(Step::NoNewPrivs, privilege::no_new_privs().step(Step::NoNewPrivs)?)?;
     if plan.mdwe {
@@ -58,9 +59,13 @@ fn switch_dumpable_off() -> Result<(), Failure> {
 
 /// 0 and 1 become the connection, 2 the supervisor's pipe.
 fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
-    sys::dup_to(context.input, 0, 0).step(Step::Stdio)?;
-    sys::dup_to(context.output, 1, 0).step(Step::Stdio)?;
-    sys::dup_to(context.stderr, 2, 0).step(Step::Stdio)
+    for (number, given) in (0..).zip([context.input, context.output, context.stderr]) {
+        sys::dup_to(given, number, 0).step_on(Step::Stdio, number.unsigned_abs() as usize)?;
+        let put = sys::borrowed(number).step(Step::Stdio)?;
+        let (put, given) = (identify(put, c"").step(Step::Stdio)?, identify(given, c"").step(Step::Stdio)?);
+        verify(Step::Stdio, put == given)?;
+    }
+    Ok(())
 }
 
 /// Closes every descriptor but 0 to 2, the channel and the handler's file, and proves it.

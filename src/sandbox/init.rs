@@ -4,9 +4,11 @@
 //! kills, children are never reaped. With the stub as PID 1 the handler is an ordinary process, PID 2.
 
 use super::Context;
-use super::exec::Restricted;
+use super::exec::{CHANNEL_FD, EXEC_FD, Restricted};
+use super::seccomp::GUARD_CANARY;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{GO_ON, Report};
+use crate::sys::mount::identify;
 use crate::sys::{self, Ignoring, process};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -25,23 +27,44 @@ pub(super) fn divide(restricted: Restricted, context: &Context<'_>) -> Result<Re
     };
     // The supervisor fetches the pidfd from us: it is to fetch the listener from the handler's process.
     context.link.report_and_wait(Report::Handler(handler.pidfd.as_raw_fd()), Step::Init)?;
-    sys::write(gatekeeper.as_fd(), &GO_ON).step(Step::Init)?;
-    match seal(status, context)? {}
+    match seal(status, gatekeeper.as_fd(), context)? {}
 }
 
-/// *Removes* everything: descriptors but one, system calls but three.
-fn seal(status: BorrowedFd<'_>, context: &Context<'_>) -> Result<Infallible, Failure> {
-    sys::dup_to(status, STATUS_FD, libc::O_CLOEXEC).step(Step::InitFilter)?;
-    sys::close_range(STATUS_FD + 1, u32::MAX, 0).step(Step::InitFilter)?;
-    let status_pipe = sys::borrowed(STATUS_FD).step(Step::InitFilter)?;
-    sys::seccomp::install(&context.plan.seccomp.init).step(Step::InitFilter)?;
-    reap_until_the_handler_ends(status_pipe)
+/// *Removes* everything: descriptors but two, system calls but three. The gate opens last: no handler runs under a stub
+/// that is not sealed.
+fn seal(
+    status: BorrowedFd<'_>,
+    gatekeeper: BorrowedFd<'_>,
+    context: &Context<'_>,
+) -> Result<Infallible, Failure> {
+    let step = Step::InitFilter;
+    for (number, given) in [(STATUS_FD, status), (GATE_FD, gatekeeper)] {
+        sys::dup_to(given, number, libc::O_CLOEXEC).step(step)?;
+        let put = identify(sys::borrowed(number).step(step)?, c"").step(step)?;
+        verify(step, put == identify(given, c"").step(step)?)?;
+    }
+    // The channel stays for a failure; it is closed by hand once nothing can fail any more.
+    sys::close_range(GATE_FD + 1, (CHANNEL_FD - 1).unsigned_abs(), 0).step(step)?;
+    sys::close_range(CHANNEL_FD + 1, u32::MAX, 0).step(step)?;
+    for number in (GATE_FD + 1..=EXEC_FD).filter(|number| *number != CHANNEL_FD) {
+        verify(step, sys::is_cloexec(number).is_err())?;
+    }
+    let (status, gate) = (sys::borrowed(STATUS_FD).step(step)?, sys::borrowed(GATE_FD).step(step)?);
+    sys::seccomp::install(&context.plan.seccomp.init).step(step)?;
+    verify(step, sys::nonexistent_call(GUARD_CANARY.number) == i32::from(GUARD_CANARY.errno))?;
+    sys::write(gate, &GO_ON).step(step)?;
+    reap_until_the_handler_ends(status)
 }
 
 const STATUS_FD: i32 = 0;
+const GATE_FD: i32 = 1;
 
 /// The first child is the handler: orphans that end before it are reaped and forgotten.
 fn reap_until_the_handler_ends(status_pipe: BorrowedFd<'_>) -> ! {
+    // Held open it would keep the supervisor from seeing the exec.
+    if sys::close_range(CHANNEL_FD, CHANNEL_FD.unsigned_abs(), 0).is_err() {
+        process::exit_now(super::child::SETUP_FAILED);
+    }
     loop {
         match process::wait_any() {
             Ok((HANDLER_PID, status)) => {

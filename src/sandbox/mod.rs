@@ -133,6 +133,7 @@ pub(crate) fn launch(
 ) -> Result<Sandbox, Failure> {
     let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
     let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
+    sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
     let status = if plan.init { Some(pipe().step(Step::Channel)?) } else { None };
     let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
     let context = Context {

@@ -47,10 +47,24 @@ pub(crate) struct SealError {
 pub(crate) fn seal(hostname: &str, keep_network: bool) -> Result<(), SealError> {
     let network = if keep_network { 0 } else { CLONE_NEWNET };
     let namespaces = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network;
-    sys::process::unshare(namespaces)
-        .map_err(|errno| SealError { what: "make the shared net, ipc, uts and cgroup namespaces", errno })?;
+    let what = "make the shared net, ipc, uts and cgroup namespaces";
+    let kinds: &[&str] =
+        if keep_network { &["ipc", "uts", "cgroup"] } else { &["ipc", "uts", "cgroup", "net"] };
+    let before = ids(kinds).ok_or(SealError { what, errno: Errno::ENOENT })?;
+    sys::process::unshare(namespaces).map_err(|errno| SealError { what, errno })?;
+    // Before the hostname is set: with a call that only said so, it would be the host's.
+    let after = ids(kinds).ok_or(SealError { what, errno: Errno::ENOENT })?;
+    if before.iter().zip(&after).any(|(before, after)| before == after) {
+        return Err(SealError { what, errno: Errno::EBADE });
+    }
     sys::process::set_hostname(hostname.as_bytes())
         .map_err(|errno| SealError { what: "set the sandboxes' hostname", errno })
+}
+
+/// The numbers of our own namespaces of these kinds (namespaces(7)).
+fn ids(kinds: &[&str]) -> Option<Vec<u64>> {
+    use std::os::unix::fs::MetadataExt;
+    kinds.iter().map(|kind| Some(std::fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())).collect()
 }
 
 /// Whether the own network namespace is as empty as a new one: one interface, the loopback, and it is down.

@@ -109,7 +109,7 @@ pub(crate) fn enter(
     canary: BorrowedFd<'_>,
     namespaces: c_int,
 ) -> Result<(Rooted, Tree, Identity), Failure> {
-    process::unshare(namespaces).step(Step::MountNamespace)?;
+    unshare_and_verify(namespaces)?;
     sysmount::make_all_private().step(Step::Private)?;
     let handler = open_handler(plan)?;
     if plan.bury_canary {
@@ -125,6 +125,55 @@ pub(crate) fn enter(
     let root = pivot(root)?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
+
+/// Makes the namespaces and proves it before anything is mounted: with a call that only said so, what follows would be done
+/// to the launcher's own. A mount's id is its namespace's.
+fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
+    let step = Step::MountNamespace;
+    let before = sysmount::identify(cwd(), c"/").step(step)?.mount;
+    let others = [(libc::CLONE_NEWNET, c"/proc/self/ns/net"), (libc::CLONE_NEWIPC, c"/proc/self/ns/ipc")];
+    let mut ids = [None; 2];
+    for (id, (flag, path)) in ids.iter_mut().zip(others) {
+        if namespaces & flag != 0 {
+            *id = Some(namespace_id(path).step(step)?);
+        }
+    }
+    process::unshare(namespaces).step(step)?;
+    verify(step, sysmount::identify(cwd(), c"/").step(step)?.mount != before)?;
+    for (id, (_, path)) in ids.into_iter().zip(others) {
+        if let Some(before) = id {
+            verify(step, namespace_id(path).step(step)? != before)?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of a namespace (namespaces(7)): that of the file behind its link in /proc.
+fn namespace_id(path: &CStr) -> Result<u64, Errno> {
+    let file = sysmount::openat2(cwd(), path, libc::O_PATH, 0)?;
+    Ok(sysmount::identify(file.as_fd(), c"")?.ino)
+}
+
+/// Restricts a clone of a host mount and proves it by the flags that statfs(2) shows.
+fn restrict(
+    plan: &Plan,
+    tree: BorrowedFd<'_>,
+    recursive: bool,
+    step: Step,
+    operand: usize,
+) -> Result<(), Failure> {
+    sysmount::set_attributes(tree, plan.attributes(READ_ONLY), recursive).step_on(step, operand)?;
+    verify_flags(tree, FLAGS_READ_ONLY, step, operand)
+}
+
+fn verify_flags(tree: BorrowedFd<'_>, expected: u64, step: Step, operand: usize) -> Result<(), Failure> {
+    let flags = sysmount::flags(tree).step_on(step, operand)?;
+    if flags & expected == expected { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
+}
+
+/// What statfs(2) must show of every mount of the tree.
+const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
+const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 
 /// A detached clone of the template, which must still be the one that was checked.
 fn clone_template(plan: &Plan) -> Result<OwnedFd, Failure> {
@@ -151,7 +200,7 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
 /// The template, read-only.
 fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
     let root = clone_template(plan)?;
-    sysmount::set_attributes(root.as_fd(), plan.attributes(READ_ONLY), false).step(Step::AttachRoot)?;
+    restrict(plan, root.as_fd(), false, Step::AttachRoot, 0)?;
     sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
     Ok(root)
 }
@@ -181,7 +230,7 @@ fn make_layers(
     if let Some(userns) = userns {
         sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
     }
-    sysmount::set_attributes(lower.as_fd(), plan.attributes(READ_ONLY), false).step(Step::Layers)?;
+    restrict(plan, lower.as_fd(), false, Step::Layers, 0)?;
     sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
     // The merged root takes owner and mode from the upper directory.
     sysmount::chown(stage, c"upper", identity.uid, identity.gid).step(Step::Layers)?;
@@ -224,27 +273,43 @@ fn mount_below(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if plan.proc {
         let point = mount_point(root, c"/proc", 0)?;
         let proc = new_proc().step(Step::Proc)?;
-        sysmount::attach(proc.as_fd(), point.as_fd()).step(Step::Proc)?;
+        attach_and_verify(root, proc.as_fd(), point, c"/proc", Step::Proc, 0)?;
     }
     for (index, bind) in plan.binds.iter().enumerate() {
         let tree = clone_source(plan, &bind.source, index)?;
         let point = mount_point(root, &bind.target, index + 1)?;
-        sysmount::attach(tree.as_fd(), point.as_fd()).step_on(Step::Bind, index)?;
+        attach_and_verify(root, tree.as_fd(), point, &bind.target, Step::Bind, index)?;
     }
     for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
         let tree = new_tmpfs(&tmpfs.bounds, c"1777", Step::Tmpfs, index)?;
         let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
-        sysmount::attach(tree.as_fd(), point.as_fd()).step_on(Step::Tmpfs, index)?;
+        attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, Step::Tmpfs, index)?;
     }
     Ok(())
+}
+
+/// Attaches a mount and proves that it is what its path leads to now.
+fn attach_and_verify(
+    root: BorrowedFd<'_>,
+    tree: BorrowedFd<'_>,
+    point: OwnedFd,
+    path: &CStr,
+    step: Step,
+    operand: usize,
+) -> Result<(), Failure> {
+    sysmount::attach(tree, point.as_fd()).step_on(step, operand)?;
+    let attached = sysmount::identify(tree, c"").step_on(step, operand)?.mount;
+    let found = mount_point(root, path, operand)?;
+    let found = sysmount::identify(found.as_fd(), c"").step_on(step, operand)?.mount;
+    verify_flags(tree, FLAGS_WRITABLE, step, operand)?;
+    if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
 fn clone_source(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
     let tree = sysmount::clone_tree(cwd(), &source.path, true).step_on(Step::BindSource, index)?;
     let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
     changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
-    sysmount::set_attributes(tree.as_fd(), plan.attributes(READ_ONLY), true)
-        .step_on(Step::BindSource, index)?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
     Ok(tree)
 }
 
@@ -265,7 +330,8 @@ fn new_proc() -> Result<OwnedFd, Errno> {
     let fs = sysmount::fsopen(c"proc")?;
     sysmount::fsconfig_string(fs.as_fd(), c"subset", c"pid")?;
     sysmount::fsconfig_string(fs.as_fd(), c"hidepid", c"invisible")?;
-    sysmount::fsmount(fs.as_fd(), READ_ONLY | sysmount::MOUNT_ATTR_NOATIME)
+    // The host's own mount of proc may say something else about atime, which is then locked for us (rootless).
+    sysmount::fsmount(fs.as_fd(), READ_ONLY)
 }
 
 /// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
@@ -280,6 +346,7 @@ fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
         verify(Step::VerifyRoot, found == made)?;
     }
+    verify_flags(root.as_fd(), FLAGS_WRITABLE, Step::VerifyRoot, 0)?;
     Ok(root)
 }
 

@@ -45,6 +45,7 @@ steps! {
     ReceiveIdentity, "receive-identity", "receive the sandbox's identity";
     Session, "session", "make a session of its own";
     Personality, "personality", "reset the personality";
+    Scheduling, "scheduling", "reset the scheduling policy";
     OomScore, "oom-score", "raise the OOM score";
     MountNamespace, "mount-namespace", "make the namespaces";
     Private, "private", "make all mounts private";

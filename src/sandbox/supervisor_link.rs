@@ -22,6 +22,8 @@ impl SupervisorLink<'_> {
     /// any error, so start-up refuses without it.
     pub(crate) fn die_with_it(&self) -> Result<(), Failure> {
         privilege::set_parent_death_signal(libc::SIGKILL).step(Step::ParentDeathSignal)?;
+        let set = privilege::parent_death_signal().step(Step::ParentDeathSignal)?;
+        verify(Step::ParentDeathSignal, set == libc::SIGKILL)?;
         let mut watched = [libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         let dead = sys::poll(&mut watched, Some(0)).step(Step::SupervisorAlive)?;
         verify(Step::SupervisorAlive, dead == 0)

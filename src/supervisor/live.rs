@@ -90,6 +90,14 @@ impl Served {
     }
 }
 
+/// What was in the handler's stderr.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Something,
+    Nothing,
+    End,
+}
+
 /// What a notified call means for the loop.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -209,7 +217,8 @@ impl Live {
             self.parked = Some(notification.id);
             return Ok(Call::Parked);
         }
-        if parks {
+        // libc's start-up makes its call once; again and again it would only keep the supervisor busy.
+        if parks && self.park != Park::Entry {
             return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
         }
         self.denied.get_or_insert(call);
@@ -251,24 +260,24 @@ impl Live {
         }
     }
 
-    /// Passes on what the handler has said. True at its end.
-    pub(super) fn hear_stderr(&mut self) -> bool {
+    /// Passes on what the handler has said.
+    pub(super) fn hear_stderr(&mut self) -> Heard {
         let mut buffer = [0; 4096];
         let conn = self.conn();
         let say = |line: &[u8]| log::handler_line(conn, &log::escape(line));
         match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
-            Ok(0) | Err(_) => true,
+            Err(Errno::EAGAIN) => Heard::Nothing,
+            Ok(0) | Err(_) => Heard::End,
             Ok(count) => {
                 self.lines.push(&buffer[..count], Instant::now(), say);
-                false
+                Heard::Something
             }
         }
     }
 
     /// Everything that is still in the pipe: after the handler's end, when all its writers are dead.
     pub(super) fn drain_stderr(&mut self) {
-        // A pipe holds 64 KiB; a reader that never ends would need a writer, and there is none.
-        while !self.hear_stderr() {}
+        while self.hear_stderr() == Heard::Something {}
         let conn = self.conn();
         self.lines.finish(Instant::now(), |line| log::handler_line(conn, &log::escape(line)));
         if self.lines.dropped > 0 {
@@ -294,10 +303,32 @@ impl Live {
         }
     }
 
-    /// A copy of the handler's descriptor 0, or 1: not kept.
+    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket, and the one socket a handler has is its
+    /// connection: closing the last copy of a file on a file system that does not answer would hold up everybody.
     fn borrow_connection(&self) -> Result<OwnedFd, Errno> {
         let pidfd = self.handler_pidfd();
-        sys::process::pidfd_getfd(pidfd, 0).or_else(|_closed| sys::process::pidfd_getfd(pidfd, 1))
+        for number in [0, 1] {
+            if !self.is_socket(number) {
+                continue;
+            }
+            let borrowed = sys::process::pidfd_getfd(pidfd, number)?;
+            if nix::sys::socket::getsockopt(&borrowed, nix::sys::socket::sockopt::SockType).is_ok() {
+                return Ok(borrowed);
+            }
+            // Exchanged between the look and the borrowing: left open rather than closed here, and its maker ends.
+            std::mem::forget(borrowed);
+            self.kill();
+        }
+        Err(Errno::ENOTSOCK)
+    }
+
+    /// With an init stub the handler is another process than the one whose number is known: the borrowing tells.
+    fn is_socket(&self, number: i32) -> bool {
+        if self.handler.is_some() {
+            return true;
+        }
+        let link = std::fs::read_link(format!("/proc/{}/fd/{number}", self.sandbox.pid));
+        link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
     }
 
     /// Lets a handler that waits for its peer see the end of input.

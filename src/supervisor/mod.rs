@@ -24,7 +24,7 @@ use crate::sys::process::Usage;
 use crate::sys::{CStrings, Errno, Ignoring};
 use admission::{Admission, Source};
 use deadlines::{Deadline, Deadlines};
-use live::{Arrival, Call, Live, Progress, Served, Verdict};
+use live::{Arrival, Call, Heard, Live, Progress, Served, Verdict};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -38,6 +38,8 @@ use std::time::{Duration, Instant};
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Refused connections that are read to their end at a time; those beyond are closed at once.
+const DRAINING_MAX: usize = 64;
 /// Pause after EMFILE and the like.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// Idle time is looked at this often at the least.
@@ -276,6 +278,9 @@ impl<'a> Supervisor<'a> {
 
     fn refuse(&mut self, connection: Connection, bytes: &[u8]) {
         let Some(mut draining) = connection.refuse(bytes) else { return };
+        if self.draining.len() >= DRAINING_MAX {
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
         if draining.drain() || self.watch(&draining, Origin::Drain, id).is_err() {
@@ -339,7 +344,7 @@ impl<'a> Supervisor<'a> {
 
     fn on_stderr(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        if live.hear_stderr() {
+        if live.hear_stderr() == Heard::End {
             self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
         }
     }
@@ -350,11 +355,21 @@ impl<'a> Supervisor<'a> {
         // Its last report may have come with the end itself.
         self.on_channel(id);
         let Some(mut live) = self.live.remove(&id) else { return };
+        self.unwatch(&live);
         live.drain_stderr();
         let outcome = live.outcome(ending);
         match live.served.take() {
             Some(served) => self.finish(&live.sandbox, served, outcome, usage),
             None => self.on_end_before_connection(id, &live, &outcome),
+        }
+    }
+
+    /// Said, not left to the close: a sandbox that is being set up has copies of these for a moment, and epoll goes by the
+    /// open file.
+    fn unwatch(&self, live: &Live) {
+        let sandbox = &live.sandbox;
+        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd].into_iter().chain(&live.listener) {
+            self.epoll.delete(fd).ignoring("it is not watched any more");
         }
     }
 

@@ -104,6 +104,12 @@ pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<()> {
     fcntl(fd.as_raw_fd(), libc::F_SETFL, blocking).map(drop)
 }
 
+/// Sets O_NONBLOCK on an end of ours that nobody shares.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
+    let flags = fcntl(fd.as_raw_fd(), libc::F_GETFL, 0)?;
+    fcntl(fd.as_raw_fd(), libc::F_SETFL, raw_fd(flags) | libc::O_NONBLOCK).map(drop)
+}
+
 /// close_range(2), Linux 5.9 (`CLOSE_RANGE_CLOEXEC` 5.11). `flags` 0 closes.
 pub(crate) fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
     // SAFETY: three ints. Descriptors owned by Rust values may be closed by it: the callers are the child, which never

@@ -244,4 +244,14 @@ pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
     })
 }
 
+/// The flags of the mount that `file` was reached through (`ST_*` of statvfs(3), by fstatfs(2)).
+pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u64> {
+    let mut buffer = mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: `buffer` has room for one struct statvfs.
+    check(unsafe { libc::fstatvfs(file.as_raw_fd(), buffer.as_mut_ptr()) }.into())?;
+    // SAFETY: zeroed, all fields are integers, and filled by libc.
+    let stat = unsafe { buffer.assume_init() };
+    Ok(stat.f_flag)
+}
+
 const STATX_MNT_ID: u32 = 0x1000;

@@ -42,6 +42,14 @@ pub(crate) fn set_parent_death_signal(signal: c_int) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, c_ulong::from(signal.unsigned_abs()), 0).map(drop)
 }
 
+/// The signal that is set (0: none).
+pub(crate) fn parent_death_signal() -> Result<c_int> {
+    let mut signal: c_int = 0;
+    // SAFETY: the option writes one int, which is live and writable.
+    check(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) }.into())?;
+    Ok(signal)
+}
+
 /// Removes one capability from the bounding set. Needs CAP_SETPCAP.
 pub(crate) fn drop_bounding(capability: u32) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability), 0).map(drop)

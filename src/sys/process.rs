@@ -72,9 +72,22 @@ pub(crate) fn wait_for_end(pidfd: BorrowedFd<'_>) {
 }
 
 /// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec (personality(2)).
-pub(crate) fn reset_personality() -> Result<()> {
+/// Answers whether it is the default one now.
+pub(crate) fn reset_personality() -> Result<bool> {
+    const ASK: libc::c_ulong = 0xffff_ffff;
     // SAFETY: an int.
-    check(unsafe { libc::personality(0) }.into()).map(drop)
+    check(unsafe { libc::personality(0) }.into())?;
+    // SAFETY: an int that is no persona: the call only answers.
+    Ok(check(unsafe { libc::personality(ASK) }.into())? == 0)
+}
+
+/// The ordinary scheduling policy: a real-time one of the launcher's would outlive exec.
+pub(crate) fn reset_scheduling() -> Result<()> {
+    // SAFETY: a scheduling parameter is integers only (musl has more of them than the kernel reads).
+    let parameter: libc::sched_param = unsafe { mem::zeroed() };
+    // SAFETY: `parameter` is live; pid 0 is this process.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const parameter) })
+        .map(drop)
 }
 
 /// Ends the child without running destructors or flushing the parent's buffers (_exit(2)).
@@ -213,20 +226,27 @@ pub(crate) fn reset_signal_dispositions() {
 
 const SIGNAL_MAX: c_int = 64;
 
-/// Unblocks all signals (the mask outlives exec).
-pub(crate) fn unblock_signals() -> Result<()> {
+/// Unblocks all signals (the mask outlives exec). Answers whether none is blocked now.
+pub(crate) fn unblock_signals() -> Result<bool> {
+    signal_mask()?;
+    Ok(signal_mask()? == 0)
+}
+
+/// Sets the empty mask and answers the one before.
+fn signal_mask() -> Result<u64> {
     let none: u64 = 0;
-    // SAFETY: the kernel's signal set is 64 bits here, `none` is live, the old set is not asked for.
+    let mut before: u64 = u64::MAX;
+    // SAFETY: the kernel's signal set is 64 bits here; both sets are live, the second writable.
     check(unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             &raw const none,
-            ptr::null_mut::<u64>(),
+            &raw mut before,
             size_of::<u64>(),
         )
-    })
-    .map(drop)
+    })?;
+    Ok(before)
 }
 
 /// Blocks for ever; for a process that exists only to hold a namespace.

@@ -5,12 +5,12 @@
 //! program, the last one's returns of "notify". All this by ranges of numbers, chosen by halves; in front of it stand the
 //! check of the architecture and the canary's answer.
 
-use super::PROFILE_CANARY;
 use super::bpf::{
-    Field, JUMP_ALWAYS, JUMP_EQUAL, NATIVE_ARCH, NOTIFY, RETURN, choose, errno, give, if_equal, load,
+    ALLOW, Field, JUMP_ALWAYS, JUMP_EQUAL, NATIVE_ARCH, NOTIFY, RETURN, choose, errno, give, if_equal, load,
     unless_equal,
 };
 use super::profile::{Action, Condition, Entry, Profile};
+use super::{GUARD_CANARY, PROFILE_CANARY};
 use crate::sandbox::exec::EXEC_FD;
 use crate::sandbox::park::Park;
 use crate::sys::seccomp::Instruction;
@@ -61,6 +61,8 @@ pub(super) fn compile(
         .collect::<Result<Vec<_>, _>>()?;
     let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
     program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
+    // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
+    program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);
     program.extend(choose(&ranges));
     Ok(program)
 }
@@ -150,6 +152,7 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
         Condition::Word(index, value) => (index, Dword, SeccompCmpOp::Eq, u64::from(value)),
         Condition::Long(index, value) => (index, Qword, SeccompCmpOp::Eq, value),
         Condition::NoneOf(index, mask) => (index, Qword, SeccompCmpOp::MaskedEq(mask), 0),
+        Condition::AllOf(index, mask) => (index, Qword, SeccompCmpOp::MaskedEq(mask), mask),
         Condition::AtMost(index, value) => (index, Dword, SeccompCmpOp::Le, u64::from(value)),
     };
     SeccompCondition::new(index, length, operator, value)

@@ -125,10 +125,11 @@ fn range(calls: &[(u32, Vec<Instruction>)]) -> Option<(u32, Vec<Instruction>)> {
     Some((*first, code))
 }
 
-/// The init stub's own filter: it waits, writes one status, exits.
+/// The init stub's own filter: it opens the gate, waits, writes one status, exits.
 pub(crate) fn init_program() -> Vec<Instruction> {
     let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(KILL), load(Field::Number)];
-    for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group] {
+    program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
+    for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group, libc::SYS_close_range] {
         program.extend([if_equal(number(call)), give(ALLOW)]);
     }
     program.push(give(KILL));

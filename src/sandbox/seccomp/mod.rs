@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) profile: Vec<Instruction>,
     /// The same profile for a sandbox that is parked after exec.
     parked: Option<(Park, Vec<Instruction>)>,
-    /// The init stub's: three calls, all else kills it and with it the sandbox.
+    /// The init stub's: four calls, all else kills it and with it the sandbox.
     pub(crate) init: Vec<Instruction>,
 }
 

@@ -41,12 +41,14 @@ pub(crate) enum Condition {
     Long(u8, u64),
     /// No bit of the mask is set, in all 64 bits.
     NoneOf(u8, u64),
+    /// Every bit of the mask is set.
+    AllOf(u8, u64),
     /// The low word is at most this.
     AtMost(u8, u32),
 }
 
 use Action::{Allow, Errno};
-use Condition::{AtMost, Long, NoneOf, Word};
+use Condition::{AllOf, AtMost, Long, NoneOf, Word};
 
 macro_rules! calls {
     ($($(#[$attribute:meta])* $name:ident $action:expr, $when:expr, $reason:literal;)*) => {
@@ -67,6 +69,9 @@ const fn strip(name: &'static str) -> &'static str {
 
 const ALWAYS: &[&[Condition]] = &[];
 const PROT_EXEC: u64 = libc::PROT_EXEC.unsigned_abs() as u64;
+/// Shared mappings (also MAP_SHARED_VALIDATE) and growing stacks: no limit of data counts them.
+const UNCOUNTED: u64 = (libc::MAP_SHARED | libc::MAP_GROWSDOWN).unsigned_abs() as u64;
+const FUTEX_PRIVATE: u64 = libc::FUTEX_PRIVATE_FLAG.unsigned_abs() as u64;
 const CONNECTION: Condition = AtMost(0, 1);
 #[allow(clippy::cast_sign_loss)]
 const SEND_FLAGS: u64 = (libc::MSG_FASTOPEN | libc::MSG_OOB) as u64;
@@ -128,7 +133,8 @@ pub(crate) static STATIC: Profile = Profile {
         ], "stdio asks whether its output is a terminal";
         // Memory, never executable.
         SYS_brk Allow, ALWAYS, "malloc";
-        SYS_mmap Allow, &[&[NoneOf(2, PROT_EXEC)]], "malloc, stacks; W^X";
+        SYS_mmap Allow, &[&[NoneOf(2, PROT_EXEC), NoneOf(3, UNCOUNTED)]],
+            "malloc, stacks, files; W^X, and nothing that RLIMIT_DATA does not count";
         SYS_mprotect Allow, &[&[NoneOf(2, PROT_EXEC)]], "RELRO at start-up, guard pages; W^X";
         SYS_munmap Allow, ALWAYS, "free";
         SYS_mremap Allow, ALWAYS, "realloc; it cannot add PROT_EXEC";
@@ -150,7 +156,9 @@ pub(crate) static STATIC: Profile = Profile {
         SYS_geteuid Allow, ALWAYS, "libc and programs ask at start-up";
         SYS_getgid Allow, ALWAYS, "libc and programs ask at start-up";
         SYS_getegid Allow, ALWAYS, "libc and programs ask at start-up";
-        SYS_futex Allow, ALWAYS, "locks of libc and Rust's std";
+        SYS_futex Allow, &[&[AllOf(1, FUTEX_PRIVATE)]],
+            "locks of libc and Rust's std; private ones: others reach the template's pages in every sandbox";
+        SYS_restart_syscall Allow, ALWAYS, "a wait goes on after the process was stopped or frozen";
         SYS_sched_yield Allow, ALWAYS, "says that the handler is ready";
         SYS_nanosleep Allow, ALWAYS, "waits";
         SYS_clock_nanosleep Allow, ALWAYS, "waits";

@@ -154,3 +154,24 @@ fn exec_passes_the_profile_by_one_descriptor_and_an_empty_path_only() {
     assert_eq!(answers[..4], [DENIED; 4]);
     assert_eq!(answers[4], Errno::EFAULT as i32);
 }
+
+#[test]
+fn memory_that_no_limit_counts_cannot_be_mapped() {
+    let map = |flags: i32| {
+        let flags = u64::from((flags | libc::MAP_ANONYMOUS).unsigned_abs());
+        (libc::SYS_mmap, [0, 4096, 3, flags, u64::MAX, 0])
+    };
+    let shared =
+        [map(libc::MAP_SHARED), map(libc::MAP_SHARED_VALIDATE), map(libc::MAP_PRIVATE | libc::MAP_GROWSDOWN)];
+    assert_eq!(answers(Filter::Profile, &shared), [DENIED; 3]);
+    assert_eq!(answers(Filter::Profile, &[map(libc::MAP_PRIVATE)]), [0]);
+}
+
+#[test]
+fn a_futex_reaches_no_other_process() {
+    let wake = |operation: i32| (libc::SYS_futex, [0, u64::from(operation.unsigned_abs()), 1, 0, 0, 0]);
+    let shared = [wake(libc::FUTEX_WAKE), wake(libc::FUTEX_WAIT), wake(libc::FUTEX_REQUEUE)];
+    assert_eq!(answers(Filter::Profile, &shared), [DENIED; 3]);
+    let private = answers(Filter::Profile, &[wake(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG)]);
+    assert_ne!(private, [DENIED]);
+}

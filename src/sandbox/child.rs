@@ -61,14 +61,31 @@ fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
     process::setsid().step(Step::Session)?;
     verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
     process::set_umask(0o022);
-    verify(Step::Personality, process::reset_personality().step(Step::Personality)?)?;
-    process::reset_scheduling().step(Step::Scheduling)?;
+    process::reset_personality().step(Step::Personality)?;
+    verify(Step::Personality, has_default_personality().step(Step::Personality)?)?;
+    leave_real_time().step(Step::Scheduling)?;
     raise_oom_score().step(Step::OomScore)?;
     Ok(Begun(()))
 }
 
 /// We are the first process of our pid namespace.
 const FIRST_PID: i32 = 1;
+
+/// Only where it is needed: units refuse the call that sets a policy (@resources).
+fn leave_real_time() -> Result<(), sys::Errno> {
+    if process::is_real_time()? {
+        process::set_ordinary_scheduling()?;
+    }
+    if process::is_real_time()? { Err(sys::Errno::EBADE) } else { Ok(()) }
+}
+
+/// Read from /proc: the system call that asks is refused by LockPersonality= of a unit, the one that sets is not.
+fn has_default_personality() -> Result<bool, sys::Errno> {
+    let mut persona = [0; 8];
+    let file = sys::mount::openat2(sys::cwd(), c"/proc/self/personality", libc::O_RDONLY, 0)?;
+    let count = sys::read(file.as_fd(), &mut persona)?;
+    Ok(count == persona.len() && persona == *b"00000000")
+}
 
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
 fn raise_oom_score() -> Result<(), sys::Errno> {

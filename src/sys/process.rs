@@ -72,17 +72,22 @@ pub(crate) fn wait_for_end(pidfd: BorrowedFd<'_>) {
 }
 
 /// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec (personality(2)).
-/// Answers whether it is the default one now.
-pub(crate) fn reset_personality() -> Result<bool> {
-    const ASK: libc::c_ulong = 0xffff_ffff;
+pub(crate) fn reset_personality() -> Result<()> {
     // SAFETY: an int.
-    check(unsafe { libc::personality(0) }.into())?;
-    // SAFETY: an int that is no persona: the call only answers.
-    Ok(check(unsafe { libc::personality(ASK) }.into())? == 0)
+    check(unsafe { libc::personality(0) }.into()).map(drop)
 }
 
-/// The ordinary scheduling policy: a real-time one of the launcher's would outlive exec.
-pub(crate) fn reset_scheduling() -> Result<()> {
+/// Whether a real-time policy (sched(7)) is set, which would outlive exec.
+pub(crate) fn is_real_time() -> Result<bool> {
+    const RESET_ON_FORK: libc::c_long = 0x4000_0000;
+    // SAFETY: an int; 0 is this process.
+    let policy = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })? & !RESET_ON_FORK;
+    let real_time = [libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE];
+    Ok(real_time.into_iter().any(|real_time| libc::c_long::from(real_time) == policy))
+}
+
+/// Sets the ordinary scheduling policy.
+pub(crate) fn set_ordinary_scheduling() -> Result<()> {
     // SAFETY: a scheduling parameter is integers only (musl has more of them than the kernel reads).
     let parameter: libc::sched_param = unsafe { mem::zeroed() };
     // SAFETY: `parameter` is live; pid 0 is this process.

@@ -45,7 +45,9 @@ fn serve_bounds_it_too() {
     let serving = Serve::probe(&site, &["sleep"]).start();
     let mut client = serving.connect();
     assert_eq!(client.line(), "ready");
-    for handler in serving.handlers() {
+    let served = serving.served();
+    assert_eq!(served.len(), 1);
+    for handler in served {
         assert_bounded(&sys::borrow(handler, 0).unwrap(), 60_000);
     }
     drop(client);

@@ -38,7 +38,7 @@ fn it_answers_many_at_once_each_with_an_identity_of_its_own() {
     for client in &mut clients {
         assert_eq!(client.line(), "ready");
     }
-    let handlers = serving.handlers();
+    let handlers = serving.served();
     assert!(handlers.len() >= 12, "{handlers:?}");
     let uids: BTreeSet<String> = handlers.iter().map(|&pid| process::status(pid)["Uid"].clone()).collect();
     assert_eq!(uids.len(), handlers.len(), "each its own uid");
@@ -58,7 +58,7 @@ fn a_sandbox_holds_no_listening_socket_and_no_other_connection() {
     let (mut one, mut two) = (serving.connect(), serving.connect());
     assert_eq!((one.line().as_str(), two.line().as_str()), ("ready", "ready"));
     let mut sockets = BTreeSet::new();
-    for handler in serving.handlers() {
+    for handler in serving.served() {
         let open = process::descriptors(handler);
         assert_eq!(open.keys().copied().collect::<Vec<_>>(), [0, 1, 2], "{open:?}");
         assert_eq!(open[&0], open[&1]);
@@ -78,7 +78,7 @@ fn it_is_as_sealed_as_run() {
     let serving = Serve::probe(&site, &["sleep"]).start();
     let mut client = serving.connect();
     assert_eq!(client.line(), "ready");
-    for handler in serving.handlers() {
+    for handler in serving.served() {
         let status = process::status(handler);
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             assert_eq!(status[set], "0000000000000000", "{set}");

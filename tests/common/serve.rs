@@ -138,6 +138,13 @@ impl Serving<'_> {
         process::handlers(self.site.tag())
     }
 
+    /// Those that have a connection: a parked one has /dev/null in its place.
+    pub(crate) fn served(&self) -> Vec<u32> {
+        let has_one =
+            |pid: &u32| process::descriptors(*pid).get(&0).is_some_and(|name| name.starts_with("socket:"));
+        self.handlers().into_iter().filter(has_one).collect()
+    }
+
     /// Waits for a log line that contains all of these.
     pub(crate) fn await_log(&self, words: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -23,9 +23,10 @@ install_dayfly() {
     install -m 711 probes/probe probes/c/crash /usr/lib/dayfly/probe/bin
     variant probe 7070
     # systemd would end what is left of a unit; here that is the kernel's part alone.
-    variant bare 7071 KillMode=none Restart=no
+    variant bare 7071 KillMode=process Restart=no
     variant overlay 7072 CapabilityBoundingSet='CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER'
     variant mortal 7073 CapabilityBoundingSet='~CAP_KILL'
+    variant watched 7074 WatchdogSec=3s TimeoutAbortSec=2s
     systemctl daemon-reload
 }
 
@@ -64,8 +65,8 @@ with_socket() {
 }
 
 stop_all() {
-    systemctl stop {gopher,probe,bare,overlay,mortal}{.socket,.service,-inetd.socket} \
-        {gopher,probe,bare,overlay,mortal}'-inetd@*.service'
+    # Patterns, which mean what is loaded: cheaper than names.
+    systemctl stop {gopher,probe,bare,overlay,mortal,watched}'*'
     systemctl reset-failed
 }
 
@@ -87,7 +88,10 @@ expected() {
 eventually() {
     local end=$((SECONDS + 15))
     until "$@"; do
-        [ "$SECONDS" -lt "$end" ] || fail "in vain: $*"
+        if [ "$SECONDS" -ge "$end" ]; then
+            echo "in vain: $*" >&2
+            return 1
+        fi
         sleep 0.1
     done
 }
@@ -99,16 +103,26 @@ sandboxes() {
 }
 
 no_sandbox() { [ -z "$(sandboxes)" ]; }
-a_sandbox() { [ -n "$(sandboxes)" ]; }
+
+# hold PORT N: N more connections to a probe that echoes, each answered once, open until the check ends.
+hold() {
+    local line connection
+    for _ in $(seq "$2"); do
+        exec {connection}<>"/dev/tcp/127.0.0.1/$1"
+        echo here >&"$connection"
+        read -r -t 30 line <&"$connection"
+        [ "$line" = here ]
+    done
+}
 
 # What a sandbox could leave: processes, mounts of this namespace, namespaces, loop devices, groups, files.
 inventory() {
     sandboxes
     sort /proc/self/mounts
-    find /sys/fs/cgroup -type d | grep -E 'gopher|probe' || :
+    find /sys/fs/cgroup -type d -name '*.service' | grep -E 'gopher|probe|bare' || :
     readlink /proc/[0-9]*/ns/{mnt,pid,net,ipc,uts,cgroup,user} 2>/dev/null | sort -u
     ls -d /sys/block/loop*/loop/backing_file 2>/dev/null || :
-    find /usr/lib/dayfly /srv /etc/dayfly /tmp /var/tmp /dev/shm -newer /etc/dayfly/stamp 2>/dev/null | grep -v systemd-private || :
+    find /usr/lib/dayfly /srv /etc/dayfly /tmp /var/tmp /dev/shm -mindepth 1 -newer /etc/dayfly/stamp 2>/dev/null | grep -v systemd-private || :
 }
 
 # records UNIT-PATTERN [FIELD=VALUE...]: what the journal has of it since this check began, as JSON.

@@ -14,6 +14,7 @@ mod logging;
 mod menus;
 mod paths;
 mod payloads;
+mod probes;
 mod requests;
 mod searching;
 mod statistics;

@@ -11,8 +11,10 @@ use crate::log::{self, Verbosity};
 use crate::notify::Notifier;
 use crate::outcome::{Outcome, Refusal};
 use crate::privilege;
-use crate::sandbox::{IdSource, Workshop, namespaces};
-use crate::supervisor::{self, Reload, Supervisor};
+use crate::sandbox::base::{Base, Clones};
+use crate::sandbox::step::Failure;
+use crate::sandbox::{self, IdSource, Workshop, namespaces};
+use crate::supervisor::{self, Supervisor};
 use crate::sys::{self, Ignoring};
 use std::fs::File;
 use std::io::Write;
@@ -126,6 +128,8 @@ fn report(status: OwnedFd, outcome: &Outcome) {
 struct Prepared {
     service: Rc<Service>,
     workshop: Workshop,
+    /// `serve` has one; `run` builds its only sandbox from the host's mounts.
+    base: Option<Base>,
 }
 
 /// Checks everything, then leaves the host's namespaces. Listeners must be bound before.
@@ -135,7 +139,7 @@ fn prepare(settings: Settings, purpose: Purpose) -> Result<Prepared, ConfigError
         return Err(ConfigError::sandbox("the launcher must have one thread; something has started another"));
     }
     let kernel = Kernel::probe();
-    let service = Service::resolve(settings, purpose, &kernel)?;
+    let mut service = Service::resolve(settings, purpose, &kernel)?;
     for remark in &service.remarks {
         match purpose {
             Purpose::Run => log::detail(remark),
@@ -143,7 +147,21 @@ fn prepare(settings: Settings, purpose: Purpose) -> Result<Prepared, ConfigError
         }
     }
     let workshop = seal(&service, purpose)?;
-    Ok(Prepared { service: Rc::new(service), workshop })
+    let base = match purpose {
+        Purpose::Run => None,
+        Purpose::Serve => Some(
+            settle(&mut service.plan).map_err(|failure| ConfigError::sandbox(in_words(&service, failure)))?,
+        ),
+    };
+    Ok(Prepared { service: Rc::new(service), workshop, base })
+}
+
+/// Leaves the host's mounts; the service's trees stand ready in the new ones.
+fn settle(plan: &mut sandbox::Plan) -> Result<Base, Failure> {
+    let clones = Clones::take(&plan.rootfs)?;
+    let base = Base::enter()?;
+    plan.rootfs.prebuilt = Some(base.attach(clones, &plan.rootfs)?);
+    Ok(base)
 }
 
 fn seal(service: &Service, purpose: Purpose) -> Result<Workshop, ConfigError> {
@@ -164,24 +182,28 @@ fn seal(service: &Service, purpose: Purpose) -> Result<Workshop, ConfigError> {
 }
 
 impl Prepared {
-    fn run(&self, connection: Connection, began: Instant) -> Result<Outcome, String> {
-        let failed = |errno: sys::Errno| format!("the event loop failed: {errno}");
-        let signals = supervisor::signal_descriptor().map_err(failed)?;
-        let service = Rc::clone(&self.service);
-        let supervisor = Supervisor::new(service, &self.workshop, signals, Vec::new()).map_err(failed)?;
-        supervisor.run(connection, began).map_err(failed)
+    fn run(self, connection: Connection, began: Instant) -> Result<Outcome, String> {
+        let signals = supervisor::signal_descriptor().map_err(loop_failed)?;
+        let supervisor =
+            Supervisor::new(self.service, &self.workshop, signals, Vec::new()).map_err(loop_failed)?;
+        supervisor.run(connection, began).map_err(loop_failed)
     }
 
-    fn serve(&self, listeners: Vec<Listener>, reload: Reload<'_>, notifier: Notifier) -> Result<(), String> {
-        let failed = |errno: sys::Errno| format!("the event loop failed: {errno}");
-        let signals = supervisor::signal_descriptor().map_err(failed)?;
+    fn serve(self, listeners: Vec<Listener>, options: &Options, notifier: Notifier) -> Result<(), String> {
+        let signals = supervisor::signal_descriptor().map_err(loop_failed)?;
         for listener in &listeners {
             log::listening(&listener.address);
         }
-        let service = Rc::clone(&self.service);
-        let supervisor = Supervisor::new(service, &self.workshop, signals, listeners).map_err(failed)?;
-        supervisor.serve(reload, notifier).map_err(failed)
+        let base = self.base.as_ref();
+        // Not kept here: a replaced service goes with the last of its sandboxes.
+        let supervisor =
+            Supervisor::new(self.service, &self.workshop, signals, listeners).map_err(loop_failed)?;
+        supervisor.serve(Box::new(|| reload(options.clone(), base)), notifier).map_err(loop_failed)
     }
+}
+
+fn loop_failed(errno: sys::Errno) -> String {
+    format!("the event loop failed: {errno}")
 }
 
 /// `dayfly serve`: resident.
@@ -209,16 +231,33 @@ pub(crate) fn serve(options: Options) -> u8 {
             return fail(&error.message, status);
         }
     };
-    match prepared.serve(listeners, Box::new(move || reload(again.clone())), notifier) {
+    match prepared.serve(listeners, &again, notifier) {
         Ok(()) => 0,
         Err(message) => fail(&message, SERVE_FAILED),
     }
 }
 
 /// The service anew, from the same command line and its file as it is now.
-fn reload(options: Options) -> Result<Service, String> {
-    let settings = config::load(options).map_err(|error| error.message)?;
-    Service::resolve(settings, Purpose::Serve, &Kernel::probe()).map_err(|error| error.message)
+fn reload(options: Options, base: Option<&Base>) -> Result<Service, String> {
+    let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
+    let found = base.in_host(|| {
+        let settings = config::load(options).map_err(|error| error.message)?;
+        let service =
+            Service::resolve(settings, Purpose::Serve, &Kernel::probe()).map_err(|error| error.message)?;
+        let clones = Clones::take(&service.plan.rootfs).map_err(|failure| in_words(&service, failure))?;
+        Ok::<_, String>((service, clones))
+    });
+    let (mut service, clones) = found.map_err(|errno| {
+        format!("cannot look at the host's files: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= of the unit)")
+    })??;
+    let prebuilt =
+        base.attach(clones, &service.plan.rootfs).map_err(|failure| in_words(&service, failure))?;
+    service.plan.rootfs.prebuilt = Some(prebuilt);
+    Ok(service)
+}
+
+fn in_words(service: &Service, failure: Failure) -> String {
+    log::refusal_message(&failure, service.plan.operand(&failure).as_deref())
 }
 
 const BACKLOG: u32 = 4096;

@@ -2,11 +2,14 @@
 
 use crate::connection::{Connection, NoConnection};
 use crate::sys::{Errno, Ignoring};
+use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getsockname,
     sockopt,
 };
 use nix::sys::stat::{Mode, fchmod, umask};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -60,22 +63,24 @@ impl fmt::Display for Address {
 pub(crate) struct Listener {
     fd: OwnedFd,
     pub(crate) address: String,
-    /// A socket file that is ours to remove.
-    own_path: Option<PathBuf>,
+    /// A socket file that is ours: removed with this.
+    _own_file: Option<SocketFile>,
 }
 
 impl Listener {
     /// Binds and listens. `backlog` is what the kernel may queue (net.core.somaxconn cuts it).
     pub(crate) fn bind(address: &Address, backlog: u32) -> Result<Listener, String> {
         let failed = |error: io::Error| format!("cannot listen on {address}: {error}");
-        let (fd, own_path) = match address {
+        let (fd, own_file) = match address {
             Address::Tcp(tcp) => (bind_tcp(*tcp).map_err(|errno| failed(errno.into()))?, None),
-            Address::Unix { path, mode } => (bind_unix(path, *mode).map_err(failed)?, Some(path.clone())),
+            Address::Unix { path, mode } => {
+                (bind_unix(path, *mode).map_err(failed)?, Some(SocketFile::find(path).map_err(failed)?))
+            }
         };
         let backlog =
             i32::try_from(backlog).ok().and_then(|n| Backlog::new(n).ok()).unwrap_or(Backlog::MAXCONN);
         socket::listen(&fd, backlog).map_err(|errno| failed(errno.into()))?;
-        Ok(Listener { fd, address: address.to_string(), own_path })
+        Ok(Listener { fd, address: address.to_string(), _own_file: own_file })
     }
 
     /// A socket that systemd passed; it must listen already.
@@ -85,12 +90,12 @@ impl Listener {
                 "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
             ));
         }
-        let flags = nix::fcntl::OFlag::O_NONBLOCK;
+        let flags = OFlag::O_NONBLOCK;
         nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags))
             .map_err(|errno| format!("cannot make the listening socket '{name}' non-blocking: {errno}"))?;
         let local: Result<SockaddrStorage, _> = getsockname(fd.as_raw_fd());
         let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
-        Ok(Listener { fd, address, own_path: None })
+        Ok(Listener { fd, address, _own_file: None })
     }
 
     /// The next connection; None where none waits.
@@ -125,11 +130,27 @@ impl AsFd for Listener {
     }
 }
 
-impl Drop for Listener {
+/// A socket's name in its directory: the supervisor has left the mounts in which its whole path says something.
+#[derive(Debug)]
+struct SocketFile {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+impl SocketFile {
+    fn find(path: &Path) -> io::Result<SocketFile> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(SocketFile { directory: open(parent, flags, Mode::empty())?, name: name.to_owned() })
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.own_path {
-            fs::remove_file(path).ignoring("a socket file that stays is replaced at the next start");
-        }
+        unlinkat(&self.directory, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
+            .ignoring("a socket file that stays is replaced at the next start");
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn rootfs_plan(
         bury_canary: purpose == Purpose::Run,
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
+        prebuilt: None,
     })
 }
 

@@ -18,6 +18,7 @@
 //! Everything that allocates, formats, locks or can wait is done before the clone ([`Plan`], once a service, and
 //! [`launch`], once a sandbox). The child only makes system calls; it reports a failure as two numbers and exits.
 
+pub(crate) mod base;
 mod capabilities;
 mod child;
 pub(crate) mod exec;

@@ -5,11 +5,14 @@
 //! the new one stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox
 //! dies.
 //!
+//! `run` takes the trees from the host's paths; `serve` has them ready in its base ([`super::base`]).
+//!
 //! Everything is first attached at one place below the old root, in the sandbox's own mount namespace, and so goes with
 //! the old root at one detach: each detach, and each close of a detached tree, waits for an RCU grace period. Overlay
 //! layers are attached there before use, since Linux takes detached ones only since 6.15, and named relative to the cwd,
 //! because fsconfig(2) strings end at 255 bytes.
 
+use super::base::{self, Prebuilt};
 use super::child::Begun;
 use super::identity::Identity;
 use super::step::{AtStep, Failure, Step, verify};
@@ -18,7 +21,7 @@ use crate::sys::mount::{
     self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
-use crate::sys::{Errno, cwd, process};
+use crate::sys::{self, Errno, cwd, process};
 use std::ffi::{CStr, CString, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -27,7 +30,7 @@ const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
 
 /// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
 /// sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the root at the detach.)
-const PLACE: &CStr = c"/proc";
+pub(super) const PLACE: &CStr = c"/proc";
 
 const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
@@ -85,6 +88,8 @@ pub(crate) struct Plan {
     /// The handler's file below the template.
     pub(crate) handler: CString,
     pub(crate) handler_identity: sysmount::Identity,
+    /// `serve`: template and binds as they stand in the base.
+    pub(crate) prebuilt: Option<Prebuilt>,
 }
 
 /// Proof that the process is in its own root and the old one is gone.
@@ -111,24 +116,31 @@ pub(crate) fn enter(
 ) -> Result<(Rooted, Tree, Identity), Failure> {
     unshare_and_verify(namespaces)?;
     sysmount::make_all_private().step(Step::Private)?;
-    let handler = open_handler(plan)?;
+    let handler = match &plan.prebuilt {
+        Some(prebuilt) => sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?,
+        None => open_handler(plan)?,
+    };
     if plan.bury_canary {
         sysmount::attach_at(canary, cwd(), PLACE).step(Step::Canary)?;
     }
     // Not before here: the supervisor may need our pid to say who we are.
     let (identity, userns) = link.receive_identity()?;
-    let root = match plan.snapshot {
-        Snapshot::Readonly => attach_template(plan)?,
-        Snapshot::Overlay => attach_overlay(plan, identity, userns.as_ref())?,
+    let root = match (plan.snapshot, &plan.prebuilt) {
+        (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns.as_ref())?,
+        (Snapshot::Readonly, Some(prebuilt)) => base::root(plan, prebuilt)?,
+        (Snapshot::Readonly, None) => attach_template(plan)?,
     };
-    mount_below(plan, root.as_fd())?;
+    if plan.prebuilt.is_none() || plan.snapshot == Snapshot::Overlay {
+        mount_binds(plan, root.as_fd())?;
+    }
+    mount_own(plan, root.as_fd())?;
     let root = pivot(root)?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
 /// Makes the namespaces and proves it before anything is mounted: with a call that only said so, what follows would be done
 /// to the launcher's own. A mount's id is its namespace's.
-fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
+pub(super) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
     let step = Step::MountNamespace;
     let before = sysmount::identify(cwd(), c"/").step(step)?.mount;
     let others = [(libc::CLONE_NEWNET, c"/proc/self/ns/net"), (libc::CLONE_NEWIPC, c"/proc/self/ns/ipc")];
@@ -155,7 +167,7 @@ fn namespace_id(path: &CStr) -> Result<u64, Errno> {
 }
 
 /// Restricts a clone of a host mount and proves it by the flags that statfs(2) shows.
-fn restrict(
+pub(super) fn restrict(
     plan: &Plan,
     tree: BorrowedFd<'_>,
     recursive: bool,
@@ -166,18 +178,23 @@ fn restrict(
     verify_flags(tree, FLAGS_READ_ONLY, step, operand)
 }
 
-fn verify_flags(tree: BorrowedFd<'_>, expected: u64, step: Step, operand: usize) -> Result<(), Failure> {
+pub(super) fn verify_flags(
+    tree: BorrowedFd<'_>,
+    expected: u64,
+    step: Step,
+    operand: usize,
+) -> Result<(), Failure> {
     let flags = sysmount::flags(tree).step_on(step, operand)?;
     if flags & expected == expected { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
 /// What statfs(2) must show of every mount of the tree.
 const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
-const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
+pub(super) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 
-/// A detached clone of the template, which must still be the one that was checked.
-fn clone_template(plan: &Plan) -> Result<OwnedFd, Failure> {
-    let tree = sysmount::clone_tree(cwd(), &plan.template.path, false).step(Step::Template)?;
+/// A detached clone of the template at `path`, which must still be the one that was checked.
+pub(super) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failure> {
+    let tree = sysmount::clone_tree(cwd(), path, false).step(Step::Template)?;
     let found = sysmount::identify(tree.as_fd(), c"").step(Step::Template)?;
     changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
     Ok(tree)
@@ -190,8 +207,13 @@ fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
 fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let template = sysmount::openat2(cwd(), &plan.template.path, flags, 0).step(Step::Template)?;
+    open_handler_in(plan, template.as_fd())
+}
+
+/// The handler's file below the template, which must still be the one that was checked.
+pub(super) fn open_handler_in(plan: &Plan, template: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let handler =
-        sysmount::openat2(template.as_fd(), &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
+        sysmount::openat2(template, &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
     let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
     changed(Step::HandlerChanged, 0, found.is_same_file(&plan.handler_identity))?;
     Ok(handler)
@@ -199,7 +221,7 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
 
 /// The template, read-only.
 fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
-    let root = clone_template(plan)?;
+    let root = clone_template(plan, &plan.template.path)?;
     restrict(plan, root.as_fd(), false, Step::AttachRoot, 0)?;
     sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
     Ok(root)
@@ -208,7 +230,7 @@ fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
 /// An overlay: the template below, a tmpfs above. The template's owner root becomes this sandbox's
 /// uid, so that the handler may change whatever it sees; all changes are in the tmpfs.
 fn attach_overlay(plan: &Plan, identity: Identity, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
-    let stage = new_tmpfs(&plan.upper, c"0755", Step::Stage, 0)?;
+    let stage = new_tmpfs(&plan.upper.bytes, &plan.upper.inodes, c"0755", Step::Stage, 0)?;
     sysmount::attach_at(stage.as_fd(), cwd(), PLACE).step(Step::Stage)?;
     make_layers(plan, stage.as_fd(), identity, userns)?;
     sysmount::fchdir(stage.as_fd()).step(Step::Overlay)?;
@@ -226,7 +248,8 @@ fn make_layers(
     for name in [c"lower", c"upper", c"work", c"root"] {
         sysmount::mkdirat(stage, name, 0o755).step(Step::Layers)?;
     }
-    let lower = clone_template(plan)?;
+    let lower =
+        clone_template(plan, plan.prebuilt.as_ref().map_or(&plan.template.path, |ready| &ready.root))?;
     if let Some(userns) = userns {
         sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
     }
@@ -259,29 +282,52 @@ fn mount_overlay(plan: &Plan) -> Result<OwnedFd, Errno> {
     sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME)
 }
 
-fn new_tmpfs(bounds: &Bounds, mode: &CStr, step: Step, operand: usize) -> Result<OwnedFd, Failure> {
+pub(super) fn new_tmpfs(
+    bytes: &CStr,
+    inodes: &CStr,
+    mode: &CStr,
+    step: Step,
+    operand: usize,
+) -> Result<OwnedFd, Failure> {
     let fs = sysmount::fsopen(c"tmpfs").step_on(step, operand)?;
-    for (key, value) in [(c"size", bounds.bytes.as_c_str()), (c"nr_inodes", &bounds.inodes), (c"mode", mode)]
-    {
+    for (key, value) in [(c"size", bytes), (c"nr_inodes", inodes), (c"mode", mode)] {
         sysmount::fsconfig_string(fs.as_fd(), key, value).step_on(step, operand)?;
     }
     sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME).step_on(step, operand)
 }
 
-/// Everything that is mounted below the root, in the order: proc, binds, tmpfs.
-fn mount_below(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+fn mount_binds(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    for (index, bind) in plan.binds.iter().enumerate() {
+        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(index));
+        let tree = match ready {
+            Some(path) => clone_path(plan, path, &bind.source, index)?,
+            None => clone_source(plan, &bind.source, index)?,
+        };
+        attach_bind(plan, root, tree.as_fd(), index)?;
+    }
+    Ok(())
+}
+
+pub(super) fn attach_bind(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    tree: BorrowedFd<'_>,
+    index: usize,
+) -> Result<(), Failure> {
+    let Some(bind) = plan.binds.get(index) else { return Ok(()) };
+    let point = mount_point(root, &bind.target, index + 1)?;
+    attach_and_verify(root, tree, point, &bind.target, Step::Bind, index)
+}
+
+/// What each sandbox has of its own below the root, after the binds: proc, then tmpfs.
+fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if plan.proc {
         let point = mount_point(root, c"/proc", 0)?;
         let proc = new_proc().step(Step::Proc)?;
         attach_and_verify(root, proc.as_fd(), point, c"/proc", Step::Proc, 0)?;
     }
-    for (index, bind) in plan.binds.iter().enumerate() {
-        let tree = clone_source(plan, &bind.source, index)?;
-        let point = mount_point(root, &bind.target, index + 1)?;
-        attach_and_verify(root, tree.as_fd(), point, &bind.target, Step::Bind, index)?;
-    }
     for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
-        let tree = new_tmpfs(&tmpfs.bounds, c"1777", Step::Tmpfs, index)?;
+        let tree = new_tmpfs(&tmpfs.bounds.bytes, &tmpfs.bounds.inodes, c"1777", Step::Tmpfs, index)?;
         let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
         attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, Step::Tmpfs, index)?;
     }
@@ -305,8 +351,13 @@ fn attach_and_verify(
     if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
-fn clone_source(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
-    let tree = sysmount::clone_tree(cwd(), &source.path, true).step_on(Step::BindSource, index)?;
+pub(super) fn clone_source(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
+    clone_path(plan, &source.path, source, index)
+}
+
+/// A detached, restricted clone of the source at `path`, which must still be the one that was checked.
+fn clone_path(plan: &Plan, path: &CStr, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
+    let tree = sysmount::clone_tree(cwd(), path, true).step_on(Step::BindSource, index)?;
     let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
     changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
     restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
@@ -336,7 +387,7 @@ fn new_proc() -> Result<OwnedFd, Errno> {
 
 /// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
 /// made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
-fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
+pub(super) fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
     let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
     sysmount::pivot_to_cwd().step(Step::Pivot)?;

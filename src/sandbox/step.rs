@@ -30,6 +30,7 @@ macro_rules! steps {
 
 steps! {
     // In the supervisor, before the clone.
+    Base, "base", "make the supervisor's own mount namespace";
     Channel, "channel", "make the channel to the sandbox";
     StderrPipe, "stderr-pipe", "make the pipe for the handler's stderr";
     BoundConnection, "bound-connection", "bound the connection";

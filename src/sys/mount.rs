@@ -74,10 +74,11 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> R
 }
 
 /// Sets attributes on the mount (or detached tree) `tree` is the root of (mount_setattr(2), Linux 5.12).
-/// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now.
+/// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now. The tree becomes private as well: a clone is a peer
+/// of its source, and what is mounted on a peer appears on the source (mount_namespaces(7)).
 pub(crate) fn set_attributes(tree: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
     let attr_clr = if set & MOUNT_ATTR_NOATIME == 0 { 0 } else { MOUNT_ATTR__ATIME };
-    let attr = MountAttr { attr_set: set, attr_clr, propagation: 0, userns_fd: 0 };
+    let attr = MountAttr { attr_set: set, attr_clr, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     mount_setattr(tree, c"", &attr, AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 })
 }
 
@@ -169,6 +170,18 @@ pub(crate) fn pivot_to_cwd() -> Result<()> {
 pub(crate) fn detach_cwd() -> Result<()> {
     // SAFETY: a C string and flags.
     check(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }.into()).map(drop)
+}
+
+/// Detaches the mount at `path` with all below it (umount2(2)); a symlink there is not followed.
+pub(crate) fn detach(path: &CStr) -> Result<()> {
+    // SAFETY: a C string and flags.
+    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }.into()).map(drop)
+}
+
+/// Removes a file or an empty directory (remove(3)).
+pub(crate) fn remove(path: &CStr) -> Result<()> {
+    // SAFETY: a C string.
+    check(unsafe { libc::remove(path.as_ptr()) }.into()).map(drop)
 }
 
 /// mkdirat(2).

@@ -196,6 +196,12 @@ pub(crate) fn unshare(namespaces: c_int) -> Result<()> {
     check(unsafe { libc::unshare(namespaces) }.into()).map(drop)
 }
 
+/// setns(2) into the one namespace that `namespace` is. For mounts the root and the cwd become that namespace's root.
+pub(crate) fn setns(namespace: BorrowedFd<'_>, kind: c_int) -> Result<()> {
+    // SAFETY: two ints. Only called in processes of one thread.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), kind) }.into()).map(drop)
+}
+
 /// setsid(2): a session of its own, without a controlling terminal.
 pub(crate) fn setsid() -> Result<()> {
     // SAFETY: no arguments.

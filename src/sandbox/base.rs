@@ -1,0 +1,186 @@
+//! The supervisor's base: a small mount namespace of its own, in which the trees of its services stand ready.
+//!
+//! A sandbox's mount namespace is a copy of its launcher's, so in the host's its cost grows with the host's mounts. In the
+//! base there are /proc and, for each service, its template and binds, cloned and restricted once, at start and at SIGHUP.
+//! A sandbox finds its root there by path and does what differs from sandbox to sandbox: an overlay, tmpfs, proc.
+//!
+//! The way back stays open for the supervisor alone: at SIGHUP it enters the host's namespace again, reads and clones what
+//! the service file names now, and returns. (Clones can be made only in the namespace of their source, and attached only
+//! in one's own.)
+
+use super::rootfs::{self, Snapshot};
+use super::step::{AtStep, Failure, Step, verify};
+use crate::sys::mount as sysmount;
+use crate::sys::{Errno, Ignoring, cwd, process};
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Where the small namespace has what the launcher and its children read by path.
+const PROC: &CStr = c"proc";
+
+#[derive(Debug)]
+pub(crate) struct Base {
+    /// The host's mount namespace, and the directory in it that relative paths of the command line begin at.
+    host: OwnedFd,
+    host_cwd: OwnedFd,
+    /// The own one.
+    own: OwnedFd,
+    /// Each tree gets a directory by its number.
+    next: Cell<u32>,
+}
+
+impl Base {
+    /// Leaves the host's mounts for a tmpfs with /proc.
+    pub(crate) fn enter() -> Result<Base, Failure> {
+        let step = Step::Base;
+        let host = namespace().step(step)?;
+        let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
+        rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
+        sysmount::make_all_private().step(Step::Private)?;
+        let proc = sysmount::clone_tree(cwd(), c"/proc", true).step(step)?;
+        let root = rootfs::new_tmpfs(c"1M", c"1024", c"0700", step, 0)?;
+        sysmount::attach_at(root.as_fd(), cwd(), rootfs::PLACE).step(step)?;
+        sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
+        sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
+        rootfs::pivot(root)?;
+        let own = namespace().step(step)?;
+        Ok(Base { host, host_cwd, own, next: Cell::new(0) })
+    }
+
+    /// Does something in the host's mount namespace, where the paths of the operator are.
+    ///
+    /// Needs CAP_SYS_CHROOT (setns(2)). A supervisor that could not return would serve from the wrong tree, so it ends.
+    pub(crate) fn in_host<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
+        process::setns(self.host.as_fd(), libc::CLONE_NEWNS)?;
+        let result = sysmount::fchdir(self.host_cwd.as_fd()).map(|()| work());
+        if process::setns(self.own.as_fd(), libc::CLONE_NEWNS).is_err() {
+            std::process::abort();
+        }
+        result
+    }
+
+    /// Makes the trees of a service stand ready.
+    pub(crate) fn attach(&self, clones: Clones, plan: &rootfs::Plan) -> Result<Prebuilt, Failure> {
+        let step = Step::AttachRoot;
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let prebuilt = Prebuilt {
+            number,
+            root: path(number, "root")?,
+            binds: bind_paths(number, plan)?,
+            handler: clones.handler,
+        };
+        let directory = directory(number)?;
+        sysmount::mkdirat(cwd(), &directory, 0o700).step(step)?;
+        sysmount::mkdirat(cwd(), &prebuilt.root, 0o700).step(step)?;
+        sysmount::attach_at(clones.template.as_fd(), cwd(), &prebuilt.root).step(step)?;
+        for (index, tree) in clones.binds.iter().enumerate() {
+            match plan.snapshot {
+                // The sandbox's root is this very mount.
+                Snapshot::Readonly => {
+                    rootfs::attach_bind(plan, clones.template.as_fd(), tree.as_fd(), index)?
+                }
+                // It is made for each sandbox; the binds are cloned onto it.
+                Snapshot::Overlay => {
+                    let Some(path) = prebuilt.binds.get(index) else { continue };
+                    make_mount_point(tree, path).step_on(Step::Bind, index)?;
+                    sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, index)?;
+                }
+            }
+        }
+        Ok(prebuilt)
+    }
+}
+
+/// A file for a file, a directory for a directory.
+fn make_mount_point(tree: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    if sysmount::identify(tree.as_fd(), c"")?.kind() == libc::S_IFDIR {
+        sysmount::mkdirat(cwd(), path, 0o700)
+    } else {
+        sysmount::create(cwd(), path, 0o600).map(drop)
+    }
+}
+
+fn namespace() -> Result<OwnedFd, Errno> {
+    sysmount::openat2(cwd(), c"/proc/self/ns/mnt", libc::O_RDONLY, 0)
+}
+
+fn directory(number: u32) -> Result<CString, Failure> {
+    c_string(format!("/{number}"))
+}
+
+fn path(number: u32, name: &str) -> Result<CString, Failure> {
+    c_string(format!("/{number}/{name}"))
+}
+
+fn bind_paths(number: u32, plan: &rootfs::Plan) -> Result<Vec<CString>, Failure> {
+    (0..plan.binds.len()).map(|index| path(number, &format!("bind-{index}"))).collect()
+}
+
+fn c_string(text: String) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_nul| Errno::EINVAL).step(Step::Base)
+}
+
+/// Detached, restricted clones of what a service shows, and its handler: made in the host's namespace.
+#[derive(Debug)]
+pub(crate) struct Clones {
+    template: OwnedFd,
+    binds: Vec<OwnedFd>,
+    handler: OwnedFd,
+}
+
+impl Clones {
+    pub(crate) fn take(plan: &rootfs::Plan) -> Result<Clones, Failure> {
+        let handler = open_handler(plan)?;
+        let template = rootfs::clone_template(plan, &plan.template.path)?;
+        rootfs::restrict(plan, template.as_fd(), false, Step::Template, 0)?;
+        let clone = |(index, bind): (usize, &rootfs::Bind)| rootfs::clone_source(plan, &bind.source, index);
+        let binds = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
+        Ok(Clones { template, binds, handler })
+    }
+}
+
+/// The handler's file by a clone of the template that is attached nowhere and gone at once: the mounts of the tree are
+/// noexec, this one is not, and no path leads to it.
+fn open_handler(plan: &rootfs::Plan) -> Result<OwnedFd, Failure> {
+    let tree = rootfs::clone_template(plan, &plan.template.path)?;
+    let attributes = sysmount::MOUNT_ATTR_RDONLY | sysmount::MOUNT_ATTR_NOSUID | sysmount::MOUNT_ATTR_NODEV;
+    sysmount::set_attributes(tree.as_fd(), attributes, false).step(Step::HandlerFile)?;
+    rootfs::open_handler_in(plan, tree.as_fd())
+}
+
+/// A service's trees in the base. Gone with the service.
+#[derive(Debug)]
+pub(crate) struct Prebuilt {
+    number: u32,
+    /// The template; under `readonly` with the binds on it.
+    pub(crate) root: CString,
+    /// Under `overlay`, the source of each bind.
+    pub(crate) binds: Vec<CString>,
+    pub(crate) handler: OwnedFd,
+}
+
+impl Drop for Prebuilt {
+    fn drop(&mut self) {
+        let why = "what stays is the base's, which goes with the supervisor";
+        for path in [&self.root].into_iter().chain(&self.binds) {
+            sysmount::detach(path).ignoring(why);
+            sysmount::remove(path).ignoring(why);
+        }
+        if let Ok(directory) = directory(self.number) {
+            sysmount::remove(&directory).ignoring(why);
+        }
+    }
+}
+
+/// The sandbox's copy of the prebuilt root.
+pub(super) fn root(plan: &rootfs::Plan, prebuilt: &Prebuilt) -> Result<OwnedFd, Failure> {
+    let step = Step::AttachRoot;
+    let root = sysmount::openat2(cwd(), &prebuilt.root, libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
+    let found = sysmount::identify(root.as_fd(), c"").step(step)?;
+    verify(step, found.is_same_file(&plan.template.identity))?;
+    verify(step, found.mount != sysmount::identify(cwd(), c"/").step(step)?.mount)?;
+    rootfs::verify_flags(root.as_fd(), rootfs::FLAGS_READ_ONLY, step, 0)?;
+    Ok(root)
+}

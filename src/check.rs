@@ -43,7 +43,7 @@ const WOULD_NOT: u8 = 1;
 pub(crate) fn main(mut given: CheckOptions) -> u8 {
     log::init(None, Verbosity::Normal, false);
     if given.name.is_some() {
-        given.options.service = given.name.take();
+        given.options.service = given.name.take().map(|name| vec![name]);
     }
     let kernel = Kernel::probe();
     let mut findings = host(&kernel);

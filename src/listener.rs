@@ -1,5 +1,6 @@
 //! Listening sockets: made from `--listen`, or passed by systemd; and accepting on them.
 
+use crate::config::service::ServiceId;
 use crate::connection::{Connection, NoConnection};
 use crate::sys::{Errno, Ignoring};
 use nix::fcntl::{OFlag, open};
@@ -63,13 +64,15 @@ impl fmt::Display for Address {
 pub(crate) struct Listener {
     fd: OwnedFd,
     pub(crate) address: String,
+    /// Who serves its connections.
+    pub(crate) service: ServiceId,
     /// A socket file that is ours: removed with this.
     _own_file: Option<SocketFile>,
 }
 
 impl Listener {
     /// Binds and listens. `backlog` is what the kernel may queue (net.core.somaxconn cuts it).
-    pub(crate) fn bind(address: &Address, backlog: u32) -> Result<Listener, String> {
+    pub(crate) fn bind(address: &Address, backlog: u32, service: ServiceId) -> Result<Listener, String> {
         let failed = |error: io::Error| format!("cannot listen on {address}: {error}");
         let (fd, own_file) = match address {
             Address::Tcp(tcp) => (bind_tcp(*tcp).map_err(|errno| failed(errno.into()))?, None),
@@ -80,11 +83,11 @@ impl Listener {
         let backlog =
             i32::try_from(backlog).ok().and_then(|n| Backlog::new(n).ok()).unwrap_or(Backlog::MAXCONN);
         socket::listen(&fd, backlog).map_err(|errno| failed(errno.into()))?;
-        Ok(Listener { fd, address: address.to_string(), _own_file: own_file })
+        Ok(Listener { fd, address: address.to_string(), service, _own_file: own_file })
     }
 
     /// A socket that systemd passed; it must listen already.
-    pub(crate) fn adopt(fd: OwnedFd, name: &str) -> Result<Listener, String> {
+    pub(crate) fn adopt(fd: OwnedFd, name: &str, service: ServiceId) -> Result<Listener, String> {
         if socket::getsockopt(&fd, sockopt::AcceptConn) != Ok(true) {
             return Err(format!(
                 "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
@@ -95,7 +98,7 @@ impl Listener {
             .map_err(|errno| format!("cannot make the listening socket '{name}' non-blocking: {errno}"))?;
         let local: Result<SockaddrStorage, _> = getsockname(fd.as_raw_fd());
         let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
-        Ok(Listener { fd, address, _own_file: None })
+        Ok(Listener { fd, address, service, _own_file: None })
     }
 
     /// The next connection; None where none waits.

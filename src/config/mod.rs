@@ -70,14 +70,27 @@ pub(crate) struct Settings {
 }
 
 /// Reads the service file, if one is named, and puts the command line over it.
-pub(crate) fn load(mut given: Options) -> Result<Settings, ConfigError> {
+pub(crate) fn load(given: Options) -> Result<Settings, ConfigError> {
+    let mut all = load_all(given)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => Err(ConfigError::usage("--service: several services at a time are for serve")),
+    }
+}
+
+/// The same for each service that is named; without a name, the one that the options describe.
+pub(crate) fn load_all(mut given: Options) -> Result<Vec<Settings>, ConfigError> {
     let cwd = std::env::current_dir()
         .map_err(|error| ConfigError::usage(format!("cannot tell the current directory: {error}")))?;
     given.make_absolute(&cwd);
-    let Some(service) = given.service.clone() else {
-        return Ok(Settings { name: "-".to_owned(), options: given });
-    };
-    let (name, path) = service_path(&service, &cwd)?;
+    match given.service.take() {
+        None => Ok(vec![Settings { name: "-".to_owned(), options: given }]),
+        Some(names) => names.iter().map(|service| load_file(service, given.clone(), &cwd)).collect(),
+    }
+}
+
+fn load_file(service: &str, given: Options, cwd: &Path) -> Result<Settings, ConfigError> {
+    let (name, path) = service_path(service, cwd)?;
     let mut file = read_service_file(&path)?;
     file.make_absolute(path.parent().unwrap_or(Path::new("/")));
     Ok(Settings { name, options: given.over(file) })

@@ -13,10 +13,10 @@ use std::str::FromStr;
 #[derive(Debug, Default, Clone, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE [serve: repeatable; other options then apply to all]
     #[arg(long, value_name = "NAME or FILE")]
     #[serde(skip)]
-    pub(crate) service: Option<String>,
+    pub(crate) service: Option<Vec<String>>,
     /// Directory that a sandbox sees as /
     #[arg(long, value_name = "DIR")]
     pub(crate) template: Option<PathBuf>,

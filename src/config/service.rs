@@ -46,6 +46,23 @@ pub(crate) struct Service {
     pub(crate) handler_is_readable: bool,
 }
 
+/// The place of a service among those of its supervisor, as they stand on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ServiceId(usize);
+
+impl ServiceId {
+    pub(crate) const FIRST: ServiceId = ServiceId(0);
+
+    /// The items of a list that has one for each service, with their ids.
+    pub(crate) fn all<T>(items: &[T]) -> impl Iterator<Item = (ServiceId, &T)> {
+        items.iter().enumerate().map(|(index, item)| (ServiceId(index), item))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Which command a service is for: where its sandboxes' ids come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -89,8 +89,8 @@ pub(crate) fn park_before_exec() {
 }
 
 /// Over a limit: the connection was not served.
-pub(crate) fn rejected(peer: &str, limit: &str, unlogged: u64) {
-    warn!(peer, limit, unlogged, "rejected");
+pub(crate) fn rejected(service: &str, peer: &str, limit: &str, unlogged: u64) {
+    warn!(service, peer, limit, unlogged, "rejected");
 }
 
 /// Accepting failed for want of something; it goes on after a pause.

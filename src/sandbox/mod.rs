@@ -65,7 +65,7 @@ pub(crate) struct Plan {
 
 /// Where a sandbox's uid and gid come from. pids are unique among live processes, so base plus a pid needs no lock and no
 /// file, however many launchers there are in a pid namespace.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IdSource {
     /// Known before the clone: `run`, base plus its own pid; rootless, the one id of its user namespace.
     Fixed(Identity),

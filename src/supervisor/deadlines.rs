@@ -1,5 +1,6 @@
 //! What must happen when, earliest first.
 
+use crate::config::service::ServiceId;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ pub(super) enum Deadline {
     DrainEnd(u64),
     /// Accepting may be tried again.
     ResumeAccepting,
-    /// Live connections are killed now.
-    StopEnd,
+    /// Live connections of a service are killed now.
+    StopEnd(ServiceId),
 }
 
 /// One entry a deadline; those of connections that have ended are forgotten when they come up, so that nothing need be

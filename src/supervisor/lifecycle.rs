@@ -2,27 +2,22 @@
 
 use super::deadlines::Deadline;
 use super::live::Verdict;
-use super::pool::Pool;
 use super::{SERVING, Supervisor};
+use crate::config::service::ServiceId;
 use crate::log;
 use crate::notify::Notifier;
-use std::rc::Rc;
 use std::time::Instant;
 
 impl Supervisor<'_> {
-    /// Makes the service anew. What is being served goes on as it began; parked sandboxes of the old one are replaced; a
+    /// Makes the services anew. What is being served goes on as it began; parked sandboxes of the old ones are replaced; a
     /// file that is wrong changes nothing. The sockets stay.
     pub(super) fn reload(&mut self) {
         let Some(reload) = &self.reload else { return };
         self.tell(Notifier::reloading);
         match reload() {
-            Ok(service) => {
-                let waiting = std::mem::take(&mut self.pool.waiting);
+            Ok(services) => {
                 self.retire_all();
-                self.pool = Pool::new(service.park, service.warm);
-                self.pool.waiting = waiting;
-                self.admission.change(service.admission);
-                self.service = Rc::new(service);
+                self.services.replace(services);
                 log::reloaded();
             }
             Err(message) => log::not_reloaded(&message),
@@ -58,22 +53,32 @@ impl Supervisor<'_> {
             self.kill_all();
             return;
         }
-        log::stopping(signal, self.admission.count());
+        log::stopping(signal, self.services.connections());
         self.tell(Notifier::stopping);
         self.pause_listeners();
         self.listeners.clear();
-        self.empty_pool();
+        self.empty_pools();
         for live in self.live.values() {
             live.end_input();
         }
-        if let Some(time) = self.service.drain_time {
-            self.deadlines.set(Instant::now() + time, Deadline::StopEnd);
+        let now = Instant::now();
+        for (id, state) in self.services.all() {
+            if let Some(time) = state.service.drain_time {
+                self.deadlines.set(now + time, Deadline::StopEnd(id));
+            }
         }
     }
 
-    pub(super) fn kill_all(&mut self) {
+    fn kill_all(&mut self) {
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
         for live in self.live.values_mut() {
+            live.condemn(Verdict::Stopped(signal));
+        }
+    }
+
+    pub(super) fn kill_all_of(&mut self, service: ServiceId) {
+        let signal = self.stopping.unwrap_or(libc::SIGTERM);
+        for live in self.live.values_mut().filter(|live| live.service_id == service) {
             live.condemn(Verdict::Stopped(signal));
         }
     }

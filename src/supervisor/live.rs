@@ -2,7 +2,7 @@
 
 use super::admission::Source;
 use super::stderr::Lines;
-use crate::config::service::Service;
+use crate::config::service::{Service, ServiceId};
 use crate::connection::{self, Connection, Kind};
 use crate::log;
 use crate::outcome::{Denied, Outcome, Refusal, Traffic};
@@ -35,7 +35,8 @@ pub(super) struct Live {
     /// Parked, and not needed any more: its end is no event.
     pub(super) retired: bool,
     /// What it was made by: a reload changes it for the next ones.
-    service: Rc<Service>,
+    pub(super) service: Rc<Service>,
+    pub(super) service_id: ServiceId,
     pub(super) sandbox: Sandbox,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
@@ -51,6 +52,7 @@ pub(super) struct Live {
 /// A connection that was admitted and has no sandbox yet.
 #[derive(Debug)]
 pub(super) struct Arrival {
+    pub(super) service: ServiceId,
     pub(super) connection: Connection,
     pub(super) source: Source,
     pub(super) began: Instant,
@@ -75,7 +77,7 @@ pub(super) struct Served {
 
 impl Served {
     pub(super) fn new(conn: u64, arrival: Arrival) -> Served {
-        let Arrival { connection, source, began } = arrival;
+        let Arrival { connection, source, began, .. } = arrival;
         Served {
             conn,
             source,
@@ -120,7 +122,7 @@ pub(super) enum Progress {
 
 impl Live {
     pub(super) fn new(
-        service: Rc<Service>,
+        (service_id, service): (ServiceId, Rc<Service>),
         sandbox: Sandbox,
         park: Park,
         served: Option<Served>,
@@ -132,6 +134,7 @@ impl Live {
             parked: None,
             retired: false,
             service,
+            service_id,
             sandbox,
             handler: None,
             listener: None,

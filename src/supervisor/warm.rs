@@ -1,9 +1,10 @@
 //! The warm pool at work: sandboxes built ahead, parked, given one connection each.
 
 use super::deadlines::Deadline;
-use super::live::{Arrival, Live};
+use super::live::{Arrival, Live, Verdict};
 use super::pool::AfterFailure;
-use super::{SHRINK_EVERY, Supervisor, Verdict};
+use super::{SHRINK_EVERY, Supervisor, bound};
+use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::Outcome;
 use crate::sandbox;
@@ -18,62 +19,63 @@ use std::time::{Duration, Instant};
 const PARK_TIME: Duration = Duration::from_secs(5);
 
 impl Supervisor<'_> {
-    /// Whether the loop should build a sandbox ahead.
-    pub(super) fn wants_sandbox(&self, now: Instant) -> bool {
-        self.stopping.is_none() && !self.listeners.is_empty() && self.pool.wants_one(now)
+    /// The service that the loop should build a sandbox for, ahead.
+    pub(super) fn wants_sandbox(&self, now: Instant) -> Option<ServiceId> {
+        if self.stopping.is_some() || self.listeners.is_empty() { None } else { self.services.wanting(now) }
     }
 
     /// Launches a sandbox without a connection; it reports when it is parked.
-    pub(super) fn build_ahead(&mut self) {
+    pub(super) fn build_ahead(&mut self, service_id: ServiceId) {
         let now = Instant::now();
-        let park = self.pool.park;
+        let state = &mut self.services[service_id];
+        let (service, park) = (Rc::clone(&state.service), state.pool.park);
+        state.pool.building += 1;
         let placeholder = self.workshop.placeholder.as_fd();
-        let environment = CStrings::new(self.service.environment.clone());
+        let environment = CStrings::new(service.environment.clone());
         let ends = (placeholder, placeholder);
-        match sandbox::launch(&self.service.plan, self.workshop, ends, &environment, park) {
+        match sandbox::launch(&service.plan, self.workshop, ends, &environment, park) {
             Ok(sandbox) => {
-                self.pool.building += 1;
-                let id = self.admit(Live::new(Rc::clone(&self.service), sandbox, park, None, now));
+                let id = self.admit(Live::new((service_id, service), sandbox, park, None, now));
                 self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(id));
             }
             Err(failure) => {
-                self.pool.building += 1;
-                let refusal = super::live::refusal(&self.service.plan, failure);
-                self.on_failed_ahead(&Outcome::Refused(refusal));
+                let refusal = super::live::refusal(&service.plan, failure);
+                self.on_failed_ahead(service_id, &Outcome::Refused(refusal));
             }
         }
     }
 
     /// It waits. Somebody may be waiting for it.
     pub(super) fn on_parked(&mut self, id: u64) {
-        if self.live.get(&id).is_some_and(|live| live.retired) {
-            return;
-        }
-        self.pool.parked();
-        match self.pool.waiting.pop_front() {
+        let Some(live) = self.live.get(&id).filter(|live| !live.retired) else { return };
+        let pool = &mut self.services[live.service_id].pool;
+        pool.parked();
+        match pool.waiting.pop_front() {
             Some(arrival) => self.hand_over(id, arrival),
-            None => self.pool.parked.push_back(id),
+            None => pool.parked.push_back(id),
         }
     }
 
     /// Serves a connection from the pool, or by a sandbox built for it where nothing is parked ahead.
     pub(super) fn serve_connection(&mut self, arrival: Arrival) {
-        if self.pool.park == Park::None {
+        let pool = &mut self.services[arrival.service].pool;
+        if pool.park == Park::None {
             self.begin(arrival);
             return;
         }
-        match self.pool.take() {
+        match pool.take() {
             Some(id) => self.hand_over(id, arrival),
-            None => self.pool.waiting.push_back(arrival),
+            None => pool.waiting.push_back(arrival),
         }
     }
 
     /// Gives the connection to the parked sandbox; if that has died, to the next one.
     fn hand_over(&mut self, id: u64, arrival: Arrival) {
-        if let Err(failure) = self.bound(&arrival.connection, arrival.began) {
-            self.refuse_for(arrival, failure);
+        let state = &mut self.services[arrival.service];
+        if let Err(failure) = bound(&state.service, &arrival.connection, arrival.began) {
             // It has seen nothing of the connection: it stays parked.
-            self.pool.parked.push_front(id);
+            state.pool.parked.push_front(id);
+            self.refuse_for(arrival, failure);
             return;
         }
         let handed =
@@ -108,30 +110,31 @@ impl Supervisor<'_> {
         if live.retired || self.stopping.is_some() {
             return;
         }
-        self.pool.parked.retain(|parked| *parked != id);
+        self.services[live.service_id].pool.parked.retain(|parked| *parked != id);
         if live.parked.is_some() {
             // Parked and killed by somebody else; the next one is built.
             log::parked_ended(outcome);
             return;
         }
-        self.on_failed_ahead(outcome);
+        self.on_failed_ahead(live.service_id, outcome);
     }
 
     /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all.
-    fn on_failed_ahead(&mut self, outcome: &Outcome) {
+    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome) {
         log::parked_ended(outcome);
         let now = Instant::now();
-        match self.pool.failed(now) {
+        let pool = &mut self.services[service].pool;
+        match pool.failed(now) {
             AfterFailure::TryAgain => {}
             AfterFailure::ParkBeforeExec => log::park_before_exec(),
             AfterFailure::Pause => {
-                let until = self.pool.paused_until().unwrap_or(now);
+                let until = pool.paused_until().unwrap_or(now);
                 self.deadlines.set(until, Deadline::ResumeBuilding);
             }
         }
         let Outcome::Refused(refusal) = outcome else { return };
         let Some(failure) = refusal.failure else { return };
-        if let Some(arrival) = self.pool.waiting.pop_front() {
+        if let Some(arrival) = pool.waiting.pop_front() {
             self.refuse_for(arrival, failure);
         }
     }
@@ -143,8 +146,9 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn shrink_pool(&mut self, now: Instant) {
-        for id in self.pool.shrink() {
+    pub(super) fn shrink_pools(&mut self, now: Instant) {
+        let surplus: Vec<u64> = self.services.all_mut().flat_map(|state| state.pool.shrink()).collect();
+        for id in surplus {
             self.retire(id);
         }
         self.deadlines.set(now + SHRINK_EVERY, Deadline::Shrink);
@@ -156,17 +160,24 @@ impl Supervisor<'_> {
             live.retired = true;
             live.kill();
         }
-        self.pool.parked.clear();
-        self.pool.building = 0;
+        for state in self.services.all_mut() {
+            state.pool.parked.clear();
+            state.pool.building = 0;
+        }
     }
 
     /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
-    pub(super) fn empty_pool(&mut self) {
+    pub(super) fn empty_pools(&mut self) {
         self.retire_all();
-        let service = Rc::clone(&self.service);
-        while let Some(arrival) = self.pool.waiting.pop_front() {
-            self.admission.release(arrival.source);
-            self.refuse(arrival.connection, &service.on_refusal);
+        let mut unserved = Vec::new();
+        for state in self.services.all_mut() {
+            for arrival in state.pool.waiting.drain(..) {
+                state.admission.release(arrival.source);
+                unserved.push((arrival.connection, Rc::clone(&state.service)));
+            }
+        }
+        for (connection, service) in unserved {
+            self.refuse(connection, &service.on_refusal);
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Serve<'s> {
     options: Vec<OsString>,
     handler: Vec<OsString>,
     activated: bool,
+    /// Of the listening sockets that are handed over; one without a name where there is none.
+    names: Vec<String>,
 }
 
 impl<'s> Serve<'s> {
@@ -26,13 +28,25 @@ impl<'s> Serve<'s> {
         let mark = format!("@{}", site.tag());
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
-        Serve { site, before: Vec::new(), options, handler, activated: true }
+        Serve { site, before: Vec::new(), options, handler, activated: true, names: Vec::new() }
+    }
+
+    /// Serves what service files say.
+    pub(crate) fn files(site: &'s Site, paths: &[&Path]) -> Self {
+        let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
+        let (before, handler, names) = (Vec::new(), Vec::new(), Vec::new());
+        Serve { site, before, options, handler, activated: true, names }
     }
 
     /// Serves what a service file says.
     pub(crate) fn file(site: &'s Site, path: &Path) -> Self {
-        let options = vec!["--service".into(), path.into()];
-        Serve { site, before: Vec::new(), options, handler: Vec::new(), activated: true }
+        Serve::files(site, &[path])
+    }
+
+    /// A listening socket for each of these names is handed over.
+    pub(crate) fn sockets(mut self, names: &[&str]) -> Self {
+        self.names = names.iter().map(ToString::to_string).collect();
+        self
     }
 
     pub(crate) fn options(mut self, options: &[&str]) -> Self {
@@ -57,13 +71,16 @@ impl<'s> Serve<'s> {
 
     pub(crate) fn start(self) -> Serving<'s> {
         // Activation needs no waiting for readiness: connections queue on the socket from the start.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("the port it got");
+        let count = self.names.len().max(1);
+        let listeners: Vec<_> =
+            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let addresses: Vec<_> =
+            listeners.iter().map(|listener| listener.local_addr().expect("the port it got")).collect();
         let mut words = self.before.clone();
         if self.activated {
-            words.extend(
-                ["/bin/sh", "-c", r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#].map(OsString::from),
-            );
+            let names = self.names.join(":");
+            let script = format!(r#"LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec "$0" "$@""#);
+            words.extend(["/bin/sh", "-c", &script].map(OsString::from));
         }
         words.extend([dayfly().into_os_string(), "serve".into()]);
         words.extend(self.options.iter().cloned());
@@ -77,11 +94,11 @@ impl<'s> Serve<'s> {
         let (err, err_writer) = sys::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err_writer);
         if self.activated {
-            sys::place(&mut command, vec![(listener.into(), 3)]);
+            sys::place(&mut command, listeners.into_iter().map(OwnedFd::from).zip(3..).collect());
         }
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         drop(command);
-        Serving { site: self.site, child, address, log: lines(err) }
+        Serving { site: self.site, child, address: addresses[0], addresses, log: lines(err) }
     }
 }
 
@@ -103,6 +120,7 @@ pub(crate) struct Serving<'s> {
     site: &'s Site,
     child: Child,
     pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<SocketAddr>,
     log: Receiver<String>,
 }
 
@@ -113,6 +131,11 @@ impl Serving<'_> {
 
     pub(crate) fn connect(&self) -> Client {
         Client::Tcp(TcpStream::connect(self.address).expect("the listening socket is open"))
+    }
+
+    /// To the socket of that place in [`Serve::sockets`].
+    pub(crate) fn connect_to(&self, index: usize) -> Client {
+        Client::Tcp(TcpStream::connect(self.addresses[index]).expect("the listening socket is open"))
     }
 
     /// From another address of the loopback network.

@@ -1,0 +1,161 @@
+//! `serve`: which socket is for which service, the start, and the reload.
+
+use super::{SERVE_FAILED, USAGE, attach, fail, in_words, init_log, loop_failed, or_say, prepare, resolve};
+use crate::activation::{self, Inherited};
+use crate::config::options::Options;
+use crate::config::service::{Purpose, Service, ServiceId};
+use crate::config::{self, ConfigError, ErrorKind, Settings};
+use crate::listener::{Address, Listener};
+use crate::log;
+use crate::notify::Notifier;
+use crate::privilege;
+use crate::sandbox::base::{Base, Clones};
+use crate::supervisor::{self, Supervisor};
+use std::os::fd::OwnedFd;
+
+/// `dayfly serve`: resident.
+pub(crate) fn serve(options: Options) -> u8 {
+    let again = options.clone();
+    privilege::raise_descriptor_limit();
+    let (settings, stderr_is_connection) = match or_say(config::load_all(options)) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error.message, USAGE),
+    };
+    let inherited = activation::take(None);
+    if let Some(first) = settings.first() {
+        init_log(&first.options, stderr_is_connection);
+    }
+    if settings.iter().any(|settings| settings.options.status_fd.is_some()) {
+        return fail("--status-fd is an option of run", USAGE);
+    }
+    let listeners = match listeners(&settings, again.listen.is_some(), inherited) {
+        Ok(listeners) => listeners,
+        Err((message, status)) => return fail(&message, status),
+    };
+    let notifier = Notifier::connect();
+    match start(settings, listeners, &again, notifier) {
+        Ok(()) => 0,
+        Err((message, status)) => fail(&message, status),
+    }
+}
+
+fn start(
+    settings: Vec<Settings>,
+    listeners: Vec<Listener>,
+    options: &Options,
+    notifier: Notifier,
+) -> Result<(), (String, u8)> {
+    let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
+        let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };
+        (error.message, status)
+    })?;
+    let failed = |errno| (loop_failed(errno), SERVE_FAILED);
+    let signals = supervisor::signal_descriptor().map_err(failed)?;
+    for listener in &listeners {
+        log::listening(&listener.address);
+    }
+    let base = prepared.base.as_ref();
+    // Not kept here: a replaced service goes with the last of its sandboxes.
+    let supervisor =
+        Supervisor::new(prepared.services, &prepared.workshop, signals, listeners).map_err(failed)?;
+    supervisor.serve(Box::new(|| reload(options.clone(), base)), notifier).map_err(failed)
+}
+
+/// The services anew, from the same command line and their files as they are now: all of them, or none.
+fn reload(options: Options, base: Option<&Base>) -> Result<Vec<Service>, String> {
+    let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
+    let found = base.in_host(|| {
+        let services = resolve(config::load_all(options)?, Purpose::Serve)?;
+        let clones = services
+            .iter()
+            .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)));
+        let clones = clones.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, ConfigError>((services, clones))
+    });
+    let (mut services, clones) = found
+        .map_err(|errno| {
+            format!("cannot look at the host's files: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= of the unit)")
+        })?
+        .map_err(|error| error.message)?;
+    attach(base, &mut services, clones).map_err(|error| error.message)?;
+    Ok(services)
+}
+
+const BACKLOG: u32 = 4096;
+
+type Refused = (String, u8);
+
+/// What systemd has passed and what --listen says, both.
+fn listeners(
+    settings: &[Settings],
+    listen_given: bool,
+    inherited: Result<Inherited, String>,
+) -> Result<Vec<Listener>, Refused> {
+    check_names(settings)?;
+    if listen_given && settings.len() > 1 {
+        let message = "--listen with several services: write it into their files, or start by socket units";
+        return Err((message.to_owned(), USAGE));
+    }
+    let addresses = addresses(settings)?;
+    let inherited = inherited.map_err(|message| (message, SERVE_FAILED))?;
+    let passed = inherited.passed.into_iter().map(|(fd, name)| adopt(settings, fd, &name));
+    let bound = addresses.into_iter().map(|(service, address, backlog)| {
+        Listener::bind(&address, backlog, service).map_err(|message| (message, SERVE_FAILED))
+    });
+    let listeners: Vec<Listener> = passed.chain(bound).collect::<Result<_, _>>()?;
+    for (service, settings) in ServiceId::all(settings) {
+        if !listeners.iter().any(|listener| listener.service == service) {
+            let whose =
+                if settings.name == "-" { String::new() } else { format!(" for '{}'", settings.name) };
+            let message =
+                format!("nothing to listen on{whose}: give --listen ADDR:PORT, or start it by a socket unit");
+            return Err((message, USAGE));
+        }
+    }
+    Ok(listeners)
+}
+
+/// By its name a socket finds its service.
+fn check_names(settings: &[Settings]) -> Result<(), Refused> {
+    for (index, one) in settings.iter().enumerate() {
+        if settings.iter().take(index).any(|other| other.name == one.name) {
+            return Err((format!("--service: '{}' is named twice", one.name), USAGE));
+        }
+    }
+    Ok(())
+}
+
+/// What each service wants to listen on, all read before any is bound.
+fn addresses(settings: &[Settings]) -> Result<Vec<(ServiceId, Address, u32)>, Refused> {
+    let mut addresses = Vec::new();
+    for (service, settings) in ServiceId::all(settings) {
+        let backlog = settings.options.backlog.unwrap_or(BACKLOG);
+        for text in settings.options.listen.iter().flatten() {
+            let address = text.parse().map_err(|why| (format!("--listen: {why}"), USAGE))?;
+            addresses.push((service, address, backlog));
+        }
+    }
+    Ok(addresses)
+}
+
+/// A socket that was passed goes to the only service, or to the one of its name. A socket unit that says nothing of names
+/// gives its own, with the suffix (FileDescriptorName= in systemd.socket(5)).
+fn adopt(settings: &[Settings], fd: OwnedFd, name: &str) -> Result<Listener, Refused> {
+    let wanted = name.strip_suffix(".socket").unwrap_or(name);
+    let mut all = ServiceId::all(settings);
+    let found = match settings {
+        [_] => all.next(),
+        _ => all.find(|(_, settings)| settings.name == wanted),
+    };
+    let Some((service, _)) = found else {
+        let names: Vec<_> = settings.iter().map(|settings| settings.name.as_str()).collect();
+        let names = names.join(" ");
+        return Err((
+            format!(
+                "LISTEN_FDNAMES: no service is named '{name}' (there are {names}): write FileDescriptorName= into the socket unit"
+            ),
+            USAGE,
+        ));
+    };
+    Listener::adopt(fd, name, service).map_err(|message| (message, USAGE))
+}

@@ -1,0 +1,113 @@
+//! Taking connections from the listeners, and sending those away that are not served.
+
+use super::admission::Source;
+use super::deadlines::Deadline;
+use super::live::{self, Arrival};
+use super::origin::Origin;
+use super::{BACK_OFF, DRAIN_TIME, Supervisor};
+use crate::config::service::ServiceId;
+use crate::connection::{Connection, Draining};
+use crate::listener::Listener;
+use crate::log;
+use crate::outcome::{Outcome, Record};
+use crate::sandbox::step::Failure;
+use crate::sys::{Errno, Ignoring};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Refused connections that are read to their end at a time; those beyond are closed at once.
+const DRAINING_MAX: usize = 64;
+/// Connections taken from one listener before others get their turn.
+const ACCEPT_BATCH: usize = 16;
+
+impl Supervisor<'_> {
+    pub(super) fn watch_listeners(&self) -> Result<(), Errno> {
+        for (index, listener) in (0..).zip(&self.listeners) {
+            match self.watch(listener, Origin::Listener, index) {
+                Err(Errno::EEXIST) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn pause_listeners(&mut self) {
+        for listener in &self.listeners {
+            self.epoll.delete(listener).ignoring("paused already");
+        }
+    }
+
+    pub(super) fn on_listener(&mut self, index: u64) {
+        for _ in 0..ACCEPT_BATCH {
+            let listener = usize::try_from(index).ok().and_then(|index| self.listeners.get(index));
+            let Some(service) = listener.map(|listener| listener.service) else { return };
+            match listener.map(Listener::accept) {
+                None | Some(Ok(None)) => return,
+                Some(Ok(Some(Ok(connection)))) => self.on_connection(service, connection),
+                // It has ended before it was looked at.
+                Some(Ok(Some(Err(_)))) => {}
+                Some(Err(errno)) => {
+                    log::backing_off(errno);
+                    self.pause_listeners();
+                    self.deadlines.set(Instant::now() + BACK_OFF, Deadline::ResumeAccepting);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Admission comes before a sandbox is spent.
+    fn on_connection(&mut self, id: ServiceId, connection: Connection) {
+        let now = Instant::now();
+        let state = &mut self.services[id];
+        match state.admission.admit(&connection) {
+            Ok(source) => self.serve_connection(Arrival { service: id, connection, source, began: now }),
+            Err(rejected) => {
+                let service = Rc::clone(&state.service);
+                if let Some(unlogged) = state.admission.log_rejection(now) {
+                    log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);
+                }
+                self.refuse(connection, &service.over_limit);
+            }
+        }
+    }
+
+    /// An admitted connection that cannot have a sandbox.
+    pub(super) fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
+        let Arrival { service: id, connection, source, .. } = arrival;
+        let state = &mut self.services[id];
+        state.admission.release(source);
+        let service = Rc::clone(&state.service);
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
+        log::ended(&Record::before_launch(conn, &connection.peer(), &service.name, outcome.clone()));
+        self.last = Some(outcome);
+        self.refuse(connection, &service.on_refusal);
+    }
+
+    pub(super) fn refuse(&mut self, connection: Connection, bytes: &[u8]) {
+        let Some(mut draining) = connection.refuse(bytes) else { return };
+        if self.draining.len() >= DRAINING_MAX {
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        if draining.drain() || self.watch(&draining, Origin::Drain, id).is_err() {
+            return;
+        }
+        self.deadlines.set(Instant::now() + DRAIN_TIME, Deadline::DrainEnd(id));
+        self.draining.insert(id, draining);
+    }
+
+    pub(super) fn on_drain(&mut self, id: u64) {
+        if self.draining.get_mut(&id).is_some_and(Draining::drain) {
+            self.draining.remove(&id);
+        }
+    }
+
+    /// The one connection of `run`.
+    pub(super) fn arrival_of_run(connection: Connection, began: Instant) -> Arrival {
+        Arrival { service: ServiceId::FIRST, connection, source: Source::Other, began }
+    }
+}

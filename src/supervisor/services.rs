@@ -1,0 +1,89 @@
+//! The services of a supervisor, each with its own pool and its own counts: what one is flooded with costs no other its
+//! place. The limits of a service hold whichever others share its supervisor.
+
+use super::admission::Admission;
+use super::pool::Pool;
+use crate::config::service::{Service, ServiceId};
+use std::ops::{Index, IndexMut};
+use std::rc::Rc;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// What the next connections are served by; a reload replaces it.
+    pub(super) service: Rc<Service>,
+    pub(super) pool: Pool,
+    pub(super) admission: Admission,
+}
+
+impl State {
+    fn new(service: Service) -> State {
+        State {
+            pool: Pool::new(service.park, service.warm),
+            admission: Admission::new(service.admission),
+            service: Rc::new(service),
+        }
+    }
+
+    /// Who waits for a sandbox, and who is counted, stays so.
+    fn replace(&mut self, service: Service) {
+        let waiting = std::mem::take(&mut self.pool.waiting);
+        self.pool = Pool::new(service.park, service.warm);
+        self.pool.waiting = waiting;
+        self.admission.change(service.admission);
+        self.service = Rc::new(service);
+    }
+}
+
+/// One for each service, never more or fewer.
+#[derive(Debug)]
+pub(super) struct Services(Vec<State>);
+
+impl Services {
+    pub(super) fn new(services: Vec<Service>) -> Services {
+        Services(services.into_iter().map(State::new).collect())
+    }
+
+    /// In the order they were made in.
+    pub(super) fn replace(&mut self, services: Vec<Service>) {
+        for (state, service) in self.0.iter_mut().zip(services) {
+            state.replace(service);
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (ServiceId, &State)> {
+        ServiceId::all(&self.0)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut State> {
+        self.0.iter_mut()
+    }
+
+    /// Connections that are served or wait for it.
+    pub(super) fn connections(&self) -> usize {
+        self.0.iter().map(|state| state.admission.count()).sum()
+    }
+
+    /// Whose pool the next sandbox is built for: whose connection has waited longest, else the first one that wants any.
+    pub(super) fn wanting(&self, now: Instant) -> Option<ServiceId> {
+        let wanting = || self.all().filter(|(_, state)| state.pool.wants_one(now));
+        let longest = wanting()
+            .filter_map(|(id, state)| Some((state.pool.waiting.front()?.began, id)))
+            .min_by_key(|(began, _)| *began);
+        longest.map(|(_, id)| id).or_else(|| wanting().map(|(id, _)| id).next())
+    }
+}
+
+impl Index<ServiceId> for Services {
+    type Output = State;
+
+    fn index(&self, id: ServiceId) -> &State {
+        &self.0[id.index()]
+    }
+}
+
+impl IndexMut<ServiceId> for Services {
+    fn index_mut(&mut self, id: ServiceId) -> &mut State {
+        &mut self.0[id.index()]
+    }
+}

@@ -1,0 +1,68 @@
+//! What happens by the clock: wall and idle time of connections, and the supervisor's own appointments.
+
+use super::deadlines::Deadline;
+use super::live::Verdict;
+use super::{BACK_OFF, Supervisor};
+use crate::config::service::Service;
+use crate::connection::Kind;
+use std::time::{Duration, Instant};
+
+/// Idle time is looked at this often at the least.
+const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
+const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
+
+/// How often a service wants its connections looked at.
+fn idle_tick(service: &Service) -> Option<Duration> {
+    service.idle_time.map(|idle| (idle / 4).clamp(IDLE_TICK_MIN, IDLE_TICK_MAX))
+}
+
+impl Supervisor<'_> {
+    /// Wall and idle time, from the connection on.
+    pub(super) fn watch_time(&mut self, id: u64) {
+        let Some(live) = self.live.get(&id) else { return };
+        let Some(served) = &live.served else { return };
+        if let Some(wall) = live.service.wall_time {
+            self.deadlines.set(served.began + wall, Deadline::Wall(id));
+        }
+        if let (Some(tick), false) = (idle_tick(&live.service), served.kind == Kind::ByHand) {
+            self.deadlines.set(served.began + tick, Deadline::IdleTick(id));
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, deadline: Deadline) {
+        let now = Instant::now();
+        match deadline {
+            Deadline::Wall(id) => self.end(id, Verdict::WallTime),
+            Deadline::IdleTick(id) => self.on_idle_tick(id, now),
+            Deadline::ParkEnd(id) => self.on_park_end(id),
+            Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
+            Deadline::Shrink => self.shrink_pools(now),
+            Deadline::Watchdog => self.tell_watchdog(),
+            // The loop looks at the pools by itself.
+            Deadline::ResumeBuilding => {}
+            Deadline::ResumeAccepting => {
+                if self.stopping.is_none() && self.watch_listeners().is_err() {
+                    self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
+                }
+            }
+            Deadline::StopEnd(service) => self.kill_all_of(service),
+        }
+    }
+
+    fn end(&mut self, id: u64, verdict: Verdict) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.condemn(verdict);
+        }
+    }
+
+    fn on_idle_tick(&mut self, id: u64, now: Instant) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let (Some(idle), Some(tick)) = (live.service.idle_time, idle_tick(&live.service)) else { return };
+        live.look_at_traffic(now);
+        if live.served.as_ref().is_some_and(|served| now.duration_since(served.traffic_seen) >= idle) {
+            self.end(id, Verdict::IdleTime);
+        } else {
+            self.deadlines.set(now + tick, Deadline::IdleTick(id));
+        }
+    }
+}

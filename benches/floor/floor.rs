@@ -2,8 +2,14 @@
 //! launcher that gives a handler a root of its own can be faster; `scripts/bench` measures dayfly against it.
 //!
 //! usage: floor TEMPLATE HANDLER
+//!        floor PORT TEMPLATE HANDLER
+//!
+//! With a PORT it accepts connections there and launches one for each, until it is killed: a pid and a mount namespace
+//! each, the others shared, as with `dayfly serve --net shared`.
 
 use std::ffi::{CString, c_char, c_int, c_long};
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::{env, mem, process, ptr};
 
@@ -72,21 +78,34 @@ fn child(template: &CString, handler: &CString) -> ! {
     process::exit(125)
 }
 
-fn main() {
-    let arguments: Vec<CString> =
-        env::args_os().skip(1).filter_map(|a| CString::new(a.into_vec()).ok()).collect();
-    let [template, handler] = arguments.as_slice() else {
-        eprintln!("usage: floor TEMPLATE HANDLER");
-        process::exit(2);
-    };
-    let namespaces = libc::CLONE_NEWPID
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+const SHARED: c_int = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+const OWN: c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+
+/// As fork(2), into new namespaces.
+fn clone(namespaces: c_int) -> c_long {
     let flags = c_long::from(namespaces | libc::SIGCHLD);
-    let pid = must(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, "clone");
+    must(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, "clone")
+}
+
+fn serve(port: u16, template: &CString, handler: &CString) -> ! {
+    let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) else {
+        eprintln!("floor: port {port} is taken");
+        process::exit(125);
+    };
+    must(unsafe { libc::unshare(SHARED) }.into(), "unshare");
+    loop {
+        while unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) } > 0 {}
+        let Ok((connection, _)) = listener.accept() else { continue };
+        if clone(OWN) == 0 {
+            must(unsafe { libc::dup2(connection.as_raw_fd(), 0) }.into(), "dup2");
+            must(unsafe { libc::dup2(connection.as_raw_fd(), 1) }.into(), "dup2");
+            child(template, handler);
+        }
+    }
+}
+
+fn run(template: &CString, handler: &CString) -> ! {
+    let pid = clone(SHARED | OWN);
     if pid == 0 {
         child(template, handler);
     }
@@ -98,4 +117,20 @@ fn main() {
     } else {
         128 + libc::WTERMSIG(status)
     });
+}
+
+fn main() {
+    let arguments: Vec<CString> =
+        env::args_os().skip(1).filter_map(|a| CString::new(a.into_vec()).ok()).collect();
+    match arguments.as_slice() {
+        [template, handler] => run(template, handler),
+        [port, template, handler] if port.to_str().is_ok_and(|port| port.parse::<u16>().is_ok()) => {
+            let port = port.to_str().ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+            serve(port, template, handler)
+        }
+        _ => {
+            eprintln!("usage: floor [PORT] TEMPLATE HANDLER");
+            process::exit(2)
+        }
+    }
 }

@@ -177,7 +177,7 @@ fn every_option_of_the_design_is_in_the_help() {
         assert!(run.contains(option), "{option}");
     }
     let serve = help("serve");
-    for option in ["--listen", "--max-connections", "--over-limit", "--backlog", "--drain-time"] {
+    for option in ["--listen", "--max-connections", "--rate", "--over-limit", "--backlog", "--drain-time"] {
         assert!(serve.contains(option), "{option}");
     }
 }

@@ -1,7 +1,7 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::values::{
-    BindSpec, Bytes, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
+    BindSpec, Bytes, Rate, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
 };
 use crate::sandbox::park::Park;
 use clap::ValueEnum;
@@ -123,6 +123,9 @@ pub(crate) struct Options {
     /// Bits of an IPv6 address that make a source [default: 64]
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128), help_heading = "Options of serve")]
     pub(crate) source_prefix6: Option<u8>,
+    /// New connections of one source: N at once, then one every N-th part of TIME [default: off]
+    #[arg(long, value_name = "N/TIME", help_heading = "Options of serve")]
+    pub(crate) rate: Option<Rate>,
     /// What a client over the limit gets before the close
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
@@ -149,6 +152,7 @@ impl Options {
             ("--max-per-source", self.max_per_source.is_some()),
             ("--source-prefix4", self.source_prefix4.is_some()),
             ("--source-prefix6", self.source_prefix6.is_some()),
+            ("--rate", self.rate.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
@@ -181,7 +185,7 @@ impl Options {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 over_limit backlog drain_time handler;
+                source_prefix4 source_prefix6 rate over_limit backlog drain_time handler;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

@@ -183,6 +183,7 @@ fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError>
         per_source: per_source.unwrap_or(MAX_PER_SOURCE) as usize,
         prefix4,
         prefix6,
+        rate: options.rate,
     })
 }
 

@@ -208,6 +208,30 @@ impl FromStr for Warm {
     }
 }
 
+/// `N/TIME`: so many at once, and one more every N-th part of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) count: u32,
+    pub(crate) time: Duration,
+}
+
+impl FromStr for Rate {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Rate, ValueError> {
+        let parts = text.split_once('/').and_then(|(count, time)| {
+            // `30/min` is how it is said.
+            let time =
+                if time.starts_with(char::is_alphabetic) { format!("1{time}") } else { time.to_owned() };
+            Some((count.parse().ok()?, time.parse::<Span>().ok()?.0?))
+        });
+        match parts {
+            Some((count @ 1.., time)) if !(time / count).is_zero() => Ok(Rate { count, time }),
+            _ => error(format!("'{text}' is no rate: write N/TIME, for example 30/min or 5/10s")),
+        }
+    }
+}
+
 /// A switch with a value: yes or no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Switch(pub(crate) bool);
@@ -401,6 +425,7 @@ deserialize_by_text! {
     Span, "a time such as \"30s\"";
     UserRange, "a range BASE+SIZE";
     Warm, "N or \"MIN..MAX\"";
+    Rate, "\"N/TIME\"";
     Switch, "true or false";
     BindSpec, "SRC or SRC:DST";
     TmpfsSpec, "PATH, PATH:SIZE or PATH:SIZE,INODES";

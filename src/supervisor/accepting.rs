@@ -60,7 +60,7 @@ impl Supervisor<'_> {
     fn on_connection(&mut self, id: ServiceId, connection: Connection) {
         let now = Instant::now();
         let state = &mut self.services[id];
-        match state.admission.admit(&connection) {
+        match state.admission.admit(&connection, now) {
             Ok(source) => self.serve_connection(Arrival { service: id, connection, source, began: now }),
             Err(rejected) => {
                 let service = Rc::clone(&state.service);

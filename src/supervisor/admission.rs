@@ -1,7 +1,8 @@
 //! Who is served: limits on all connections and on those of one source. Comes before a sandbox is spent.
 
+use crate::config::values::Rate;
 use crate::connection::{Connection, Kind};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,11 @@ pub(crate) struct Limits {
     pub(crate) per_source: usize,
     pub(crate) prefix4: u8,
     pub(crate) prefix6: u8,
+    pub(crate) rate: Option<Rate>,
 }
 
 /// Where connections come from, as far as they are counted together. Whoever has an IPv6 address has a /64 of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Source {
     V4(u32),
     V6(u128),
@@ -49,12 +51,22 @@ fn high_bits_128(prefix: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
 }
 
-/// Counts what is being served. The table holds no more sources than there are connections.
+/// What is remembered of a source while it has connections, or has had so many that its rate is not at rest.
+#[derive(Debug, Default)]
+struct Known {
+    connections: usize,
+    /// When it may have its whole burst again. One connection moves this on by one N-th part of the rate's time.
+    rested_at: Option<Instant>,
+}
+
+/// Counts what is being served. The table holds no more sources than there are connections and [`RESTLESS_MAX`].
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: Limits,
     total: usize,
-    by_source: HashMap<Source, usize>,
+    by_source: HashMap<Source, Known>,
+    /// The sources whose rate is not at rest, the next to be so first.
+    restless: BTreeSet<(Instant, Source)>,
     log_again: Option<Instant>,
     unlogged: u64,
 }
@@ -62,11 +74,16 @@ pub(super) struct Admission {
 /// A rejection is logged this often; those between are counted.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
+/// As many sources are remembered for their rate alone. Beyond that the one that has least of it left to wait is forgotten:
+/// whoever has more addresses than this is held back by the limit on all connections, and cannot lock out the others.
+const RESTLESS_MAX: usize = 16_384;
+
 /// The limit that a connection is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
     Total,
     Source,
+    Rate,
 }
 
 impl Rejected {
@@ -74,13 +91,15 @@ impl Rejected {
         match self {
             Rejected::Total => "max-connections",
             Rejected::Source => "max-per-source",
+            Rejected::Rate => "rate",
         }
     }
 }
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Admission {
-        Admission { limits, total: 0, by_source: HashMap::new(), log_again: None, unlogged: 0 }
+        let (by_source, restless) = (HashMap::new(), BTreeSet::new());
+        Admission { limits, total: 0, by_source, restless, log_again: None, unlogged: 0 }
     }
 
     /// Other limits for those who come from now on.
@@ -94,30 +113,70 @@ impl Admission {
     }
 
     /// Counts the connection, if it is within the limits. Each that is counted must be released at its end.
-    pub(super) fn admit(&mut self, connection: &Connection) -> Result<Source, Rejected> {
-        self.count_in(Source::of(connection, &self.limits))
+    pub(super) fn admit(&mut self, connection: &Connection, now: Instant) -> Result<Source, Rejected> {
+        self.count_in(Source::of(connection, &self.limits), now)
     }
 
-    fn count_in(&mut self, source: Source) -> Result<Source, Rejected> {
+    fn count_in(&mut self, source: Source, now: Instant) -> Result<Source, Rejected> {
+        self.forget_rested(now);
         if self.total >= self.limits.total {
             return Err(Rejected::Total);
         }
-        let of_source = self.by_source.entry(source).or_default();
-        if source != Source::Other && *of_source >= self.limits.per_source {
-            return Err(Rejected::Source);
+        if source != Source::Other {
+            if self.by_source.get(&source).is_some_and(|known| known.connections >= self.limits.per_source) {
+                return Err(Rejected::Source);
+            }
+            self.count_rate(source, now)?;
         }
-        *of_source += 1;
+        self.by_source.entry(source).or_default().connections += 1;
         self.total += 1;
         Ok(source)
     }
 
-    pub(super) fn release(&mut self, source: Source) {
-        self.total = self.total.saturating_sub(1);
-        let Some(of_source) = self.by_source.get_mut(&source) else { return };
-        *of_source = of_source.saturating_sub(1);
-        if *of_source == 0 {
+    fn count_rate(&mut self, source: Source, now: Instant) -> Result<(), Rejected> {
+        let Some(Rate { count, time }) = self.limits.rate else { return Ok(()) };
+        let before = self.by_source.get(&source).and_then(|known| known.rested_at);
+        let rested_at = before.unwrap_or(now).max(now) + time / count;
+        // A time that does not divide evenly is rounded down for each of the N.
+        if rested_at > now + time {
+            return Err(Rejected::Rate);
+        }
+        if let Some(before) = before {
+            self.restless.remove(&(before, source));
+        } else if self.restless.len() >= RESTLESS_MAX {
+            self.forget_first();
+        }
+        self.restless.insert((rested_at, source));
+        self.by_source.entry(source).or_default().rested_at = Some(rested_at);
+        Ok(())
+    }
+
+    fn forget_rested(&mut self, now: Instant) {
+        while self.restless.first().is_some_and(|(rested_at, _)| *rested_at <= now) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some((_, source)) = self.restless.pop_first() else { return };
+        if let Some(known) = self.by_source.get_mut(&source) {
+            known.rested_at = None;
+            self.forget_if_nothing(source);
+        }
+    }
+
+    fn forget_if_nothing(&mut self, source: Source) {
+        let nothing = |known: &Known| known.connections == 0 && known.rested_at.is_none();
+        if self.by_source.get(&source).is_some_and(nothing) {
             self.by_source.remove(&source);
         }
+    }
+
+    pub(super) fn release(&mut self, source: Source) {
+        self.total = self.total.saturating_sub(1);
+        let Some(known) = self.by_source.get_mut(&source) else { return };
+        known.connections = known.connections.saturating_sub(1);
+        self.forget_if_nothing(source);
     }
 
     /// Whether this rejection is to be logged, and how many were not since the last that was.
@@ -135,7 +194,7 @@ impl Admission {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { total: 10, per_source: 2, prefix4: 32, prefix6: 64 };
+    const LIMITS: Limits = Limits { total: 10, per_source: 2, prefix4: 32, prefix6: 64, rate: None };
 
     fn source(address: &str) -> Source {
         Source::network(address.parse().unwrap(), &LIMITS)
@@ -152,20 +211,23 @@ mod tests {
     fn one_source_over_its_limit_leaves_the_others_theirs() {
         let mut admission = Admission::new(LIMITS);
         let one = source("192.0.2.1");
-        assert!(admission.count_in(one).is_ok() && admission.count_in(one).is_ok());
-        assert_eq!(admission.count_in(one), Err(Rejected::Source));
-        assert!(admission.count_in(source("192.0.2.2")).is_ok());
+        assert!(
+            admission.count_in(one, Instant::now()).is_ok()
+                && admission.count_in(one, Instant::now()).is_ok()
+        );
+        assert_eq!(admission.count_in(one, Instant::now()), Err(Rejected::Source));
+        assert!(admission.count_in(source("192.0.2.2"), Instant::now()).is_ok());
         admission.release(one);
-        assert!(admission.count_in(one).is_ok());
+        assert!(admission.count_in(one, Instant::now()).is_ok());
     }
 
     #[test]
     fn the_table_is_empty_when_all_have_ended() {
         let mut admission = Admission::new(LIMITS);
         for n in 0..10 {
-            admission.count_in(Source::V4(n)).unwrap();
+            admission.count_in(Source::V4(n), Instant::now()).unwrap();
         }
-        assert_eq!(admission.count_in(Source::V4(99)), Err(Rejected::Total));
+        assert_eq!(admission.count_in(Source::V4(99), Instant::now()), Err(Rejected::Total));
         for n in 0..10 {
             admission.release(Source::V4(n));
         }
@@ -186,5 +248,56 @@ mod tests {
         assert_eq!(admission.log_rejection(now), Some(0));
         assert_eq!(admission.log_rejection(now), None);
         assert_eq!(admission.log_rejection(now + LOG_EVERY), Some(1));
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn with_rate(count: u32) -> Admission {
+        let rate = Some(Rate { count, time: SECOND * 10 });
+        Admission::new(Limits { total: 1 << 20, per_source: 1 << 20, rate, ..LIMITS })
+    }
+
+    #[test]
+    fn a_rate_allows_its_number_at_once_and_then_one_each_part_of_its_time() {
+        let (mut admission, now) = (with_rate(5), Instant::now());
+        let (one, two) = (Source::V4(1), Source::V4(2));
+        for _ in 0..5 {
+            assert!(admission.count_in(one, now).is_ok());
+        }
+        assert_eq!(admission.count_in(one, now), Err(Rejected::Rate));
+        assert!(admission.count_in(two, now).is_ok());
+        assert_eq!(admission.count_in(one, now + SECOND), Err(Rejected::Rate));
+        assert!(admission.count_in(one, now + SECOND * 2).is_ok());
+        assert_eq!(admission.count_in(one, now + SECOND * 2), Err(Rejected::Rate));
+    }
+
+    #[test]
+    fn who_is_rejected_for_its_rate_has_not_used_more_of_it() {
+        let (mut admission, now) = (with_rate(1), Instant::now());
+        assert!(admission.count_in(Source::V4(1), now).is_ok());
+        for _ in 0..1000 {
+            assert_eq!(admission.count_in(Source::V4(1), now), Err(Rejected::Rate));
+        }
+        assert!(admission.count_in(Source::V4(1), now + SECOND * 10).is_ok());
+    }
+
+    #[test]
+    fn a_source_is_forgotten_when_it_has_ended_and_rested() {
+        let (mut admission, now) = (with_rate(5), Instant::now());
+        admission.count_in(Source::V4(1), now).unwrap();
+        admission.release(Source::V4(1));
+        assert_eq!(admission.by_source.len(), 1);
+        admission.forget_rested(now + SECOND * 2);
+        assert_eq!((admission.by_source.len(), admission.restless.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_table_is_bounded_however_many_sources_come() {
+        let (mut admission, now) = (with_rate(5), Instant::now());
+        for n in 0..40_000 {
+            admission.count_in(Source::V4(n), now).unwrap();
+            admission.release(Source::V4(n));
+        }
+        assert_eq!((admission.by_source.len(), admission.restless.len()), (RESTLESS_MAX, RESTLESS_MAX));
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Serve<'s> {
     activated: bool,
     /// Of the listening sockets that are handed over; one without a name where there is none.
     names: Vec<String>,
+    /// Where they listen.
+    bind: &'static str,
 }
 
 impl<'s> Serve<'s> {
@@ -28,14 +30,15 @@ impl<'s> Serve<'s> {
         let mark = format!("@{}", site.tag());
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
-        Serve { site, before: Vec::new(), options, handler, activated: true, names: Vec::new() }
+        let (before, names) = (Vec::new(), Vec::new());
+        Serve { site, before, options, handler, activated: true, names, bind: "127.0.0.1:0" }
     }
 
     /// Serves what service files say.
     pub(crate) fn files(site: &'s Site, paths: &[&Path]) -> Self {
         let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
         let (before, handler, names) = (Vec::new(), Vec::new(), Vec::new());
-        Serve { site, before, options, handler, activated: true, names }
+        Serve { site, before, options, handler, activated: true, names, bind: "127.0.0.1:0" }
     }
 
     /// Serves what a service file says.
@@ -69,13 +72,20 @@ impl<'s> Serve<'s> {
         self
     }
 
+    /// The sockets listen on `[::]`, for IPv4 as well; clients connect by IPv4.
+    pub(crate) fn dual_stack(mut self) -> Self {
+        self.bind = "[::]:0";
+        self
+    }
+
     pub(crate) fn start(self) -> Serving<'s> {
         // Activation needs no waiting for readiness: connections queue on the socket from the start.
         let count = self.names.len().max(1);
         let listeners: Vec<_> =
-            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+            (0..count).map(|_| TcpListener::bind(self.bind).expect("a free port")).collect();
+        let port = |listener: &TcpListener| listener.local_addr().expect("the port it got").port();
         let addresses: Vec<_> =
-            listeners.iter().map(|listener| listener.local_addr().expect("the port it got")).collect();
+            listeners.iter().map(|listener| SocketAddr::from(([127, 0, 0, 1], port(listener)))).collect();
         let mut words = self.before.clone();
         if self.activated {
             let names = self.names.join(":");

@@ -81,3 +81,14 @@ fn a_limit_of_zero_is_a_limit() {
     assert_eq!((limit.name.as_str(), limit.soft, limit.hard), ("memlock", 0, 0));
     assert!("nofile=9:3".parse::<RlimitSpec>().is_err());
 }
+
+#[test]
+fn a_rate_is_a_number_in_a_time() {
+    let minute = Duration::from_secs(60);
+    for text in ["30/min", "30/1min", "30/60"] {
+        assert_eq!(text.parse(), Ok(Rate { count: 30, time: minute }), "{text}");
+    }
+    for text in ["30", "0/min", "/min", "30/", "30/infinity", "30/0", "-1/s", "9999999/1us"] {
+        assert!(text.parse::<Rate>().is_err(), "{text}");
+    }
+}

@@ -5,6 +5,7 @@ use crate::sys::names;
 use crate::sys::process::{Ending, Usage};
 use serde_json::json;
 use std::fmt;
+use std::time::Duration;
 
 /// A call that the profile or the guard does not allow: never made, its maker killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) enum Outcome {
     Signaled(i32),
     WallTime,
     IdleTime,
+    /// `wait_for_data`: it said nothing in time, or ended without a byte.
+    NoData,
     Denied(Denied),
     Refused(Refusal),
     /// Ended by the supervisor's own end, by this signal.
@@ -56,7 +59,7 @@ impl Outcome {
             Outcome::Exited(_) => "exited",
             Outcome::Signaled(_) | Outcome::Stopped(_) => "signaled",
             Outcome::WallTime => "wall",
-            Outcome::IdleTime => "idle",
+            Outcome::IdleTime | Outcome::NoData => "idle",
             Outcome::Denied(_) => "denied",
             Outcome::Refused(refusal) => match refusal.status {
                 126 => "not-executable",
@@ -73,7 +76,7 @@ impl Outcome {
             Outcome::Signaled(signal) | Outcome::Stopped(signal) => {
                 u8::try_from(128 + signal).unwrap_or(u8::MAX)
             }
-            Outcome::WallTime | Outcome::IdleTime => 124,
+            Outcome::WallTime | Outcome::IdleTime | Outcome::NoData => 124,
             Outcome::Denied(_) => SIGKILL_STATUS,
             Outcome::Refused(refusal) => refusal.status,
         }
@@ -83,7 +86,25 @@ impl Outcome {
         match self {
             Outcome::Signaled(signal) | Outcome::Stopped(signal) => Some(*signal),
             Outcome::Denied(_) => Some(libc::SIGKILL),
-            Outcome::Exited(_) | Outcome::WallTime | Outcome::IdleTime | Outcome::Refused(_) => None,
+            Outcome::Exited(_)
+            | Outcome::WallTime
+            | Outcome::IdleTime
+            | Outcome::NoData
+            | Outcome::Refused(_) => None,
+        }
+    }
+
+    /// Which option's time was over.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Outcome::WallTime => Some("wall-time"),
+            Outcome::IdleTime => Some("idle-time"),
+            Outcome::NoData => Some("wait-for-data"),
+            Outcome::Exited(_)
+            | Outcome::Signaled(_)
+            | Outcome::Denied(_)
+            | Outcome::Refused(_)
+            | Outcome::Stopped(_) => None,
         }
     }
 
@@ -129,6 +150,10 @@ pub(crate) struct Traffic {
     pub(crate) received: u64,
 }
 
+pub(crate) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// One connection's record.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
@@ -138,14 +163,22 @@ pub(crate) struct Record<'a> {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
     pub(crate) outcome: Outcome,
+    /// From the connection until it had a sandbox, then until its handler ran, then until the end.
+    pub(crate) wait_us: u64,
     pub(crate) setup_us: u64,
     pub(crate) run_us: u64,
     pub(crate) usage: Usage,
 }
 
 impl<'a> Record<'a> {
-    /// Of a connection for which no process could be made.
-    pub(crate) fn before_launch(conn: u64, peer: &'a str, service: &'a str, outcome: Outcome) -> Record<'a> {
+    /// Of a connection that no sandbox was spent on, or could be.
+    pub(crate) fn unserved(
+        conn: u64,
+        peer: &'a str,
+        service: &'a str,
+        outcome: Outcome,
+        waited: Duration,
+    ) -> Record<'a> {
         Record {
             conn,
             peer,
@@ -153,6 +186,7 @@ impl<'a> Record<'a> {
             pid: 0,
             uid: 0,
             outcome,
+            wait_us: micros(waited),
             setup_us: 0,
             run_us: 0,
             usage: Usage::default(),

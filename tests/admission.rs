@@ -5,7 +5,8 @@
 mod common;
 
 use common::serve::{Serve, Serving};
-use common::{Client, a_site};
+use common::{Client, a_site, process};
+use std::time::{Duration, Instant};
 
 #[track_caller]
 fn ends_well(serving: Serving<'_>) {
@@ -45,7 +46,7 @@ fn a_rate_comes_back_with_time() {
     let mut rejected = 0;
     while serving.ask(b"x\n") != b"x\n" {
         rejected += 1;
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
         assert!(rejected < 1000, "it never came back");
     }
     ends_well(serving);
@@ -82,5 +83,96 @@ fn ipv4_peers_of_a_dual_stack_listener_are_sources_of_their_own() {
     assert_eq!((one.line().as_str(), two.line().as_str()), ("ready", "ready"));
     assert_eq!(serving.connect_from("127.0.0.2").line(), "full");
     drop((one, two));
+    ends_well(serving);
+}
+
+/// The one parked handler there is.
+fn parked(serving: &Serving<'_>) -> u32 {
+    process::until(|| serving.handlers().first().copied())
+}
+
+#[test]
+fn a_silent_connection_costs_no_sandbox_and_the_log_says_why_it_ended() {
+    let site = a_site!();
+    let options = ["--wait-for-data", "300ms", "--warm", "1"];
+    for park in ["entry", "before-exec", "none"] {
+        let serving = Serve::probe(&site, &["echo"]).options(&options).options(&["--park", park]).start();
+        let before = if park == "entry" { parked(&serving) } else { 0 };
+        for _ in 0..2 {
+            let mut silent = serving.connect();
+            assert_eq!(silent.rest(), b"");
+            let line = serving.await_log(&["ended", "limit=wait-for-data"]);
+            assert!(line.contains("pid=0") && line.contains("outcome=idle status=124"), "{line}");
+        }
+        // A close without a byte is no request either.
+        serving.connect().half_close();
+        serving.await_log(&["ended", "limit=wait-for-data"]);
+        if park == "entry" {
+            assert_eq!(parked(&serving), before, "a sandbox was spent");
+        }
+        assert_eq!(serving.ask(b"now\n"), b"now\n");
+        ends_well(serving);
+    }
+}
+
+#[test]
+fn what_comes_late_comes_whole() {
+    let site = a_site!();
+    let serving = Serve::probe(&site, &["echo"]).options(&["--wait-for-data", "20s"]).start();
+    let mut clients: Vec<Client> = (0..5).map(|_| serving.connect()).collect();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(serving.served(), [0_u32; 0], "spent on a silent connection");
+    for (n, client) in clients.iter_mut().enumerate() {
+        let text = format!("{n}{}", "x".repeat(100_000)).into_bytes();
+        client.send(&text[..1]);
+        std::thread::sleep(Duration::from_millis(10));
+        let mut other = Client::Tcp(match client {
+            Client::Tcp(stream) => stream.try_clone().unwrap(),
+            Client::Unix(_) | Client::Pipes { .. } => unreachable!("TCP was asked for"),
+        });
+        let rest = text[1..].to_vec();
+        let sender = std::thread::spawn(move || {
+            other.send(&rest);
+            other.half_close();
+        });
+        assert_eq!(client.rest(), text);
+        sender.join().unwrap();
+    }
+    ends_well(serving);
+}
+
+#[test]
+fn wall_time_holds_for_a_connection_that_is_waited_for() {
+    let site = a_site!();
+    let options = ["--wait-for-data", "infinity", "--wall-time", "300ms"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    assert_eq!(serving.connect().rest(), b"");
+    serving.await_log(&["outcome=wall", "limit=wall-time"]);
+    ends_well(serving);
+}
+
+#[test]
+fn sigterm_does_not_wait_for_who_says_nothing() {
+    let site = a_site!();
+    let options = ["--wait-for-data", "1min", "--drain-time", "1min", "--on-refusal", "gone\\n"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    let mut silent = serving.connect();
+    // By its answer the next one shows that the silent one was accepted.
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    let started = Instant::now();
+    serving.signal(libc::SIGTERM);
+    assert_eq!(silent.rest(), b"gone\n");
+    drop(silent);
+    let (status, log) = serving.end();
+    assert_eq!(status, 0, "{log}");
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for the drain time");
+}
+
+#[test]
+fn silent_connections_that_are_waited_for_keep_no_other_from_its_answer() {
+    let site = a_site!();
+    let options = ["--wait-for-data", "1min"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    flood(&serving);
     ends_well(serving);
 }

@@ -177,7 +177,15 @@ fn every_option_of_the_design_is_in_the_help() {
         assert!(run.contains(option), "{option}");
     }
     let serve = help("serve");
-    for option in ["--listen", "--max-connections", "--rate", "--over-limit", "--backlog", "--drain-time"] {
+    for option in [
+        "--listen",
+        "--max-connections",
+        "--rate",
+        "--wait-for-data",
+        "--over-limit",
+        "--backlog",
+        "--drain-time",
+    ] {
         assert!(serve.contains(option), "{option}");
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Service {
     pub(crate) environment: Vec<CString>,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
+    /// A connection gets no sandbox before its first byte, for which it has so long.
+    pub(crate) wait_for_data: Option<Span>,
     pub(crate) send_buffer: Option<u64>,
     pub(crate) on_refusal: Vec<u8>,
     pub(crate) admission: admission::Limits,
@@ -139,6 +141,7 @@ impl Service {
             environment: environment(options.setenv.unwrap_or_default())?,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
+            wait_for_data: options.wait_for_data,
             send_buffer: finite(options.send_buffer.unwrap_or(Size(SEND_BUFFER))),
             on_refusal: options.on_refusal.unwrap_or_default().0,
             park,

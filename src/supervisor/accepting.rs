@@ -61,7 +61,7 @@ impl Supervisor<'_> {
         let now = Instant::now();
         let state = &mut self.services[id];
         match state.admission.admit(&connection, now) {
-            Ok(source) => self.serve_connection(Arrival { service: id, connection, source, began: now }),
+            Ok(source) => self.on_arrival(Arrival { service: id, connection, source, began: now }),
             Err(rejected) => {
                 let service = Rc::clone(&state.service);
                 if let Some(unlogged) = state.admission.log_rejection(now) {
@@ -74,14 +74,20 @@ impl Supervisor<'_> {
 
     /// An admitted connection that cannot have a sandbox.
     pub(super) fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
-        let Arrival { service: id, connection, source, .. } = arrival;
+        let Arrival { service: id, connection, source, began } = arrival;
         let state = &mut self.services[id];
         state.admission.release(source);
         let service = Rc::clone(&state.service);
         let conn = self.next_conn;
         self.next_conn += 1;
         let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
-        log::ended(&Record::before_launch(conn, &connection.peer(), &service.name, outcome.clone()));
+        log::ended(&Record::unserved(
+            conn,
+            &connection.peer(),
+            &service.name,
+            outcome.clone(),
+            began.elapsed(),
+        ));
         self.last = Some(outcome);
         self.refuse(connection, &service.on_refusal);
     }

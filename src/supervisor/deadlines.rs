@@ -18,6 +18,8 @@ pub(super) enum Deadline {
     Watchdog,
     /// Sandboxes may be built ahead again.
     ResumeBuilding,
+    /// A connection that no sandbox was spent on has said too little for too long.
+    AwaitEnd(u64),
     /// A refused connection is read no longer.
     DrainEnd(u64),
     /// Accepting may be tried again.

@@ -57,6 +57,7 @@ impl Supervisor<'_> {
         self.tell(Notifier::stopping);
         self.pause_listeners();
         self.listeners.clear();
+        self.turn_all_awaited_away();
         self.empty_pools();
         for live in self.live.values() {
             live.end_input();

@@ -69,6 +69,8 @@ pub(super) struct Served {
     /// Rootless until the end: it cannot be borrowed from a handler of mode 0711.
     pub(super) connection: Option<Connection>,
     pub(super) began: Instant,
+    /// When a sandbox was begun for it, or one that was parked given to it.
+    pub(super) sandbox_at: Instant,
     /// When the handler had the connection and ran.
     pub(super) running: Option<Instant>,
     traffic: Option<Traffic>,
@@ -76,7 +78,7 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(conn: u64, arrival: Arrival) -> Served {
+    pub(super) fn new(conn: u64, arrival: Arrival, sandbox_at: Instant) -> Served {
         let Arrival { connection, source, began, .. } = arrival;
         Served {
             conn,
@@ -85,9 +87,10 @@ impl Served {
             kind: connection.kind,
             connection: Some(connection),
             began,
+            sandbox_at,
             running: None,
             traffic: None,
-            traffic_seen: began,
+            traffic_seen: Instant::now(),
         }
     }
 }

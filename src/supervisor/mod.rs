@@ -4,6 +4,7 @@
 
 mod accepting;
 pub(crate) mod admission;
+mod awaiting;
 mod deadlines;
 mod lifecycle;
 mod live;
@@ -19,7 +20,7 @@ use crate::connection::{Connection, Draining};
 use crate::listener::Listener;
 use crate::log;
 use crate::notify::Notifier;
-use crate::outcome::{Outcome, Record};
+use crate::outcome::{Outcome, Record, micros};
 use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{self, Sandbox, Workshop};
@@ -58,6 +59,8 @@ pub(crate) struct Supervisor<'a> {
     signals: SignalFd,
     listeners: Vec<Listener>,
     live: HashMap<u64, Live>,
+    /// Admitted, without a sandbox until they say something.
+    awaited: HashMap<u64, Arrival>,
     draining: HashMap<u64, Draining>,
     deadlines: Deadlines,
     next_id: u64,
@@ -111,6 +114,7 @@ impl<'a> Supervisor<'a> {
             signals,
             listeners,
             live: HashMap::new(),
+            awaited: HashMap::new(),
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
             next_id: 1,
@@ -166,6 +170,7 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::Stderr, id)) => self.on_stderr(id),
                 Some((Origin::Exit, id)) => self.on_exit(id),
                 Some((Origin::Drain, id)) => self.on_drain(id),
+                Some((Origin::Awaited, id)) => self.on_awaited(id),
                 None => {}
             }
         }
@@ -183,11 +188,11 @@ impl<'a> Supervisor<'a> {
 
     /// A sandbox for this connection alone, from the beginning. On failure the peer gets the refusal.
     fn begin(&mut self, arrival: Arrival) {
-        let began = arrival.began;
+        let (began, now) = (arrival.began, Instant::now());
         let (id, service) = (arrival.service, Rc::clone(&self.services[arrival.service].service));
         match self.launch_for(&service, &arrival.connection, began) {
             Ok(sandbox) => {
-                let served = self.served(arrival);
+                let served = self.served(arrival, now);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
                 let id = self.admit(Live::new((id, service), sandbox, Park::None, Some(served), began));
                 self.watch_time(id);
@@ -209,10 +214,10 @@ impl<'a> Supervisor<'a> {
         sandbox::launch(&service.plan, self.workshop, connection.ends(), &environment, Park::None)
     }
 
-    fn served(&mut self, arrival: Arrival) -> Served {
+    fn served(&mut self, arrival: Arrival, sandbox_at: Instant) -> Served {
         let conn = self.next_conn;
         self.next_conn += 1;
-        Served::new(conn, arrival)
+        Served::new(conn, arrival, sandbox_at)
     }
 
     /// Watches a launched sandbox. One that cannot be watched is killed at once: nothing may run unwatched.
@@ -321,7 +326,6 @@ impl<'a> Supervisor<'a> {
         self.services[live.service_id].admission.release(served.source);
         let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
         let now = Instant::now();
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let running = served.running.unwrap_or(now);
         log::ended(&Record {
             conn: served.conn,
@@ -330,7 +334,8 @@ impl<'a> Supervisor<'a> {
             pid: sandbox.pid,
             uid: sandbox.identity.uid,
             outcome: outcome.clone(),
-            setup_us: micros(running - served.began),
+            wait_us: micros(served.sandbox_at - served.began),
+            setup_us: micros(running - served.sandbox_at),
             run_us: micros(now - running),
             usage,
         });

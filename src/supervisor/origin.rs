@@ -10,9 +10,10 @@ pub(super) enum Origin {
     Stderr,
     Exit,
     Drain,
+    Awaited,
 }
 
-const ORIGINS: [Origin; 7] = [
+const ORIGINS: [Origin; 8] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -20,6 +21,7 @@ const ORIGINS: [Origin; 7] = [
     Origin::Stderr,
     Origin::Exit,
     Origin::Drain,
+    Origin::Awaited,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {

@@ -17,15 +17,16 @@ fn idle_tick(service: &Service) -> Option<Duration> {
 }
 
 impl Supervisor<'_> {
-    /// Wall and idle time, from the connection on.
+    /// Wall time from the connection on; idle time from the moment that the handler has it.
     pub(super) fn watch_time(&mut self, id: u64) {
         let Some(live) = self.live.get(&id) else { return };
         let Some(served) = &live.served else { return };
+        let handed_over = served.traffic_seen;
         if let Some(wall) = live.service.wall_time {
             self.deadlines.set(served.began + wall, Deadline::Wall(id));
         }
         if let (Some(tick), false) = (idle_tick(&live.service), served.kind == Kind::ByHand) {
-            self.deadlines.set(served.began + tick, Deadline::IdleTick(id));
+            self.deadlines.set(handed_over + tick, Deadline::IdleTick(id));
         }
     }
 
@@ -35,6 +36,7 @@ impl Supervisor<'_> {
             Deadline::Wall(id) => self.end(id, Verdict::WallTime),
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
             Deadline::ParkEnd(id) => self.on_park_end(id),
+            Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
             Deadline::Watchdog => self.tell_watchdog(),

@@ -3,6 +3,7 @@
 use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
 use super::pool::AfterFailure;
+use super::services::State;
 use super::{SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
@@ -71,6 +72,7 @@ impl Supervisor<'_> {
 
     /// Gives the connection to the parked sandbox; if that has died, to the next one.
     fn hand_over(&mut self, id: u64, arrival: Arrival) {
+        let now = Instant::now();
         let state = &mut self.services[arrival.service];
         if let Err(failure) = bound(&state.service, &arrival.connection, arrival.began) {
             // It has seen nothing of the connection: it stays parked.
@@ -81,7 +83,7 @@ impl Supervisor<'_> {
         let handed =
             self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&arrival.connection));
         match handed.step(Step::Release) {
-            Ok(()) => self.on_handed_over(id, arrival),
+            Ok(()) => self.on_handed_over(id, arrival, now),
             Err(failure) => {
                 // It may hold a copy of the connection already.
                 self.retire(id);
@@ -93,8 +95,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn on_handed_over(&mut self, id: u64, arrival: Arrival) {
-        let served = self.served(arrival);
+    fn on_handed_over(&mut self, id: u64, arrival: Arrival, since: Instant) {
+        let served = self.served(arrival, since);
         let Some(live) = self.live.get_mut(&id) else { return };
         log::accepted(served.conn, &served.peer, live.sandbox.pid, live.sandbox.identity.uid);
         live.served = Some(served);
@@ -169,15 +171,10 @@ impl Supervisor<'_> {
     /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
     pub(super) fn empty_pools(&mut self) {
         self.retire_all();
-        let mut unserved = Vec::new();
-        for state in self.services.all_mut() {
-            for arrival in state.pool.waiting.drain(..) {
-                state.admission.release(arrival.source);
-                unserved.push((arrival.connection, Rc::clone(&state.service)));
-            }
-        }
-        for (connection, service) in unserved {
-            self.refuse(connection, &service.on_refusal);
+        let waiting = |state: &mut State| std::mem::take(&mut state.pool.waiting);
+        let unserved: Vec<Arrival> = self.services.all_mut().flat_map(waiting).collect();
+        for arrival in unserved {
+            self.turn_away(arrival);
         }
     }
 

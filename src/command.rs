@@ -13,8 +13,8 @@ use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Refusal};
 use crate::privilege;
-use crate::sandbox::base::{Base, Clones};
-use crate::sandbox::step::Failure;
+use crate::sandbox::base::{self, Base, Clones};
+use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
 use crate::sys::{self, Ignoring};
@@ -146,10 +146,11 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
             Purpose::Serve => log::remark(&remark),
         }
     }
+    let host_network = base::network();
     let workshop = seal(&services, purpose)?;
     let base = match purpose {
         Purpose::Run => None,
-        Purpose::Serve => Some(settle(&mut services)?),
+        Purpose::Serve => Some(settle(&mut services, host_network)?),
     };
     Ok(Prepared { services, workshop, base })
 }
@@ -200,12 +201,15 @@ fn remarks(services: &[Service]) -> Vec<String> {
 }
 
 /// Leaves the host's mounts; the services' trees stand ready in the new ones.
-fn settle(services: &mut [Service]) -> Result<Base, ConfigError> {
+fn settle(services: &mut [Service], host_network: Result<OwnedFd, sys::Errno>) -> Result<Base, ConfigError> {
     let clones = services
         .iter()
         .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)))
         .collect::<Result<Vec<_>, _>>()?;
-    let base = Base::enter().map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
+    let base = host_network
+        .step(Step::Base)
+        .and_then(Base::enter)
+        .map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
     attach(&base, services, clones)?;
     Ok(base)
 }

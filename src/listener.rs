@@ -64,6 +64,8 @@ impl fmt::Display for Address {
 pub(crate) struct Listener {
     fd: OwnedFd,
     pub(crate) address: String,
+    /// What `--listen` said; None for a socket that was passed.
+    pub(crate) own: Option<Address>,
     /// Who serves its connections.
     pub(crate) service: ServiceId,
     /// A socket file that is ours: removed with this.
@@ -83,7 +85,13 @@ impl Listener {
         let backlog =
             i32::try_from(backlog).ok().and_then(|n| Backlog::new(n).ok()).unwrap_or(Backlog::MAXCONN);
         socket::listen(&fd, backlog).map_err(|errno| failed(errno.into()))?;
-        Ok(Listener { fd, address: address.to_string(), service, _own_file: own_file })
+        Ok(Listener {
+            fd,
+            address: address.to_string(),
+            own: Some(address.clone()),
+            service,
+            _own_file: own_file,
+        })
     }
 
     /// A socket that systemd passed; it must listen already.
@@ -98,7 +106,7 @@ impl Listener {
             .map_err(|errno| format!("cannot make the listening socket '{name}' non-blocking: {errno}"))?;
         let local: Result<SockaddrStorage, _> = getsockname(fd.as_raw_fd());
         let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
-        Ok(Listener { fd, address, service, _own_file: None })
+        Ok(Listener { fd, address, own: None, service, _own_file: None })
     }
 
     /// The next connection; None where none waits.

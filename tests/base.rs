@@ -141,3 +141,52 @@ fn sighup_honours_a_new_bind_and_drops_the_old_trees() {
     }
     assert_eq!(serving.terminate().0, 0);
 }
+
+#[test]
+fn sighup_listens_at_a_new_address_keeps_the_old_one_and_leaves_a_dropped_one() {
+    let site = a_site!();
+    let beside = Beside::new(site.tag());
+    let file = beside.0.join("service.toml");
+    let text = |listen: &str| {
+        let (template, tag) = (site.template().display().to_string(), site.tag());
+        format!(
+            "template = \"{template}\"\nhandler = [\"/bin/probe\", \"@{tag}\", \"echo\"]\nlisten = [{listen}]\n"
+        )
+    };
+    let addresses: Vec<String> = (0..3).map(|_| free_address()).collect();
+    let [kept, dropped, new] = addresses.as_slice() else { panic!("three addresses") };
+    std::fs::write(&file, text(&format!("\"{kept}\", \"{dropped}\""))).unwrap();
+    let serving = Serve::file(&site, &file).listening_itself().start();
+    serving.await_log(&["listening", dropped]);
+    assert_eq!(ask(kept).unwrap(), b"x\n");
+    assert_eq!(ask(dropped).unwrap(), b"x\n");
+    // An address that is taken keeps all as it was.
+    let taken = std::net::TcpListener::bind(new).unwrap();
+    std::fs::write(&file, text(&format!("\"{new}\""))).unwrap();
+    serving.signal(libc::SIGHUP);
+    serving.await_log(&["not reloaded", new]);
+    assert_eq!(ask(dropped).unwrap(), b"x\n");
+    drop(taken);
+    std::fs::write(&file, text(&format!("\"{kept}\", \"{new}\""))).unwrap();
+    serving.signal(libc::SIGHUP);
+    serving.await_log(&["listening", new]);
+    serving.await_log(&["dayfly: reloaded"]);
+    assert_eq!(ask(kept).unwrap(), b"x\n");
+    assert_eq!(ask(new).unwrap(), b"x\n");
+    assert_eq!(ask(dropped).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(serving.terminate().0, 0);
+}
+
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn ask(address: &str) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(b"x\n")?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}

@@ -3,14 +3,14 @@
 use super::{SERVE_FAILED, USAGE, attach, fail, in_words, init_log, loop_failed, or_say, prepare, resolve};
 use crate::activation::{self, Inherited};
 use crate::config::options::Options;
-use crate::config::service::{Purpose, Service, ServiceId};
+use crate::config::service::{Purpose, ServiceId};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::listener::{Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
 use crate::privilege;
 use crate::sandbox::base::{Base, Clones};
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::{self, Reloaded, Supervisor};
 use std::os::fd::OwnedFd;
 
 /// `dayfly serve`: resident.
@@ -58,32 +58,64 @@ fn start(
     // Not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, signals, listeners).map_err(failed)?;
-    supervisor.serve(Box::new(|| reload(options.clone(), base)), notifier).map_err(failed)
+    supervisor.serve(Box::new(|listeners| reload(options.clone(), base, listeners)), notifier).map_err(failed)
 }
 
-/// The services anew, from the same command line and their files as they are now: all of them, or none.
-fn reload(options: Options, base: Option<&Base>) -> Result<Vec<Service>, String> {
+/// The services anew, from the same command line and their files as they are now: all of them, or none. Sockets that were
+/// passed stay; those of `--listen` become what it says now.
+fn reload(options: Options, base: Option<&Base>, listeners: &[Listener]) -> Result<Reloaded, String> {
     let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
     let found = base.in_host(|| {
-        let services = resolve(config::load_all(options)?, Purpose::Serve)?;
+        let settings = config::load_all(options)?;
+        let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
+        let services = resolve(settings, Purpose::Serve)?;
         let clones = services
             .iter()
             .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)));
         let clones = clones.collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, ConfigError>((services, clones))
+        let bound = bind_new(base, &wanted, listeners).map_err(ConfigError::usage)?;
+        Ok::<_, ConfigError>((services, clones, wanted, bound))
     });
-    let (mut services, clones) = found
+    let (mut services, clones, wanted, bound) = found
         .map_err(|errno| {
             format!("cannot look at the host's files: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= of the unit)")
         })?
         .map_err(|error| error.message)?;
     attach(base, &mut services, clones).map_err(|error| error.message)?;
-    Ok(services)
+    let wanted = wanted.into_iter().map(|(service, address, _)| (service, address)).collect();
+    Ok(Reloaded { services, wanted, bound })
+}
+
+fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {
+    let wanted = addresses(settings)?;
+    check_all_listen(settings, |service| {
+        let passed = |listener: &Listener| listener.own.is_none() && listener.service == service;
+        wanted.iter().any(|(of, ..)| *of == service) || listeners.iter().any(passed)
+    })?;
+    Ok(wanted)
+}
+
+/// In the host's network, for the addresses that nobody listens on yet.
+fn bind_new(base: &Base, wanted: &[Wanted], listeners: &[Listener]) -> Result<Vec<Listener>, String> {
+    let is_new = |(service, address, _): &&Wanted| {
+        !listeners.iter().any(|l| l.service == *service && l.own.as_ref() == Some(address))
+    };
+    let new: Vec<_> = wanted.iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bind = || {
+        new.iter().map(|(service, address, backlog)| Listener::bind(address, *backlog, *service)).collect()
+    };
+    base.in_host_network(bind).map_err(|errno| format!("cannot enter the host's network: {errno}"))?
 }
 
 const BACKLOG: u32 = 4096;
 
 type Refused = (String, u8);
+
+/// What a service wants to listen on, with its backlog.
+type Wanted = (ServiceId, Address, u32);
 
 /// What systemd has passed and what --listen says, both.
 fn listeners(
@@ -103,16 +135,18 @@ fn listeners(
         Listener::bind(&address, backlog, service).map_err(|message| (message, SERVE_FAILED))
     });
     let listeners: Vec<Listener> = passed.chain(bound).collect::<Result<_, _>>()?;
-    for (service, settings) in ServiceId::all(settings) {
-        if !listeners.iter().any(|listener| listener.service == service) {
-            let whose =
-                if settings.name == "-" { String::new() } else { format!(" for '{}'", settings.name) };
-            let message =
-                format!("nothing to listen on{whose}: give --listen ADDR:PORT, or start it by a socket unit");
-            return Err((message, USAGE));
-        }
-    }
+    check_all_listen(settings, |service| listeners.iter().any(|listener| listener.service == service))?;
     Ok(listeners)
+}
+
+fn check_all_listen(settings: &[Settings], listens: impl Fn(ServiceId) -> bool) -> Result<(), Refused> {
+    let Some((_, settings)) = ServiceId::all(settings).find(|(service, _)| !listens(*service)) else {
+        return Ok(());
+    };
+    let whose = if settings.name == "-" { String::new() } else { format!(" for '{}'", settings.name) };
+    let message =
+        format!("nothing to listen on{whose}: give --listen ADDR:PORT, or start it by a socket unit");
+    Err((message, USAGE))
 }
 
 /// By its name a socket finds its service.
@@ -126,7 +160,7 @@ fn check_names(settings: &[Settings]) -> Result<(), Refused> {
 }
 
 /// What each service wants to listen on, all read before any is bound.
-fn addresses(settings: &[Settings]) -> Result<Vec<(ServiceId, Address, u32)>, Refused> {
+fn addresses(settings: &[Settings]) -> Result<Vec<Wanted>, Refused> {
     let mut addresses = Vec::new();
     for (service, settings) in ServiceId::all(settings) {
         let backlog = settings.options.backlog.unwrap_or(BACKLOG);

@@ -26,15 +26,20 @@ pub(crate) struct Base {
     host_cwd: OwnedFd,
     /// The own one.
     own: OwnedFd,
+    /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever has either.
+    host_network: OwnedFd,
+    own_network: OwnedFd,
     /// Each tree gets a directory by its number.
     next: Cell<u32>,
 }
 
 impl Base {
-    /// Leaves the host's mounts for a tmpfs with /proc.
-    pub(crate) fn enter() -> Result<Base, Failure> {
+    /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share by now;
+    /// `host_network` is the one before.
+    pub(crate) fn enter(host_network: OwnedFd) -> Result<Base, Failure> {
         let step = Step::Base;
-        let host = namespace().step(step)?;
+        let host = namespace(c"/proc/self/ns/mnt").step(step)?;
+        let own_network = network().step(step)?;
         let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
         rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
         sysmount::make_all_private().step(Step::Private)?;
@@ -44,8 +49,8 @@ impl Base {
         sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
         rootfs::pivot(root)?;
-        let own = namespace().step(step)?;
-        Ok(Base { host, host_cwd, own, next: Cell::new(0) })
+        let own = namespace(c"/proc/self/ns/mnt").step(step)?;
+        Ok(Base { host, host_cwd, own, host_network, own_network, next: Cell::new(0) })
     }
 
     /// Does something in the host's mount namespace, where the paths of the operator are.
@@ -58,6 +63,16 @@ impl Base {
             std::process::abort();
         }
         result
+    }
+
+    /// Does something in the host's network namespace: a socket belongs to the one it is made in.
+    pub(crate) fn in_host_network<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
+        process::setns(self.host_network.as_fd(), libc::CLONE_NEWNET)?;
+        let result = work();
+        if process::setns(self.own_network.as_fd(), libc::CLONE_NEWNET).is_err() {
+            std::process::abort();
+        }
+        Ok(result)
     }
 
     /// Makes the trees of a service stand ready.
@@ -102,8 +117,13 @@ fn make_mount_point(tree: &OwnedFd, path: &CStr) -> Result<(), Errno> {
     }
 }
 
-fn namespace() -> Result<OwnedFd, Errno> {
-    sysmount::openat2(cwd(), c"/proc/self/ns/mnt", libc::O_RDONLY, 0)
+fn namespace(path: &CStr) -> Result<OwnedFd, Errno> {
+    sysmount::openat2(cwd(), path, libc::O_RDONLY, 0)
+}
+
+/// The network namespace that the launcher is in.
+pub(crate) fn network() -> Result<OwnedFd, Errno> {
+    namespace(c"/proc/self/ns/net")
 }
 
 fn directory(number: u32) -> Result<CString, Failure> {

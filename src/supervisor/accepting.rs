@@ -7,7 +7,7 @@ use super::origin::Origin;
 use super::{BACK_OFF, DRAIN_TIME, Supervisor};
 use crate::config::service::ServiceId;
 use crate::connection::{Connection, Draining};
-use crate::listener::Listener;
+use crate::listener::{Address, Listener};
 use crate::log;
 use crate::outcome::{Outcome, Record};
 use crate::sandbox::step::Failure;
@@ -29,6 +29,26 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A listener that nobody asks for any more is closed; whom its queue held is reset, as when a server ends.
+    pub(super) fn change_listeners(&mut self, wanted: &[(ServiceId, Address)], bound: Vec<Listener>) {
+        // Their indices are their tokens.
+        self.pause_listeners();
+        self.listeners.retain(|listener| match &listener.own {
+            None => true,
+            Some(own) => {
+                wanted.iter().any(|(service, address)| *service == listener.service && address == own)
+            }
+        });
+        for listener in &bound {
+            log::listening(&listener.address);
+        }
+        self.listeners.extend(bound);
+        if let Err(errno) = self.watch_listeners() {
+            log::backing_off(errno);
+            self.deadlines.set(Instant::now() + BACK_OFF, Deadline::ResumeAccepting);
+        }
     }
 
     pub(super) fn pause_listeners(&mut self) {

@@ -10,14 +10,16 @@ use std::time::Instant;
 
 impl Supervisor<'_> {
     /// Makes the services anew. What is being served goes on as it began; parked sandboxes of the old ones are replaced; a
-    /// file that is wrong changes nothing. The sockets stay.
+    /// file that is wrong changes nothing. Sockets that were passed stay, as do those that are still asked for, with who waits
+    /// in their queues.
     pub(super) fn reload(&mut self) {
         let Some(reload) = &self.reload else { return };
         self.tell(Notifier::reloading);
-        match reload() {
-            Ok(services) => {
+        match reload(&self.listeners) {
+            Ok(reloaded) => {
                 self.retire_all();
-                self.services.replace(services);
+                self.services.replace(reloaded.services);
+                self.change_listeners(&reloaded.wanted, reloaded.bound);
                 log::reloaded();
             }
             Err(message) => log::not_reloaded(&message),

@@ -15,9 +15,9 @@ mod stderr;
 mod time;
 mod warm;
 
-use crate::config::service::Service;
+use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
-use crate::listener::Listener;
+use crate::listener::{Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
 use crate::outcome::{Outcome, Record, micros};
@@ -48,7 +48,17 @@ const SERVING: &str = "serving";
 /// How often the pool is looked at for what it does not need.
 const SHRINK_EVERY: Duration = Duration::from_secs(10);
 /// Makes the services anew from their files; the text says what is wrong with that.
-pub(crate) type Reload<'a> = Box<dyn Fn() -> Result<Vec<Service>, String> + 'a>;
+pub(crate) type Reload<'a> = Box<dyn Fn(&[Listener]) -> Result<Reloaded, String> + 'a>;
+
+/// What a reload has found.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) services: Vec<Service>,
+    /// Every address of `--listen` now.
+    pub(crate) wanted: Vec<(ServiceId, Address)>,
+    /// Those that were not listened on before.
+    pub(crate) bound: Vec<Listener>,
+}
 
 pub(crate) struct Supervisor<'a> {
     services: Services,

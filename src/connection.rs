@@ -179,13 +179,16 @@ impl AsFd for Draining {
 
 /// Bytes over the connection so far, for idle time and the record; from any copy of the socket.
 pub(crate) fn traffic(socket: BorrowedFd<'_>, kind: Kind) -> Result<Traffic, Errno> {
+    if kind == Kind::ByHand {
+        return Ok(Traffic { sent: 0, received: 0, queued: 0 });
+    }
+    let (inbound, queued) = sys::socket::queued_bytes(socket)?;
     let (sent, received) = match kind {
         Kind::Tcp(_) => sys::socket::tcp_bytes(socket)?,
         // No counters: what waits in the queues at least shows change.
-        Kind::Unix => sys::socket::queued_bytes(socket).map(|(inbound, outbound)| (outbound, inbound))?,
-        Kind::ByHand => (0, 0),
+        Kind::Unix | Kind::ByHand => (queued, inbound),
     };
-    Ok(Traffic { sent, received })
+    Ok(Traffic { sent, received, queued })
 }
 
 fn socket_kind(fd: BorrowedFd<'_>) -> Result<Kind, NoConnection> {

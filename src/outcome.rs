@@ -45,6 +45,8 @@ pub(crate) enum Outcome {
     IdleTime,
     /// `wait_for_data`: it said nothing in time, or ended without a byte.
     NoData,
+    /// `min_rate`: its peer took too little of the answer.
+    TooSlow,
     Denied(Denied),
     Refused(Refusal),
     /// Ended by the supervisor's own end, by this signal.
@@ -59,7 +61,7 @@ impl Outcome {
             Outcome::Exited(_) => "exited",
             Outcome::Signaled(_) | Outcome::Stopped(_) => "signaled",
             Outcome::WallTime => "wall",
-            Outcome::IdleTime | Outcome::NoData => "idle",
+            Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => "idle",
             Outcome::Denied(_) => "denied",
             Outcome::Refused(refusal) => match refusal.status {
                 126 => "not-executable",
@@ -76,7 +78,7 @@ impl Outcome {
             Outcome::Signaled(signal) | Outcome::Stopped(signal) => {
                 u8::try_from(128 + signal).unwrap_or(u8::MAX)
             }
-            Outcome::WallTime | Outcome::IdleTime | Outcome::NoData => 124,
+            Outcome::WallTime | Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => 124,
             Outcome::Denied(_) => SIGKILL_STATUS,
             Outcome::Refused(refusal) => refusal.status,
         }
@@ -90,6 +92,7 @@ impl Outcome {
             | Outcome::WallTime
             | Outcome::IdleTime
             | Outcome::NoData
+            | Outcome::TooSlow
             | Outcome::Refused(_) => None,
         }
     }
@@ -100,6 +103,7 @@ impl Outcome {
             Outcome::WallTime => Some("wall-time"),
             Outcome::IdleTime => Some("idle-time"),
             Outcome::NoData => Some("wait-for-data"),
+            Outcome::TooSlow => Some("min-rate"),
             Outcome::Exited(_)
             | Outcome::Signaled(_)
             | Outcome::Denied(_)
@@ -146,8 +150,17 @@ impl From<Ending> for Outcome {
 /// Bytes over a connection, as the kernel counts them; what waits in the queues where it counts none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traffic {
+    /// Taken by the peer, and received from it.
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    /// Written by the handler and not taken by the peer yet.
+    pub(crate) queued: u64,
+}
+
+impl Traffic {
+    pub(crate) fn has_moved_since(&self, before: &Traffic) -> bool {
+        (self.sent, self.received) != (before.sent, before.received)
+    }
 }
 
 pub(crate) fn micros(span: Duration) -> u64 {

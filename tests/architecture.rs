@@ -182,6 +182,7 @@ fn every_option_of_the_design_is_in_the_help() {
         "--max-connections",
         "--rate",
         "--wait-for-data",
+        "--min-rate",
         "--over-limit",
         "--backlog",
         "--drain-time",

@@ -129,6 +129,9 @@ pub(crate) struct Options {
     /// A connection that says nothing costs no sandbox, and is closed after this time [default: off]
     #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
     pub(crate) wait_for_data: Option<Span>,
+    /// Bytes a second that a client must take while an answer waits for it; TCP only [default: off]
+    #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
+    pub(crate) min_rate: Option<Size>,
     /// What a client over the limit gets before the close
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
@@ -157,6 +160,7 @@ impl Options {
             ("--source-prefix6", self.source_prefix6.is_some()),
             ("--rate", self.rate.is_some()),
             ("--wait-for-data", self.wait_for_data.is_some()),
+            ("--min-rate", self.min_rate.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
@@ -189,7 +193,7 @@ impl Options {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data over_limit backlog drain_time handler;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate over_limit backlog drain_time handler;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

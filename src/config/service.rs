@@ -33,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) idle_time: Option<Duration>,
     /// A connection gets no sandbox before its first byte, for which it has so long.
     pub(crate) wait_for_data: Option<Span>,
+    /// Bytes a second that a peer must take at the least while something waits for it.
+    pub(crate) min_rate: Option<u64>,
     pub(crate) send_buffer: Option<u64>,
     pub(crate) on_refusal: Vec<u8>,
     pub(crate) admission: admission::Limits,
@@ -142,6 +144,7 @@ impl Service {
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             wait_for_data: options.wait_for_data,
+            min_rate: options.min_rate.and_then(finite),
             send_buffer: finite(options.send_buffer.unwrap_or(Size(SEND_BUFFER))),
             on_refusal: options.on_refusal.unwrap_or_default().0,
             park,

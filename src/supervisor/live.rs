@@ -1,6 +1,7 @@
 //! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
 
 use super::admission::Source;
+use super::pace::Pace;
 use super::stderr::Lines;
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{self, Connection, Kind};
@@ -22,6 +23,7 @@ use std::time::Instant;
 pub(super) enum Verdict {
     WallTime,
     IdleTime,
+    TooSlow,
     Stopped(i32),
 }
 
@@ -75,6 +77,7 @@ pub(super) struct Served {
     pub(super) running: Option<Instant>,
     traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
+    pace: Pace,
 }
 
 impl Served {
@@ -91,6 +94,7 @@ impl Served {
             running: None,
             traffic: None,
             traffic_seen: Instant::now(),
+            pace: Pace::default(),
         }
     }
 }
@@ -291,22 +295,30 @@ impl Live {
         }
     }
 
-    /// Whether bytes have moved since the last look; borrows the connection from the handler for that long.
-    pub(super) fn look_at_traffic(&mut self, now: Instant) {
-        let Some(served) = &self.served else { return };
+    /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler for that long.
+    pub(super) fn look_at_traffic(&mut self, now: Instant) -> Option<Verdict> {
+        let served = self.served.as_ref()?;
         let found = match &served.connection {
             Some(connection) => connection::traffic(connection.ends().0, served.kind),
             None => {
                 self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), served.kind))
             }
         };
+        let (rate, idle) = (self.service.min_rate, self.service.idle_time);
+        let served = self.served.as_mut()?;
         // A handler that has closed its connection moves no bytes.
-        if let (Ok(traffic), Some(served)) = (found, &mut self.served) {
-            if served.traffic != Some(traffic) {
+        if let Ok(traffic) = found {
+            if served.traffic.is_none_or(|before| traffic.has_moved_since(&before)) {
                 served.traffic_seen = now;
             }
             served.traffic = Some(traffic);
+            if let (Some(rate), Kind::Tcp(_)) = (rate, served.kind)
+                && served.pace.is_below(rate, now, traffic.sent, traffic.queued)
+            {
+                return Some(Verdict::TooSlow);
+            }
         }
+        (now.duration_since(served.traffic_seen) >= idle?).then_some(Verdict::IdleTime)
     }
 
     /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket, and the one socket a handler has is its
@@ -350,6 +362,7 @@ impl Live {
         // First: a set-up that fails because its process was killed has not failed.
         match self.verdict {
             Some(Verdict::WallTime) => return Outcome::WallTime,
+            Some(Verdict::TooSlow) => return Outcome::TooSlow,
             Some(Verdict::IdleTime) => return Outcome::IdleTime,
             Some(Verdict::Stopped(signal)) => return Outcome::Stopped(signal),
             None => {}

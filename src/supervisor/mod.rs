@@ -9,6 +9,7 @@ mod deadlines;
 mod lifecycle;
 mod live;
 mod origin;
+mod pace;
 mod pool;
 mod services;
 mod stderr;

@@ -7,13 +7,14 @@ use crate::config::service::Service;
 use crate::connection::Kind;
 use std::time::{Duration, Instant};
 
-/// Idle time is looked at this often at the least.
+/// Traffic is looked at this often at the least.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
 const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
 
 /// How often a service wants its connections looked at.
 fn idle_tick(service: &Service) -> Option<Duration> {
-    service.idle_time.map(|idle| (idle / 4).clamp(IDLE_TICK_MIN, IDLE_TICK_MAX))
+    let idle = service.idle_time.map(|idle| (idle / 4).clamp(IDLE_TICK_MIN, IDLE_TICK_MAX));
+    idle.or(service.min_rate.map(|_| IDLE_TICK_MAX))
 }
 
 impl Supervisor<'_> {
@@ -59,12 +60,10 @@ impl Supervisor<'_> {
 
     fn on_idle_tick(&mut self, id: u64, now: Instant) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let (Some(idle), Some(tick)) = (live.service.idle_time, idle_tick(&live.service)) else { return };
-        live.look_at_traffic(now);
-        if live.served.as_ref().is_some_and(|served| now.duration_since(served.traffic_seen) >= idle) {
-            self.end(id, Verdict::IdleTime);
-        } else {
-            self.deadlines.set(now + tick, Deadline::IdleTick(id));
+        let Some(tick) = idle_tick(&live.service) else { return };
+        match live.look_at_traffic(now) {
+            Some(verdict) => self.end(id, verdict),
+            None => self.deadlines.set(now + tick, Deadline::IdleTick(id)),
         }
     }
 }

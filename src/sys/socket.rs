@@ -98,7 +98,7 @@ pub(crate) fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     Ok((info.bytes_acked, info.bytes_received))
 }
 
-/// Bytes waiting to be read, and bytes not yet taken by the peer (unix(7), SIOCINQ and SIOCOUTQ).
+/// Bytes waiting to be read, and bytes not yet taken by the peer (unix(7) and tcp(7), SIOCINQ and SIOCOUTQ).
 pub(crate) fn queued_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     Ok((
         ioctl_count(socket, libc::FIONREAD as libc::Ioctl)?,

@@ -1,0 +1,60 @@
+//! How fast a peer takes what is sent to it.
+
+use std::time::{Duration, Instant};
+
+/// A rate is looked at over this long at the least: a peer's kernel makes room in lumps, not byte by byte.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// What was seen when the peer last began to keep us waiting.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Option<(Instant, u64)>);
+
+impl Pace {
+    /// `sent` has the peer taken by now and `queued` has it yet to take. Only time in which something is queued at each
+    /// look counts: a handler that has nothing to say makes no slow peer.
+    pub(super) fn is_below(&mut self, rate: u64, now: Instant, sent: u64, queued: u64) -> bool {
+        if queued == 0 {
+            self.0 = None;
+            return false;
+        }
+        let (since, before) = *self.0.get_or_insert((now, sent));
+        let elapsed = now.duration_since(since);
+        if elapsed < WINDOW {
+            return false;
+        }
+        self.0 = Some((now, sent));
+        u128::from(sent - before) * 1000 < u128::from(rate) * elapsed.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Whether a peer is ever too slow that takes so much each second for half a minute.
+    fn is_ever_below(rate: u64, a_second: u64, queued: impl Fn(u32) -> u64) -> bool {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        (0..30).any(|n| pace.is_below(rate, began + SECOND * n, a_second * u64::from(n), queued(n)))
+    }
+
+    #[test]
+    fn who_takes_less_than_the_rate_is_found_and_who_takes_as_much_is_not() {
+        assert!(is_ever_below(1000, 999, |_| 1));
+        assert!(!is_ever_below(1000, 1000, |_| 1));
+    }
+
+    #[test]
+    fn a_handler_that_has_nothing_to_say_makes_no_slow_peer() {
+        assert!(!is_ever_below(1000, 0, |_| 0));
+        assert!(!is_ever_below(1000, 0, |n| u64::from(n % 4)));
+    }
+
+    #[test]
+    fn lumps_are_as_good_as_a_flow() {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        let lumps = |n: u32| u64::from(n / 5 * 5000);
+        assert!(!(0..30).any(|n| pace.is_below(1000, began + SECOND * n, lumps(n), 1)));
+    }
+}

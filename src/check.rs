@@ -8,8 +8,8 @@ use crate::config::{self, ErrorKind};
 use crate::kernel::{self, Kernel};
 use crate::log::{self, Verbosity};
 use crate::privilege::{self, Privilege};
-use crate::sandbox::seccomp::profile::{Action, Entry};
-use crate::sys::Errno;
+use crate::sandbox::seccomp::profile::constants;
+use crate::sandbox::seccomp::profile::model::{Action, Entry};
 use serde_json::json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,10 +117,11 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let mut findings = vec![
         finding(Level::Ok, "template", format!("{template}: there, its path is trusted")),
         finding(Level::Ok, "handler", format!("{handler}: static, executable, for this machine")),
-        finding(Level::Ok, "policy", policy(&service)),
+        finding(Level::Ok, "policy", policy(&service)?),
     ];
     if verbose {
-        findings.extend(service.profile.entries.iter().map(call));
+        let profile = service.profile.profile().map_err(|error| error.to_string())?;
+        findings.extend(profile.entries.iter().map(call));
     }
     if !service.has_os_release {
         findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
@@ -134,20 +135,23 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     Ok(findings)
 }
 
-fn policy(service: &Service) -> String {
-    let (name, count) = (service.profile.name, service.profile.allowed_count());
+fn policy(service: &Service) -> Result<String, String> {
+    let profile = service.profile.profile().map_err(|error| error.to_string())?;
+    let (name, count) = (service.profile.name(), profile.allowed().len());
     let instructions = service.plan.seccomp.profile.len();
-    format!("profile {name} compiles: {count} calls allowed, {instructions} instructions")
+    Ok(format!("profile {name} compiles: {count} calls allowed, {instructions} instructions"))
 }
 
 /// One line of the profile.
 fn call(entry: &Entry) -> Finding {
     let answer = match entry.action {
-        Action::Allow if entry.when.is_empty() => "allowed".to_owned(),
-        Action::Allow => "allowed by argument".to_owned(),
-        Action::Errno(number) => format!("answered {:?}", Errno::from_raw(number)),
+        Action::Allow => "allowed".to_owned(),
+        Action::Errno(number) => format!("answered {}", constants::errno_name(number).unwrap_or("an errno")),
+        Action::Notify => "denied and recorded".to_owned(),
+        Action::Kill => "killed at once".to_owned(),
     };
-    finding(Level::Ok, "call", format!("{} {answer}: {}", entry.name, entry.reason))
+    let condition = if entry.when.is_empty() { String::new() } else { format!(" if {}", entry.condition) };
+    finding(Level::Ok, "call", format!("{} {answer}{condition}: {}", entry.name, entry.reason))
 }
 
 fn print(findings: &[Finding], as_json: bool) {

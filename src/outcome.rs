@@ -17,7 +17,7 @@ pub(crate) struct Denied {
 
 impl Denied {
     fn name(&self) -> String {
-        let known = if self.foreign { None } else { names::name(self.number) };
+        let known = if self.foreign { None } else { names::NATIVE.call_name(self.number.cast_unsigned()) };
         known.map_or_else(|| format!("call {}", self.number), str::to_owned)
     }
 }

@@ -6,7 +6,7 @@ use super::service::finite;
 use super::values::RlimitSpec;
 use crate::sandbox::exec;
 use crate::sandbox::limits::{self, Limit};
-use crate::sandbox::seccomp::profile;
+use crate::sandbox::seccomp::profile::model::Traits;
 use crate::sys::privilege;
 
 const MEMORY: u64 = 64 << 20;
@@ -14,7 +14,7 @@ const ADDRESS_SPACE_PER_MEMORY: u64 = 16;
 const STACK: u64 = 8 << 20;
 
 /// The defaults, then what --memory and --tasks say, then --rlimit, by name.
-pub(super) fn limits(options: &Options, profile: &profile::Profile) -> Result<Vec<Limit>, ConfigError> {
+pub(super) fn limits(options: &Options, profile: Traits) -> Result<Vec<Limit>, ConfigError> {
     let infinity = libc::RLIM_INFINITY;
     let memory = options.memory.map_or(MEMORY, |size| finite(size).unwrap_or(infinity));
     let tasks = options.tasks.unwrap_or(profile.tasks);

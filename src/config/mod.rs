@@ -5,6 +5,7 @@
 mod handler;
 mod limits;
 pub(crate) mod options;
+mod profiles;
 mod program;
 mod requirements;
 pub(crate) mod service;
@@ -111,17 +112,22 @@ fn service_path(service: &str, cwd: &Path) -> Result<(String, PathBuf), ConfigEr
 
 fn read_service_file(path: &Path) -> Result<Options, ConfigError> {
     let shown = path.display();
-    let file = trust::host_root()
-        .and_then(|root| trust::walk(root, path, trust::Trusted::for_caller()))
-        .map_err(|error| ConfigError::usage(format!("cannot use the service file {shown}: {error}")))?;
-    let text = std::fs::read_to_string(&file.path)
-        .map_err(|error| ConfigError::usage(format!("cannot read the service file {shown}: {error}")))?;
+    let text =
+        read_trusted(path).map_err(|why| ConfigError::usage(format!("the service file {shown}: {why}")))?;
     parse_service_file(&text).map_err(|error| {
         // One line: the parser's own message shows the source over several.
         let place = error.span().map(|span| place(&text, span.start));
         let place = place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         ConfigError::usage(format!("{shown}{place}: {}", error.message().replace('\n', ", ")))
     })
+}
+
+/// A file of the operator's, whose whole path is trusted.
+fn read_trusted(path: &Path) -> Result<String, String> {
+    let file = trust::host_root()
+        .and_then(|root| trust::walk(root, path, trust::Trusted::for_caller()))
+        .map_err(|error| format!("cannot use it: {error}"))?;
+    std::fs::read_to_string(&file.path).map_err(|error| format!("cannot read it: {error}"))
 }
 
 /// Flat TOML; an unknown key is an error.

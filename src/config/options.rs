@@ -23,8 +23,8 @@ pub(crate) struct Options {
     /// What the handler finds at /: overlay (writable, gone afterwards) or readonly [default: overlay]
     #[arg(long, value_name = "KIND")]
     pub(crate) snapshot: Option<SnapshotKind>,
-    /// Seccomp profile [default: static]
-    #[arg(long, value_name = "NAME")]
+    /// Seccomp profile: static, interpreter, tree, a NAME (/etc/dayfly/profiles/NAME.profile) or FILE [default: static]
+    #[arg(long, value_name = "NAME or FILE")]
     pub(crate) profile: Option<String>,
     /// Path that may be read; a list given replaces the default, / [repeatable]
     #[arg(long, value_name = "PATH")]
@@ -173,6 +173,9 @@ impl Options {
     pub(crate) fn make_absolute(&mut self, base: &Path) {
         if let Some(template) = &mut self.template {
             *template = base.join(&*template);
+        }
+        if let Some(profile) = self.profile.as_mut().filter(|profile| profile.contains('/')) {
+            *profile = base.join(&*profile).to_string_lossy().into_owned();
         }
         for bind in self.bind_ro.iter_mut().flatten() {
             bind.source = base.join(&bind.source).to_string_lossy().into_owned();

@@ -3,6 +3,7 @@
 use super::handler::{find_handler, open_template};
 use super::limits::{limits, with_init};
 use super::options::{Layer, Net, Options, ParkAt};
+use super::profiles;
 use super::requirements::{self, Degraded};
 use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
@@ -44,7 +45,7 @@ pub(crate) struct Service {
     pub(crate) drain_time: Option<Duration>,
     /// Things to say once at start: walls that are missing, layers given up, what is not limited.
     pub(crate) remarks: Vec<String>,
-    pub(crate) profile: &'static profile::Profile,
+    pub(crate) profile: profile::Loaded,
     /// For `check`.
     pub(crate) has_os_release: bool,
     pub(crate) handler_is_readable: bool,
@@ -93,11 +94,11 @@ impl Service {
         kernel: &Kernel,
     ) -> Result<Service, ConfigError> {
         let Settings { name, options } = settings;
-        let profile = profile(options.profile.as_deref())?;
+        let profile = profiles::load(options.profile.as_deref())?;
         let degraded = Degraded::new(&options);
         let range = options.user_range.unwrap_or(UserRange::DEFAULT);
         requirements::check_range(range, kernel)?;
-        let limits = limits(&options, profile)?;
+        let limits = limits(&options, profile.traits())?;
         requirements::check_hostname(options.hostname.as_deref())?;
         let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded)?;
         requirements::check_cgroup(&options, purpose)?;
@@ -108,7 +109,7 @@ impl Service {
         let handler = find_handler(&template, command, trusted, privilege)?;
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
-        let init = options.init.map_or(profile.may_fork, |switch| switch.0);
+        let init = options.init.map_or(profile.traits().init, |switch| switch.0);
         let park = park(options.park, purpose, init);
         let admission = admission_limits(&options)?;
         if privilege == Privilege::Rootless {
@@ -127,7 +128,7 @@ impl Service {
             limits: with_init(limits, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             rootfs,
-            seccomp: seccomp::Plan::new(profile, privilege == Privilege::Rootless, park)
+            seccomp: seccomp::Plan::new(&profile, privilege == Privilege::Rootless, park)
                 .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
@@ -166,13 +167,6 @@ pub(super) fn finite(size: Size) -> Option<u64> {
 
 pub(super) fn c_string(bytes: impl Into<Vec<u8>>, what: &str) -> Result<CString, ConfigError> {
     CString::new(bytes).map_err(|_nul| ConfigError::usage(format!("{what} contains a NUL byte")))
-}
-
-fn profile(name: Option<&str>) -> Result<&'static profile::Profile, ConfigError> {
-    let name = name.unwrap_or(profile::STATIC.name);
-    profile::built_in(name).ok_or_else(|| {
-        ConfigError::usage(format!("there is no profile '{name}'; built in: {}", profile::STATIC.name))
-    })
 }
 
 fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError> {

@@ -13,9 +13,7 @@ use crate::sys::{self, Errno, privilege, process};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// Where the handler's file waits for exec: above every RLIMIT_NOFILE (63 at most), so that the number can never be
-/// made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is enough.
-pub(crate) const EXEC_FD: RawFd = 63;
+pub(crate) use super::seccomp::agreed::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
 /// the child was given can be there.
 pub(crate) const CHANNEL_FD: RawFd = 3;

@@ -3,8 +3,9 @@
 //! It waits in a system call that the profile notifies; the supervisor puts the connection at descriptors 0 and 1 and lets
 //! the call go on. Until then 0 and 1 are /dev/null. Which call depends on how far ahead the sandbox is to be.
 
+use super::seccomp::agreed::Parked;
 use crate::outcome::Denied;
-use libc::c_long;
+use crate::sys::names::{self, Machine};
 
 /// How far a parked sandbox has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +26,20 @@ pub(crate) enum Park {
 /// A call that no kernel has, made by ourselves before exec to wait there.
 pub(super) const WAIT_CALL: u32 = 0x0ffd_f003;
 
-#[cfg(target_arch = "x86_64")]
-const ENTRY_CALL: c_long = libc::SYS_arch_prctl;
-#[cfg(not(target_arch = "x86_64"))]
-const ENTRY_CALL: c_long = libc::SYS_set_tid_address;
-
 impl Park {
-    /// The handler's call that is notified although the profile allows it.
-    pub(super) fn notified(self) -> Option<c_long> {
+    /// Where the handler waits once it is executed.
+    pub(crate) fn after_exec(self) -> Option<Parked> {
         match self {
             Park::None | Park::BeforeExec => None,
-            Park::Entry => Some(ENTRY_CALL),
-            Park::Ready => Some(libc::SYS_sched_yield),
-            Park::Read => Some(libc::SYS_read),
+            Park::Entry => Some(Parked::Entry),
+            Park::Ready => Some(Parked::Ready),
+            Park::Read => Some(Parked::Read),
         }
+    }
+
+    /// Whether the handler's process has been executed while it is parked: then its environment has no peer.
+    pub(crate) fn is_after_exec(self) -> bool {
+        self.after_exec().is_some()
     }
 
     /// Whether a notified call is the one that parks, or one like it later, which is let go on.
@@ -49,19 +50,44 @@ impl Park {
         match self {
             Park::None => false,
             Park::BeforeExec => call.number.cast_unsigned() == WAIT_CALL,
-            Park::Read => c_long::from(call.number) == libc::SYS_read && call.args[0] == 0,
-            Park::Entry | Park::Ready => self.notified() == Some(call.number.into()) && is_allowed(call),
+            Park::Read => is_waiting_call(Parked::Read, call) && call.args[0] == 0,
+            Park::Entry => is_waiting_call(Parked::Entry, call) && is_allowed(call),
+            Park::Ready => is_waiting_call(Parked::Ready, call),
         }
     }
-
-    /// Whether the handler's process has been executed while it is parked: then its environment has no peer.
-    pub(crate) fn is_after_exec(self) -> bool {
-        matches!(self, Park::Entry | Park::Ready | Park::Read)
-    }
 }
+
+fn is_waiting_call(parked: Parked, call: &Denied) -> bool {
+    let number = match parked {
+        Parked::Entry if names::NATIVE == Machine::X86_64 => ARCH_PRCTL,
+        Parked::Entry => libc::SYS_set_tid_address,
+        Parked::Ready => libc::SYS_sched_yield,
+        Parked::Read => libc::SYS_read,
+    };
+    libc::c_long::from(call.number) == number
+}
+
+/// Its number on x86-64, the one machine that has it.
+const ARCH_PRCTL: libc::c_long = 158;
 
 /// The profile allows arch_prctl(2) for one thing only.
 fn is_allowed(call: &Denied) -> bool {
     const ARCH_SET_FS: u64 = 0x1002;
-    !cfg!(target_arch = "x86_64") || c_long::from(call.number) != ENTRY_CALL || call.args[0] == ARCH_SET_FS
+    names::NATIVE != Machine::X86_64 || call.args[0] == ARCH_SET_FS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seccomp::waits_in;
+    use super::*;
+
+    #[test]
+    fn the_filters_and_the_supervisor_mean_the_same_call() {
+        for parked in [Parked::Entry, Parked::Ready, Parked::Read] {
+            let (_, number) = names::NATIVE.call(waits_in(parked, names::NATIVE)).unwrap();
+            let call = Denied { number: number.cast_signed(), foreign: false, args: [0x1002; 6] };
+            assert!(is_waiting_call(parked, &call), "{parked:?}");
+            assert!(!is_waiting_call(parked, &Denied { number: call.number + 1, ..call }), "{parked:?}");
+        }
+    }
 }

@@ -9,11 +9,8 @@ const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// A notified call waits killably once the supervisor has received it (Linux 5.19).
 const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// `AUDIT_ARCH_*` of this machine: what a call by its own ABI carries (linux/audit.h).
-#[cfg(target_arch = "x86_64")]
-pub(crate) const NATIVE_ARCH: u32 = 0xc000_003e; // EM_X86_64 | 64 bit | little endian
-#[cfg(target_arch = "aarch64")]
-pub(crate) const NATIVE_ARCH: u32 = 0xc000_00b7; // EM_AARCH64 | 64 bit | little endian
+/// What a call by the machine's own ABI carries.
+pub(crate) const NATIVE_ARCH: u32 = super::names::NATIVE.audit_arch();
 
 /// One BPF instruction, `struct sock_filter`.
 pub(crate) type Instruction = libc::sock_filter;

@@ -1,8 +1,9 @@
-//! Classic BPF as seccomp(2) takes it: constants, constructors, and labels for forward jumps.
+//! Classic BPF as seccomp(2) takes it: constants, constructors, and a choice by number. build.rs compiles this file too.
 
-use crate::sys::seccomp::Instruction;
-pub(super) use crate::sys::seccomp::NATIVE_ARCH;
 use std::mem::offset_of;
+
+/// `struct sock_filter`.
+pub(super) type Instruction = libc::sock_filter;
 
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K

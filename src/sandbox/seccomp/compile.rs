@@ -4,16 +4,16 @@
 //! compiled by itself with a placeholder for "does not match", and the placeholder's returns become jumps to the next
 //! program, the last one's returns of "notify". All this by ranges of numbers, chosen by halves; in front of it stand the
 //! check of the architecture and the canary's answer.
+//!
+//! build.rs compiles this file too, and with it the built-in profiles: that takes longer than a whole launch should wait.
 
+use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
 use super::bpf::{
-    ALLOW, Field, JUMP_ALWAYS, JUMP_EQUAL, NATIVE_ARCH, NOTIFY, RETURN, choose, errno, give, if_equal, load,
+    ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, choose, errno, give, if_equal, load,
     unless_equal,
 };
-use super::profile::{Action, Condition, Entry, Profile};
-use super::{GUARD_CANARY, PROFILE_CANARY};
-use crate::sandbox::exec::EXEC_FD;
-use crate::sandbox::park::Park;
-use crate::sys::seccomp::Instruction;
+use super::model::{Action, Condition, Entry, Profile};
+use super::names::Machine;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, sock_filter,
@@ -21,7 +21,12 @@ use seccompiler::{
 use std::collections::BTreeMap;
 
 /// seccompiler's return for "does not match", replaced in what it compiles; no profile can ask for it.
-const PLACEHOLDER: SeccompAction = SeccompAction::Trap;
+const NO_MATCH: SeccompAction = SeccompAction::Trap;
+/// seccompiler's return in the place of "notify", which it does not know; no profile can ask for it.
+const TO_NOTIFY: SeccompAction = SeccompAction::Log;
+
+/// What the kernel takes (BPF_MAXINSNS).
+const INSTRUCTIONS_MAX: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct CompileError(String);
@@ -40,30 +45,39 @@ impl From<BackendError> for CompileError {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The whole program. `dumpable_off_late` adds the one prctl(2) that rootless set-up makes after the filters; `park` takes
-/// out the call that a parked handler waits in: the supervisor lets it go on.
-pub(super) fn compile(
+/// The whole program. What has conditions is asked first: a call's entry without any decides where none holds.
+pub(crate) fn compile(
     profile: &Profile,
-    dumpable_off_late: bool,
-    park: Park,
+    machine: Machine,
+    variant: Variant,
 ) -> Result<Vec<Instruction>, CompileError> {
-    let mut programs = vec![(SeccompAction::Allow, allowed(profile, dumpable_off_late, park)?)];
-    for number in errnos(profile) {
-        let entries = profile.entries.iter().filter(|entry| entry.action == Action::Errno(number));
-        programs.push((SeccompAction::Errno(number.unsigned_abs()), rules(entries)?));
+    let entries = with_own_calls(profile, machine, variant);
+    let mut programs = Vec::new();
+    for conditional in [true, false] {
+        for action in actions(&entries) {
+            let chosen = entries.iter().filter(|e| e.action == action && e.when.is_empty() != conditional);
+            programs.push((for_seccompiler(action), rules(chosen)?));
+        }
     }
     let mut numbers: Vec<i64> = programs.iter().flat_map(|(_, rules)| rules.keys().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
     let ranges = numbers
         .chunks(CALLS_A_RANGE)
-        .map(|numbers| range(numbers, &programs))
+        .map(|numbers| range(numbers, &programs, machine))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
+    let arch = machine.audit_arch();
+    let mut program = vec![load(Field::Arch), unless_equal(arch), give(NOTIFY), load(Field::Number)];
     program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
     // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
     program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);
     program.extend(choose(&ranges));
+    if program.len() > INSTRUCTIONS_MAX {
+        return Err(CompileError(format!(
+            "{} instructions; the kernel takes {INSTRUCTIONS_MAX}",
+            program.len()
+        )));
+    }
     Ok(program)
 }
 
@@ -74,69 +88,94 @@ const CALLS_A_RANGE: usize = 4;
 fn range(
     numbers: &[i64],
     programs: &[(SeccompAction, Rules)],
+    machine: Machine,
 ) -> Result<(u32, Vec<Instruction>), CompileError> {
     let mut parts = Vec::new();
     for (action, rules) in programs {
         let mut rules = rules.clone();
         rules.retain(|number, _| numbers.contains(number));
         if !rules.is_empty() {
-            parts.push(only(rules, action.clone())?);
+            parts.push(only(rules, action.clone(), machine)?);
         }
     }
     let first = numbers.first().and_then(|number| u32::try_from(*number).ok()).unwrap_or(0);
     Ok((first, join(parts)))
 }
 
-fn allowed(profile: &Profile, dumpable_off_late: bool, park: Park) -> Result<Rules, CompileError> {
-    let mut allowed = rules(profile.entries.iter().filter(|entry| entry.action == Action::Allow))?;
-    allow_one_exec(&mut allowed)?;
-    if dumpable_off_late {
-        let conditions = [Condition::Word(0, PR_SET_DUMPABLE), Condition::Long(1, 0)];
-        allowed.entry(libc::SYS_prctl).or_default().push(rule(&conditions)?);
+/// The profile's entries, with the launcher's own calls and without the one that a handler is parked in.
+fn with_own_calls(profile: &Profile, machine: Machine, variant: Variant) -> Vec<Entry> {
+    let mut entries = profile.entries.clone();
+    // The third wall of single-shot exec. Alone it is not enough, with an absolute path the kernel ignores the
+    // descriptor; nothing in the tree is executable, and Landlock agrees.
+    let (descriptor, empty_path) = (EXEC_FD.unsigned_abs(), libc::AT_EMPTY_PATH.unsigned_abs());
+    let exec = vec![Condition::Word(0, descriptor), Condition::Word(4, empty_path)];
+    allow_also(&mut entries, machine, "execveat", exec);
+    if variant.dumpable_off_late {
+        let option = libc::PR_SET_DUMPABLE.unsigned_abs();
+        let off = Condition::Masked { index: 1, mask: u64::MAX, value: 0 };
+        allow_also(&mut entries, machine, "prctl", vec![Condition::Word(0, option), off]);
     }
-    if let Some(notified) = park.notified() {
-        allowed.remove(&notified);
-    }
-    if park == Park::Read {
+    let Some(parked) = variant.parked else { return entries };
+    let waiting = waits_in(parked, machine);
+    entries.retain(|entry| entry.name != waiting);
+    if parked == Parked::Read {
         // Reading anything but the connection.
-        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, 1)?;
-        allowed.insert(libc::SYS_read, vec![SeccompRule::new(vec![other])?]);
+        allow_also(&mut entries, machine, waiting, vec![Condition::WordAtLeast(0, 1)]);
     }
-    Ok(allowed)
+    entries
 }
 
-#[allow(clippy::cast_sign_loss)]
-const PR_SET_DUMPABLE: u32 = libc::PR_SET_DUMPABLE as u32;
-
-/// `execveat(63, …, AT_EMPTY_PATH)` and no other exec: the third wall of single-shot exec. Alone it is not enough, with
-/// an absolute path the kernel ignores the descriptor; nothing in the tree is executable, and Landlock agrees.
-fn allow_one_exec(rules: &mut Rules) -> Result<(), CompileError> {
-    let number = EXEC_FD.unsigned_abs();
-    let empty_path = libc::AT_EMPTY_PATH.unsigned_abs();
-    let conditions = [Condition::Word(0, number), Condition::Word(4, empty_path)];
-    rules.entry(libc::SYS_execveat).or_default().push(rule(&conditions)?);
-    Ok(())
+/// The one call that every libc start-up makes exactly once before main (musl, glibc, Rust, Go); or the call that the
+/// handler makes when it is ready, or wants to read.
+pub(crate) fn waits_in(parked: Parked, machine: Machine) -> &'static str {
+    match (parked, machine) {
+        (Parked::Entry, Machine::X86_64) => "arch_prctl",
+        (Parked::Entry, Machine::Aarch64) => "set_tid_address",
+        (Parked::Ready, _) => "sched_yield",
+        (Parked::Read, _) => "read",
+    }
 }
 
-fn errnos(profile: &Profile) -> Vec<i32> {
-    let mut numbers: Vec<i32> = profile
-        .entries
-        .iter()
-        .filter_map(|entry| match entry.action {
-            Action::Errno(number) => Some(number),
-            Action::Allow => None,
-        })
-        .collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+/// Adds an alternative to what is allowed of a call, unless all of it is.
+fn allow_also(entries: &mut Vec<Entry>, machine: Machine, name: &str, conditions: Vec<Condition>) {
+    let mut of_call = entries.iter_mut().filter(|e| e.name == name && e.action == Action::Allow);
+    match (of_call.next(), machine.call(name)) {
+        (Some(entry), _) if entry.when.is_empty() => {}
+        (Some(entry), _) => entry.when.push(conditions),
+        (None, Some((name, number))) => entries.push(Entry {
+            name,
+            number,
+            action: Action::Allow,
+            when: vec![conditions],
+            reason: String::new(),
+            condition: String::new(),
+        }),
+        (None, None) => {}
+    }
+}
+
+/// The actions that a profile has, each once.
+fn actions(entries: &[Entry]) -> Vec<Action> {
+    let mut actions: Vec<Action> = entries.iter().map(|entry| entry.action).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    actions
+}
+
+fn for_seccompiler(action: Action) -> SeccompAction {
+    match action {
+        Action::Allow => SeccompAction::Allow,
+        Action::Errno(number) => SeccompAction::Errno(number.into()),
+        Action::Notify => TO_NOTIFY,
+        Action::Kill => SeccompAction::KillProcess,
+    }
 }
 
 fn rules<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Rules, CompileError> {
     let mut rules = Rules::new();
     for entry in entries {
         let chain = entry.when.iter().map(|conditions| rule(conditions)).collect::<Result<Vec<_>, _>>()?;
-        rules.insert(entry.number, chain);
+        rules.insert(entry.number.into(), chain);
     }
     Ok(rules)
 }
@@ -150,19 +189,22 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
     let (index, length, operator, value) = match condition {
         Condition::Word(index, value) => (index, Dword, SeccompCmpOp::Eq, u64::from(value)),
-        Condition::Long(index, value) => (index, Qword, SeccompCmpOp::Eq, value),
-        Condition::NoneOf(index, mask) => (index, Qword, SeccompCmpOp::MaskedEq(mask), 0),
-        Condition::AllOf(index, mask) => (index, Qword, SeccompCmpOp::MaskedEq(mask), mask),
-        Condition::AtMost(index, value) => (index, Dword, SeccompCmpOp::Le, u64::from(value)),
+        Condition::WordAtMost(index, value) => (index, Dword, SeccompCmpOp::Le, u64::from(value)),
+        Condition::WordAtLeast(index, value) => (index, Dword, SeccompCmpOp::Ge, u64::from(value)),
+        Condition::Masked { index, mask: u64::MAX, value } => (index, Qword, SeccompCmpOp::Eq, value),
+        Condition::Masked { index, mask, value } => (index, Qword, SeccompCmpOp::MaskedEq(mask), value),
     };
     SeccompCondition::new(index, length, operator, value)
 }
 
 /// A program that answers `action` to what matches. The only place where the two actions stand side by side: swapped,
 /// they would invert the policy.
-fn only(rules: Rules, action: SeccompAction) -> Result<BpfProgram, CompileError> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let filter = SeccompFilter::new(rules, PLACEHOLDER, action, arch)?;
+fn only(rules: Rules, action: SeccompAction, machine: Machine) -> Result<BpfProgram, CompileError> {
+    let arch = match machine {
+        Machine::X86_64 => TargetArch::x86_64,
+        Machine::Aarch64 => TargetArch::aarch64,
+    };
+    let filter = SeccompFilter::new(rules, NO_MATCH, action, arch)?;
     let program = BpfProgram::try_from(filter)?;
     // It begins with the check of the architecture, which the whole program has made already.
     match program.as_slice() {
@@ -204,6 +246,7 @@ fn join(programs: Vec<BpfProgram>) -> Vec<Instruction> {
         for (position, instruction) in program.into_iter().enumerate() {
             let to_next = u32::try_from(length - position - 1).unwrap_or(u32::MAX);
             joined.push(match (instruction.code, instruction.k) {
+                (RETURN, libc::SECCOMP_RET_LOG) => give(NOTIFY),
                 (RETURN, libc::SECCOMP_RET_TRAP) if index == last => give(NOTIFY),
                 (RETURN, libc::SECCOMP_RET_TRAP) => {
                     Instruction { code: JUMP_ALWAYS, jt: 0, jf: 0, k: to_next }
@@ -213,26 +256,4 @@ fn join(programs: Vec<BpfProgram>) -> Vec<Instruction> {
         }
     }
     joined
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::profile::STATIC;
-    use super::*;
-
-    #[test]
-    fn no_placeholder_is_left() {
-        let program = compile(&STATIC, false, Park::None).unwrap();
-        let left = program.iter().filter(|i| i.code == RETURN && i.k == libc::SECCOMP_RET_TRAP).count();
-        assert_eq!(left, 0);
-    }
-
-    #[test]
-    fn only_allow_notify_and_errno_are_ever_answered() {
-        for instruction in compile(&STATIC, true, Park::Read).unwrap().iter().filter(|i| i.code == RETURN) {
-            let action = instruction.k & libc::SECCOMP_RET_ACTION_FULL;
-            let known = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ERRNO];
-            assert!(known.contains(&action), "{action:#x}");
-        }
-    }
 }

@@ -6,12 +6,12 @@
 //! always allows AF_UNSPEC. So here is everything that opens the hole again, and everything that makes or enters a
 //! namespace, mounts, traces or loads programs into the kernel, whatever a profile may say.
 
+use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
 use super::bpf::{
-    ALLOW, Field, KILL, NATIVE_ARCH, NOTIFY, choose, errno, give, if_any_bit, if_at_least, if_equal, load,
+    ALLOW, Field, Instruction, KILL, NOTIFY, choose, errno, give, if_any_bit, if_at_least, if_equal, load,
     skip_unless_equal, unless_equal,
 };
-use super::{GUARD_CANARY, PROFILE_CANARY};
-use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::NATIVE_ARCH;
 use libc::c_long;
 
 /// Denied whatever the arguments.
@@ -178,5 +178,5 @@ fn by_argument() -> [(u32, Vec<Instruction>); 4] {
     ]
 }
 
-pub(super) const TIOCGWINSZ: u32 = 0x5413;
-pub(super) const TCGETS: u32 = 0x5401;
+const TIOCGWINSZ: u32 = 0x5413;
+const TCGETS: u32 = 0x5401;

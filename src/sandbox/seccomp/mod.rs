@@ -7,6 +7,7 @@
 //! The guard goes first and answers "notify" too, but has no listener. Where both deny, the newer filter wins the tie and
 //! its listener gets the call; where only the guard denies, a notification without listener is ENOSYS: nothing runs.
 
+pub(crate) mod agreed;
 pub(crate) mod guard;
 pub(crate) mod profile;
 
@@ -15,31 +16,39 @@ mod compile;
 
 use super::park::Park;
 use super::step::{Failure, Step, verify as verify_step};
-use crate::sys::{self, seccomp::Instruction};
+use crate::sys::{self, names, seccomp::Instruction};
+pub(crate) use agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
+pub(crate) use compile::CompileError;
+#[cfg(test)]
+pub(crate) use compile::waits_in;
+use profile::model;
+use std::borrow::Cow;
 
-/// Both programs, compiled once a service.
+/// Both programs, compiled once a service, or with dayfly itself.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) guard: Vec<Instruction>,
-    pub(crate) profile: Vec<Instruction>,
+    pub(crate) profile: Cow<'static, [Instruction]>,
     /// The same profile for a sandbox that is parked after exec.
-    parked: Option<(Park, Vec<Instruction>)>,
+    parked: Option<(Park, Cow<'static, [Instruction]>)>,
     /// The init stub's: four calls, all else kills it and with it the sandbox.
     pub(crate) init: Vec<Instruction>,
 }
 
 impl Plan {
     pub(crate) fn new(
-        profile: &profile::Profile,
+        profile: &profile::Loaded,
         dumpable_off_late: bool,
         park: Park,
-    ) -> Result<Plan, compile::CompileError> {
-        let parked =
-            park.notified().map(|_| compile::compile(profile, dumpable_off_late, park)).transpose()?;
+    ) -> Result<Plan, CompileError> {
+        let program = |parked| profile.program(Variant { dumpable_off_late, parked });
         Ok(Plan {
             guard: guard::program(),
-            profile: compile::compile(profile, dumpable_off_late, Park::None)?,
-            parked: parked.map(|program| (park, program)),
+            profile: program(None)?,
+            parked: park
+                .after_exec()
+                .map(|parked| program(Some(parked)).map(|program| (park, program)))
+                .transpose()?,
             init: guard::init_program(),
         })
     }
@@ -53,16 +62,6 @@ impl Plan {
     }
 }
 
-/// A call that no kernel has and that one of the filters answers with an errno of its own: what no error table holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Canary {
-    pub(crate) number: u32,
-    pub(crate) errno: u16,
-}
-
-pub(crate) const GUARD_CANARY: Canary = Canary { number: 0x0ffd_f001, errno: 4001 };
-pub(crate) const PROFILE_CANARY: Canary = Canary { number: 0x0ffd_f002, errno: 4002 };
-
 /// Proves that both filters are in force.
 pub(crate) fn verify() -> Result<(), Failure> {
     for canary in [GUARD_CANARY, PROFILE_CANARY] {
@@ -72,5 +71,7 @@ pub(crate) fn verify() -> Result<(), Failure> {
     Ok(())
 }
 
+#[cfg(test)]
+mod cross_check;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,76 @@
+//! Compiles the built-in seccomp profiles with dayfly, by the same source that reads an operator's profile at run time:
+//! a launch finds their programs ready, and a mistake in one of them is an error of the build.
+
+#![allow(dead_code, reason = "the launcher uses more of these files than the build does")]
+#![allow(clippy::disallowed_macros, reason = "cargo listens to stdout")]
+
+#[path = "src/sandbox/seccomp/agreed.rs"]
+mod agreed;
+#[path = "src/sandbox/seccomp/bpf.rs"]
+mod bpf;
+#[path = "src/sandbox/seccomp/compile.rs"]
+mod compile;
+#[path = "src/sandbox/seccomp/profile/condition.rs"]
+mod condition;
+#[path = "src/sandbox/seccomp/profile/constants.rs"]
+mod constants;
+#[path = "src/sandbox/seccomp/profile/model.rs"]
+mod model;
+#[path = "src/sys/names.rs"]
+mod names;
+#[path = "src/sandbox/seccomp/profile/parse.rs"]
+mod parse;
+#[path = "src/sandbox/seccomp/profile/statement.rs"]
+mod statement;
+#[path = "src/sandbox/seccomp/profile/texts.rs"]
+mod texts;
+
+use agreed::Variant;
+use names::Machine;
+use std::fmt::Write;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for watched in ["build.rs", "src/sandbox/seccomp", "src/sys/names.rs", "src/sys/syscalls-x86_64.txt"] {
+        println!("cargo::rerun-if-changed={watched}");
+    }
+    println!("cargo::rerun-if-changed=src/sys/syscalls-aarch64.txt");
+    let target = std::env::var("CARGO_CFG_TARGET_ARCH")?;
+    let machine = Machine::ALL.into_iter().find(|machine| machine.name() == target);
+    let machine = machine.ok_or_else(|| format!("dayfly does not know the calls of {target}"))?;
+    let mut source = String::from("&[");
+    for (name, text) in texts::PROFILES {
+        source.push_str(&built_in(name, text, machine)?);
+    }
+    source.push(']');
+    let path = std::path::Path::new(&std::env::var("OUT_DIR")?).join("built_in_profiles.rs");
+    Ok(std::fs::write(path, source)?)
+}
+
+/// One profile as a Rust expression.
+fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn std::error::Error>> {
+    let mut include = |name: &str| match texts::included(name) {
+        Some(text) => Ok((name.to_owned(), text.to_owned())),
+        None => Err(format!("no built-in profile is called '{name}'")),
+    };
+    let profile = parse::parse(name, text, machine, &mut include).map_err(|error| error.to_string())?;
+    let traits = profile.traits;
+    let mut source = String::new();
+    write!(
+        source,
+        "BuiltIn {{ name: {name:?}, text: {text:?}, traits: Traits {{ exec: Exec::{:?}, init: {}, tasks: {} }}, \
+         meets_in_ipc: {}, programs: [",
+        traits.exec,
+        traits.init,
+        traits.tasks,
+        profile.meets_in_ipc()
+    )?;
+    for variant in Variant::ALL {
+        source.push_str("&[");
+        for i in compile::compile(&profile, machine, variant).map_err(|error| error.to_string())? {
+            write!(source, "Instruction{{code:{},jt:{},jf:{},k:{}}},", i.code, i.jt, i.jf, i.k)?;
+        }
+        source.push_str("],");
+    }
+    source.push_str("] },\n");
+    Ok(source)
+}

@@ -1,0 +1,224 @@
+//! The compiled programs of both machines against the tables they come from, by a small interpreter of BPF: every number,
+//! with arguments on both sides of every condition.
+
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
+
+use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Variant};
+use super::bpf::{self, Instruction};
+use super::compile::{compile, waits_in};
+use super::profile::model::{Action, Condition, Entry, Profile};
+use super::profile::{self, Loaded};
+use crate::sys::names::{self, Machine};
+use std::collections::HashMap;
+
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    number: u32,
+    /// Its name on the machine: a scan that is made once a number.
+    name: &'static str,
+    arch: u32,
+    args: [u64; 6],
+}
+
+impl Call {
+    /// The word at an offset of `struct seccomp_data`.
+    fn word(&self, offset: u32) -> u32 {
+        let argument = self.args.get((offset as usize).saturating_sub(16) / 8).copied().unwrap_or(0);
+        match offset {
+            0 => self.number,
+            4 => self.arch,
+            16.. if offset.is_multiple_of(8) => argument as u32,
+            16.. => (argument >> 32) as u32,
+            _ => panic!("nothing of ours looks at offset {offset}"),
+        }
+    }
+}
+
+/// What the kernel would answer.
+fn interpret(program: &[Instruction], call: &Call) -> u32 {
+    let (mut word, mut at) = (0, 0);
+    loop {
+        let Instruction { code, jt, jf, k } = program[at];
+        let jump = |holds: bool| if holds { usize::from(jt) } else { usize::from(jf) };
+        at += 1;
+        match code {
+            0x20 => word = call.word(k),
+            0x54 => word &= k,
+            0x05 => at += k as usize,
+            0x15 => at += jump(word == k),
+            0x25 => at += jump(word > k),
+            0x35 => at += jump(word >= k),
+            0x45 => at += jump(word & k != 0),
+            0x06 => return k,
+            code => panic!("nothing of ours has an instruction {code:#x}"),
+        }
+    }
+}
+
+fn holds(condition: Condition, args: &[u64; 6]) -> bool {
+    match condition {
+        Condition::Word(index, value) => args[usize::from(index)] as u32 == value,
+        Condition::WordAtMost(index, value) => args[usize::from(index)] as u32 <= value,
+        Condition::WordAtLeast(index, value) => args[usize::from(index)] as u32 >= value,
+        Condition::Masked { index, mask, value } => args[usize::from(index)] & mask == value,
+    }
+}
+
+/// What the table says, read in the plainest way.
+fn expected(entries: &[&Entry], machine: Machine, variant: Variant, call: &Call) -> u32 {
+    let name = call.name;
+    if variant.parked.is_some_and(|parked| waits_in(parked, machine) == name) {
+        return if name == "read" && call.args[0] as u32 != 0 { bpf::ALLOW } else { bpf::NOTIFY };
+    }
+    let one_exec =
+        name == "execveat" && (call.args[0] as u32, call.args[4] as u32) == (EXEC_FD as u32, 0x1000);
+    let dumpable =
+        variant.dumpable_off_late && name == "prctl" && call.args[0] as u32 == 4 && call.args[1] == 0;
+    if one_exec || dumpable {
+        return bpf::ALLOW;
+    }
+    let matches = |entry: &&&Entry| {
+        entry.when.iter().any(|all| all.iter().all(|condition| holds(*condition, &call.args)))
+    };
+    let found = entries.iter().find(matches).or_else(|| entries.iter().find(|entry| entry.when.is_empty()));
+    match found.map(|entry| entry.action) {
+        Some(Action::Allow) => bpf::ALLOW,
+        Some(Action::Errno(number)) => bpf::errno(number),
+        Some(Action::Kill) => bpf::KILL,
+        Some(Action::Notify) | None => bpf::NOTIFY,
+    }
+}
+
+/// Arguments that meet an alternative, and arguments that miss it by one condition each.
+fn around(conditions: &[Condition]) -> Vec<[u64; 6]> {
+    let mut args = [0; 6];
+    for condition in conditions {
+        match *condition {
+            Condition::Word(index, value) | Condition::WordAtMost(index, value) => {
+                args[usize::from(index)] = value.into();
+            }
+            Condition::WordAtLeast(index, value) => args[usize::from(index)] = value.into(),
+            Condition::Masked { index, value, .. } => args[usize::from(index)] = value,
+        }
+    }
+    let mut all = vec![args];
+    for index in 0..6 {
+        for bit in 0..64 {
+            let mut other = args;
+            other[index] ^= 1 << bit;
+            all.push(other);
+        }
+    }
+    all
+}
+
+fn agrees(profile: &Profile, machine: Machine, variant: Variant, what: &str) {
+    let program = compile(profile, machine, variant).unwrap();
+    let names: HashMap<u32, &'static str> = machine.calls().map(|(name, number)| (number, name)).collect();
+    for number in (0..1024).chain(0x4000_0000..0x4000_0400).chain([u32::MAX]) {
+        let name = names.get(&number).copied().unwrap_or("");
+        let entries: Vec<&Entry> = profile.entries.iter().filter(|entry| entry.number == number).collect();
+        let alternatives = entries.iter().flat_map(|entry| &entry.when);
+        let mut arguments: Vec<[u64; 6]> = alternatives.flat_map(|all| around(all)).collect();
+        if name == "execveat" {
+            arguments.extend(around(&[Condition::Word(0, EXEC_FD as u32), Condition::Word(4, 0x1000)]));
+        }
+        arguments.extend([[0; 6], [u64::MAX; 6], [4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]);
+        for args in arguments {
+            let call = Call { number, name, arch: machine.audit_arch(), args };
+            let (found, expected) = (interpret(&program, &call), expected(&entries, machine, variant, &call));
+            assert_eq!(found, expected, "{what} {machine:?} {variant:?} {call:x?}");
+        }
+    }
+}
+
+fn read(name: &str, text: &str, machine: Machine) -> Profile {
+    let mut include = |name: &str| Ok((name.to_owned(), profile::included(name).unwrap().to_owned()));
+    profile::parse::parse(name, text, machine, &mut include).unwrap()
+}
+
+#[test]
+fn every_program_says_what_its_table_says_of_every_number_on_both_machines() {
+    for machine in Machine::ALL {
+        for name in profile::names_built_in() {
+            let profile = read(name, profile::included(name).unwrap(), machine);
+            for variant in Variant::ALL {
+                agrees(&profile, machine, variant, name);
+            }
+        }
+    }
+}
+
+#[test]
+fn all_actions_and_conditions_go_together() {
+    let text = "arch x86_64 aarch64\n\
+        allow ioctl # r\n\
+        errno EPERM ioctl if arg1 == 0x5412 # r\n\
+        kill ptrace # r\n\
+        notify openat if int2 >= 7 and int2 <= 9 # r\n\
+        allow openat # r\n\
+        kill read if arg0 & 0xf0 == 0x30 or arg1 has 3 # r\n\
+        errno ENOSYS read # r\n\
+        allow prctl if int0 == 15 # r\n\
+        errno EINVAL prctl # r\n";
+    for machine in Machine::ALL {
+        for variant in Variant::ALL {
+            agrees(&read("all", text, machine), machine, variant, "all");
+        }
+    }
+}
+
+#[test]
+fn a_call_by_another_machine_s_door_is_denied() {
+    for machine in Machine::ALL {
+        for name in profile::names_built_in() {
+            let profile = read(name, profile::included(name).unwrap(), machine);
+            let program = compile(&profile, machine, Variant::ALL[0]).unwrap();
+            // i386, arm, and the other one of ours.
+            for arch in
+                [0x4000_0003, 0x4000_0028, Machine::X86_64.audit_arch(), Machine::Aarch64.audit_arch()]
+            {
+                for number in (0..1024).filter(|_| arch != machine.audit_arch()) {
+                    let call = Call { number, name: "", arch, args: [0; 6] };
+                    assert_eq!(interpret(&program, &call), bpf::NOTIFY, "{name} {call:x?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn each_canary_is_for_its_own_filter() {
+    let profile = read("static", profile::included("static").unwrap(), names::NATIVE);
+    let program = compile(&profile, names::NATIVE, Variant::ALL[0]).unwrap();
+    let answer = |number| {
+        let call = Call { number, name: "", arch: names::NATIVE.audit_arch(), args: [0; 6] };
+        (interpret(&program, &call), interpret(&super::guard::program(), &call))
+    };
+    assert_eq!(answer(PROFILE_CANARY.number), (bpf::errno(PROFILE_CANARY.errno), bpf::ALLOW));
+    assert_eq!(answer(GUARD_CANARY.number), (bpf::ALLOW, bpf::errno(GUARD_CANARY.errno)));
+}
+
+/// What is built in was compiled by build.rs; the same source compiles an operator's file here.
+#[test]
+fn the_built_in_programs_are_those_that_their_files_give_here() {
+    for name in profile::names_built_in() {
+        let built_in = Loaded::BuiltIn(profile::built_in(name).unwrap());
+        let profile = read(name, profile::included(name).unwrap(), names::NATIVE);
+        assert_eq!(built_in.traits(), profile.traits);
+        assert_eq!(built_in.meets_in_ipc(), profile.meets_in_ipc());
+        let file = Loaded::File { name: name.to_owned(), profile };
+        let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
+        for variant in Variant::ALL {
+            let (built_in, here) = (built_in.program(variant).unwrap(), file.program(variant).unwrap());
+            assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");
+        }
+    }
+}
+
+#[test]
+fn variants_have_the_places_that_their_index_says() {
+    for (index, variant) in Variant::ALL.into_iter().enumerate() {
+        assert_eq!(variant.index(), index);
+    }
+}

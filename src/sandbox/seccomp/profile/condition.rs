@@ -1,0 +1,108 @@
+//! Conditions on arguments: `int1 == F_GETFD or int1 == F_SETFL and arg2 has no O_ASYNC`.
+
+use super::constants;
+use super::model::Condition;
+use super::names::Machine;
+use super::statement::{Flaw, Place, Word, flaw};
+
+const ALTERNATIVES_MAX: usize = 64;
+
+/// Alternatives of conditions that must hold together; `after` is where the words would have to begin.
+pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Vec<Vec<Condition>>, Flaw> {
+    let mut alternatives = Vec::new();
+    for alternative in words.split(|word| word.text == "or") {
+        let mut conditions = Vec::new();
+        for condition in alternative.split(|word| word.text == "and") {
+            conditions.push(one(condition, after, machine)?);
+        }
+        alternatives.push(conditions);
+    }
+    if alternatives.len() > ALTERNATIVES_MAX {
+        return flaw(after, format!("more than {ALTERNATIVES_MAX} alternatives"));
+    }
+    Ok(alternatives)
+}
+
+fn one(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Condition, Flaw> {
+    let Some((subject, rest)) = words.split_first() else {
+        return flaw(after, "a condition is missing, before or behind this");
+    };
+    let (width, index) = argument(subject)?;
+    let texts: Vec<_> = rest.iter().map(|word| word.text).collect();
+    let number = |at: usize| number(&rest[at], width, machine);
+    let condition = match (width, texts.as_slice()) {
+        (Width::Int, ["==", _]) => Condition::Word(index, low(number(1)?)),
+        (Width::Int, ["<=", _]) => Condition::WordAtMost(index, low(number(1)?)),
+        (Width::Int, [">=", _]) => Condition::WordAtLeast(index, low(number(1)?)),
+        (Width::Long, ["==", _]) => Condition::Masked { index, mask: u64::MAX, value: number(1)? },
+        (Width::Long, ["has", "no", _]) => Condition::Masked { index, mask: number(2)?, value: 0 },
+        (Width::Long, ["has", _]) => Condition::Masked { index, mask: number(1)?, value: number(1)? },
+        (Width::Long, ["&", _, "==", _]) => masked(index, number(1)?, number(3)?, rest[3].place)?,
+        (Width::Int, _) => return flaw(subject.place, "of an int: == VALUE, <= VALUE or >= VALUE"),
+        (Width::Long, _) => {
+            return flaw(subject.place, "of an arg: == VALUE, has BITS, has no BITS, or & BITS == VALUE");
+        }
+    };
+    Ok(condition)
+}
+
+fn masked(index: u8, mask: u64, value: u64, place: Place) -> Result<Condition, Flaw> {
+    if value & !mask != 0 {
+        return flaw(place, "this can never hold: the value has bits that the mask takes away");
+    }
+    Ok(Condition::Masked { index, mask, value })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// `intN`: the low word, all that the kernel looks at where the argument is an int.
+    Int,
+    /// `argN`: all 64 bits.
+    Long,
+}
+
+fn argument(word: &Word<'_>) -> Result<(Width, u8), Flaw> {
+    let (width, digit) = match (word.text.strip_prefix("int"), word.text.strip_prefix("arg")) {
+        (Some(digit), _) => (Width::Int, digit),
+        (_, Some(digit)) => (Width::Long, digit),
+        (None, None) => return flaw(word.place, format!("'{}' is no argument: {NUMBERS}", word.text)),
+    };
+    match digit.as_bytes() {
+        [digit @ b'0'..=b'5'] => Ok((width, digit - b'0')),
+        _ => flaw(word.place, format!("'{}' is no argument: {NUMBERS}", word.text)),
+    }
+}
+
+const NUMBERS: &str = "arg0 to arg5 (64 bits) or int0 to int5 (the low 32)";
+
+/// Numbers and names, joined by `|`.
+fn number(word: &Word<'_>, width: Width, machine: Machine) -> Result<u64, Flaw> {
+    let mut all = 0;
+    for part in word.text.split('|') {
+        let known = literal(part).or_else(|| constants::value(machine, part));
+        let Some(value) = known else {
+            return flaw(
+                word.place,
+                format!("'{part}' is no number and no name of a flag that is known here"),
+            );
+        };
+        all |= value;
+    }
+    match width {
+        Width::Int if all > u64::from(u32::MAX) => flaw(word.place, "an int has 32 bits"),
+        _ => Ok(all),
+    }
+}
+
+fn literal(text: &str) -> Option<u64> {
+    match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
+        (_, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
+        (None, None) => text.parse().ok(),
+    }
+}
+
+/// Within 32 bits, as [`number`] has checked.
+fn low(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,105 @@
+//! Profiles: what a handler may call, as files; the built-in ones are in `src/sandbox/seccomp/profiles/`.
+//!
+//! The built-in ones are read and compiled when dayfly is (build.rs), an operator's when a service is resolved. Both go
+//! through the same parser and compiler.
+
+pub(crate) mod constants;
+pub(crate) mod model;
+pub(crate) mod parse;
+
+mod condition;
+mod statement;
+mod texts;
+
+#[cfg(test)]
+mod tests;
+
+use super::agreed::Variant;
+use super::compile::{self, CompileError};
+use crate::sys::names;
+use crate::sys::seccomp::Instruction;
+use model::{Exec, Profile, Traits};
+use std::borrow::Cow;
+pub(crate) use texts::included;
+
+/// A profile that can be installed.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    BuiltIn(&'static BuiltIn),
+    File { name: String, profile: Profile },
+}
+
+/// A profile of our own, compiled.
+#[derive(Debug)]
+pub(crate) struct BuiltIn {
+    pub(crate) name: &'static str,
+    text: &'static str,
+    traits: Traits,
+    meets_in_ipc: bool,
+    programs: [&'static [Instruction]; Variant::ALL.len()],
+}
+
+static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in_profiles.rs"));
+
+/// The one that is used unless another is named.
+pub(crate) const DEFAULT: &str = "static";
+
+/// The built-in profile of that name.
+pub(crate) fn built_in(name: &str) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|profile| profile.name == name)
+}
+
+/// The names of the built-in profiles.
+pub(crate) fn names_built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|profile| profile.name)
+}
+
+impl BuiltIn {
+    /// The profile with its reasons, read again: for those who want to see it.
+    fn read(&self) -> Result<Profile, parse::ProfileError> {
+        let mut include = |name: &str| match included(name) {
+            Some(text) => Ok((name.to_owned(), text.to_owned())),
+            None => Err(format!("no built-in profile is called '{name}'")),
+        };
+        parse::parse(self.name, self.text, names::NATIVE, &mut include)
+    }
+}
+
+impl Loaded {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.name,
+            Loaded::File { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.traits,
+            Loaded::File { profile, .. } => profile.traits,
+        }
+    }
+
+    /// Whether two sandboxes could meet in an ipc namespace.
+    pub(crate) fn meets_in_ipc(&self) -> bool {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.meets_in_ipc,
+            Loaded::File { profile, .. } => profile.meets_in_ipc(),
+        }
+    }
+
+    /// The calls with their reasons.
+    pub(crate) fn profile(&self) -> Result<Profile, parse::ProfileError> {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.read(),
+            Loaded::File { profile, .. } => Ok(profile.clone()),
+        }
+    }
+
+    pub(super) fn program(&self, variant: Variant) -> Result<Cow<'static, [Instruction]>, CompileError> {
+        match self {
+            Loaded::BuiltIn(built_in) => Ok(Cow::Borrowed(built_in.programs[variant.index()])),
+            Loaded::File { profile, .. } => compile::compile(profile, names::NATIVE, variant).map(Cow::Owned),
+        }
+    }
+}

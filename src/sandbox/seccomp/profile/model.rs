@@ -1,0 +1,86 @@
+//! What a profile is, once read: calls with an action, conditions and a reason each.
+//!
+//! build.rs compiles this file too: the built-in profiles are compiled when dayfly is.
+
+/// A profile for one machine: an allow-list, with exceptions that get an errno or die at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Profile {
+    pub(crate) traits: Traits,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What a profile says beside calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) exec: Exec,
+    /// A stub is PID 1 unless `--init` says otherwise: for handlers that fork.
+    pub(crate) init: bool,
+    /// Tasks that a sandbox may have unless `--tasks` says otherwise.
+    pub(crate) tasks: u64,
+}
+
+/// What the handler's process may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exec {
+    /// The handler's own file, once.
+    Once,
+    /// What the template holds, loaders and libraries too: the tree is executable and W^X is not enforced.
+    Tree,
+}
+
+/// One call with one action. A call may have one entry with conditions and one without; the latter decides where no
+/// condition holds. What no entry decides is notified, and its maker killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) number: u32,
+    pub(crate) action: Action,
+    /// One of these must hold, all conditions in it; empty: always.
+    pub(crate) when: Vec<Vec<Condition>>,
+    pub(crate) reason: String,
+    /// The conditions as they were written.
+    pub(crate) condition: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Action {
+    Allow,
+    /// The call is not made and fails with this errno.
+    Errno(u16),
+    /// The supervisor is told of the call, which is never made, and kills the sandbox; the default.
+    Notify,
+    /// The kernel kills the process: nobody hears which call it was.
+    Kill,
+}
+
+/// A condition on one argument (0 to 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// The low word equals: for arguments that the kernel takes as int.
+    Word(u8, u32),
+    /// The low word is at most this.
+    WordAtMost(u8, u32),
+    /// The low word is at least this.
+    WordAtLeast(u8, u32),
+    /// All 64 bits equal, of those in the mask.
+    Masked { index: u8, mask: u64, value: u64 },
+}
+
+impl Profile {
+    /// The names of the calls that may be made at all, in the profile's order.
+    pub(crate) fn allowed(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for entry in self.entries.iter().filter(|entry| entry.action == Action::Allow) {
+            if !names.contains(&entry.name) {
+                names.push(entry.name);
+            }
+        }
+        names
+    }
+
+    /// Whether two sandboxes could meet in an ipc namespace: System V IPC or POSIX message queues.
+    pub(crate) fn meets_in_ipc(&self) -> bool {
+        const MEETING: [&str; 5] = ["shmget", "shmat", "semget", "msgget", "mq_open"];
+        self.allowed().iter().any(|name| MEETING.contains(name))
+    }
+}

@@ -1,0 +1,374 @@
+//! A profile's text to a profile. Pure: what it includes comes by a callback.
+//!
+//! docs/profiles.md describes the language. What is wrong is an error with file, line and column, always for all the
+//! machines that a profile names, not only for the one that it is read for.
+
+use super::model::{Action, Entry, Exec, Profile, Traits};
+use super::names::Machine;
+pub(crate) use super::statement::ProfileError;
+use super::statement::{Flaw, Place, Statement, Word, flaw, statements};
+use super::{condition, constants};
+
+/// Finds what `include NAME` names: the file's name for messages, and its text.
+pub(crate) type Include<'i> = &'i mut dyn FnMut(&str) -> Result<(String, String), String>;
+
+const DEPTH_MAX: usize = 8;
+
+/// Reads a profile for a machine.
+pub(crate) fn parse(
+    file: &str,
+    text: &str,
+    machine: Machine,
+    include: Include<'_>,
+) -> Result<Profile, ProfileError> {
+    let mut reader = Reader { include, groups: Vec::new(), lines: Vec::new(), traits: Vec::new() };
+    let head = reader.read(file, text, 0)?;
+    reader.finish(file, &head, machine)
+}
+
+struct Reader<'i> {
+    include: Include<'i>,
+    groups: Vec<(String, Vec<&'static str>)>,
+    lines: Vec<Line>,
+    /// `exec`, `init` and `tasks` as they were said last, with the depth of the file that said it.
+    traits: Vec<(Trait, usize)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trait {
+    Exec(Exec),
+    Init(bool),
+    Tasks(u64),
+}
+
+impl Trait {
+    fn is_same_kind(self, other: Trait) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+/// What a file says of itself.
+struct Head {
+    machines: Vec<Machine>,
+    place: Place,
+}
+
+/// One call of one statement, for some machines.
+#[derive(Debug)]
+struct Line {
+    entry: Entry,
+    machine: Machine,
+    file: String,
+    place: Place,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, file: &str, text: &str, depth: usize) -> Result<Head, ProfileError> {
+        let named = |(place, message)| ProfileError { file: file.to_owned(), place, message };
+        let statements = statements(text).map_err(named)?;
+        let head = head(&statements).map_err(named)?;
+        for statement in &statements {
+            let Some((word, rest)) = statement.words.split_first() else { continue };
+            match (word.text, rest) {
+                ("arch", _) => {}
+                ("include", [name]) => self.include(file, name, &head, depth)?,
+                ("include", _) => {
+                    return Err(named((word.place, "include takes one name or file".to_owned())));
+                }
+                _ => self.statement(file, word, rest, statement, &head, depth).map_err(named)?,
+            }
+        }
+        Ok(head)
+    }
+
+    fn include(
+        &mut self,
+        file: &str,
+        name: &Word<'_>,
+        head: &Head,
+        depth: usize,
+    ) -> Result<(), ProfileError> {
+        let failed = |message: String| ProfileError { file: file.to_owned(), place: name.place, message };
+        if depth == DEPTH_MAX {
+            return Err(failed(format!("includes {DEPTH_MAX} deep: does it include itself?")));
+        }
+        let (other, text) = (self.include)(name.text).map_err(failed)?;
+        let theirs = self.read(&other, &text, depth + 1)?;
+        match head.machines.iter().find(|machine| !theirs.machines.contains(machine)) {
+            Some(machine) => Err(failed(format!("'{}' is not for {}", name.text, machine.name()))),
+            None => Ok(()),
+        }
+    }
+
+    fn statement(
+        &mut self,
+        file: &str,
+        word: &Word<'_>,
+        rest: &[Word<'_>],
+        statement: &Statement<'_>,
+        head: &Head,
+        depth: usize,
+    ) -> Result<(), Flaw> {
+        match word.text {
+            "exec" | "init" | "tasks" => self.say(word, said(word, rest)?, depth),
+            "group" => self.define(word, rest, head),
+            "remove" => self.remove(word, rest),
+            _ => self.entry(file, word, rest, &statement.reason, head),
+        }
+    }
+
+    /// What a file says wins over what it includes.
+    fn say(&mut self, word: &Word<'_>, said: Trait, depth: usize) -> Result<(), Flaw> {
+        let known = self.traits.iter().find(|(known, _)| known.is_same_kind(said)).map(|(_, depth)| *depth);
+        match known {
+            Some(at) if at == depth => {
+                flaw(word.place, format!("duplicate: '{}' has been said already", word.text))
+            }
+            Some(at) if at < depth => Ok(()),
+            _ => {
+                self.traits.retain(|(known, _)| !known.is_same_kind(said));
+                self.traits.push((said, depth));
+                Ok(())
+            }
+        }
+    }
+
+    /// `group @NAME CALL…`: a call that only some machines have is in the group there.
+    fn define(&mut self, word: &Word<'_>, rest: &[Word<'_>], head: &Head) -> Result<(), Flaw> {
+        let Some((name, members)) = rest.split_first().filter(|(name, _)| name.text.starts_with('@')) else {
+            return flaw(word.place, "a group is 'group @NAME CALL…'");
+        };
+        if self.groups.iter().any(|(known, _)| known == name.text) {
+            return flaw(name.place, format!("duplicate: the group {} is there already", name.text));
+        }
+        let mut group = Vec::new();
+        for member in members {
+            for call in self.names(member, head)? {
+                if group.contains(&call) {
+                    return flaw(member.place, format!("duplicate: {call} stands in {} twice", name.text));
+                }
+                group.push(call);
+            }
+        }
+        self.groups.push((name.text.to_owned(), group));
+        Ok(())
+    }
+
+    /// `remove CALL…`: what an included file says of a call does not count.
+    fn remove(&mut self, word: &Word<'_>, rest: &[Word<'_>]) -> Result<(), Flaw> {
+        let all = Head { machines: Machine::ALL.to_vec(), place: word.place };
+        for word in rest {
+            let names = self.names(word, &all)?;
+            let before = self.lines.len();
+            self.lines.retain(|line| !names.contains(&line.entry.name));
+            if self.lines.len() == before {
+                return flaw(word.place, format!("there is no entry for {} to remove", word.text));
+            }
+        }
+        if rest.is_empty() { flaw(word.place, "this names no system call") } else { Ok(()) }
+    }
+
+    /// `ACTION CALL… [on MACHINE…] [if CONDITION]  # reason`
+    fn entry(
+        &mut self,
+        file: &str,
+        word: &Word<'_>,
+        rest: &[Word<'_>],
+        reason: &str,
+        head: &Head,
+    ) -> Result<(), Flaw> {
+        let (action, rest) = action(word, rest)?;
+        if reason.is_empty() {
+            return flaw(word.place, "an entry needs its reason: write it behind a #");
+        }
+        let (rest, when) = split_at(rest, "if");
+        let (calls, on) = split_at(rest, "on");
+        let machines = on.map_or(Ok(head.machines.clone()), |on| machines(on, word.place, Some(head)))?;
+        let condition: Vec<_> = when.unwrap_or_default().iter().map(|word| word.text).collect();
+        for (name, machine, place) in self.calls(calls, word.place, &machines)? {
+            let entry = Entry {
+                name,
+                number: machine.call(name).map_or(u32::MAX, |(_, number)| number),
+                action,
+                when: when.map_or(Ok(Vec::new()), |when| condition::parse(when, word.place, machine))?,
+                reason: reason.to_owned(),
+                condition: condition.join(" "),
+            };
+            self.add(Line { entry, machine, file: file.to_owned(), place })?;
+        }
+        Ok(())
+    }
+
+    /// Adds an entry unless it says again, or against, what has been said.
+    fn add(&mut self, line: Line) -> Result<(), Flaw> {
+        let same = |known: &&Line| known.entry.name == line.entry.name && known.machine == line.machine;
+        for known in self.lines.iter().filter(same) {
+            let (name, here) = (line.entry.name, format!("{}:{}", known.file, known.place.line));
+            let same_action = known.entry.action == line.entry.action;
+            let same_kind = known.entry.when.is_empty() == line.entry.when.is_empty();
+            let message = match (same_action, same_kind) {
+                (true, true) if line.entry.when.is_empty() => format!("duplicate: {name} stands in {here}"),
+                (true, true) => format!("duplicate: put both conditions of {name} in {here}, with 'or'"),
+                (true, false) => {
+                    format!("contradiction: {here} does the same to {name} without or with a condition")
+                }
+                (false, true) => format!("contradiction: {here} decides {name} otherwise"),
+                (false, false) => continue,
+            };
+            return flaw(line.place, message);
+        }
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// The calls of names and groups, once for each of the machines. A name must be known on all of them.
+    fn calls(
+        &self,
+        words: &[Word<'_>],
+        after: Place,
+        machines: &[Machine],
+    ) -> Result<Vec<(&'static str, Machine, Place)>, Flaw> {
+        let mut calls = Vec::new();
+        for word in words {
+            let head = Head { machines: machines.to_vec(), place: after };
+            for name in self.names(word, &head)? {
+                for machine in machines {
+                    match machine.call(name) {
+                        Some(_) => calls.push((name, *machine, word.place)),
+                        None if word.text.starts_with('@') => {}
+                        None => return flaw(word.place, unknown(word.text, *machine)),
+                    }
+                }
+            }
+        }
+        if calls.is_empty() { flaw(after, "this names no system call") } else { Ok(calls) }
+    }
+
+    /// What a word names: the calls of a group, or one call that at least one of the machines has.
+    fn names(&self, word: &Word<'_>, head: &Head) -> Result<Vec<&'static str>, Flaw> {
+        if word.text.starts_with('@') {
+            let group = self.groups.iter().find(|(name, _)| name == word.text);
+            let none = format!("there is no group {}", word.text);
+            return group.map(|(_, members)| members.clone()).ok_or((word.place, none));
+        }
+        let known = head.machines.iter().find_map(|machine| machine.call(word.text));
+        match (known, head.machines.first()) {
+            (Some((name, _)), _) => Ok(vec![name]),
+            (None, Some(machine)) => flaw(word.place, unknown(word.text, *machine)),
+            (None, None) => flaw(head.place, "this names no architecture"),
+        }
+    }
+
+    fn finish(self, file: &str, head: &Head, machine: Machine) -> Result<Profile, ProfileError> {
+        let failed = |message: String| ProfileError { file: file.to_owned(), place: head.place, message };
+        if !head.machines.contains(&machine) {
+            return Err(failed(format!("the profile is not for this machine, {}", machine.name())));
+        }
+        let mut traits = Traits { exec: Exec::Once, init: false, tasks: 1 };
+        for (said, _) in &self.traits {
+            match *said {
+                Trait::Exec(exec) => traits.exec = exec,
+                Trait::Init(init) => traits.init = init,
+                Trait::Tasks(tasks) => traits.tasks = tasks,
+            }
+        }
+        let allowed = |line: &&Line| line.entry.action == Action::Allow;
+        let exec = |line: &&Line| matches!(line.entry.name, "execve" | "execveat");
+        if let Some(line) = self.lines.iter().filter(allowed).find(exec).filter(|_| traits.exec == Exec::Once)
+        {
+            let message = "for profiles that say 'exec tree'; the one exec of the handler is always there";
+            let message = format!("{}: {message}", line.entry.name);
+            return Err(ProfileError { file: line.file.clone(), place: line.place, message });
+        }
+        if !self.lines.iter().any(|line| allowed(&line)) {
+            return Err(failed("the profile allows nothing".to_owned()));
+        }
+        let lines = self.lines.into_iter().filter(|line| line.machine == machine);
+        Ok(Profile { traits, entries: lines.map(|line| line.entry).collect() })
+    }
+}
+
+fn unknown(name: &str, machine: Machine) -> String {
+    match Machine::ALL.into_iter().find(|other| other.call(name).is_some()) {
+        Some(other) => format!("{} has no call '{name}': say 'on {}'", machine.name(), other.name()),
+        None => format!("there is no system call '{name}'"),
+    }
+}
+
+/// The one `arch` statement, which every file has.
+fn head(statements: &[Statement<'_>]) -> Result<Head, Flaw> {
+    let mut head = None;
+    for statement in statements {
+        let Some((word, rest)) = statement.words.split_first().filter(|(word, _)| word.text == "arch") else {
+            continue;
+        };
+        if head.is_some() {
+            return flaw(word.place, "duplicate: 'arch' has been said already");
+        }
+        head = Some(Head { machines: machines(rest, word.place, None)?, place: word.place });
+    }
+    match head {
+        Some(head) => Ok(head),
+        None => flaw(Place::START, "the architecture is missing: say 'arch x86_64 aarch64', or one of them"),
+    }
+}
+
+fn machines(words: &[Word<'_>], after: Place, within: Option<&Head>) -> Result<Vec<Machine>, Flaw> {
+    let mut machines = Vec::new();
+    for word in words {
+        let known = Machine::ALL.into_iter().find(|machine| machine.name() == word.text);
+        match known.filter(|machine| within.is_none_or(|head| head.machines.contains(machine))) {
+            Some(machine) if !machines.contains(&machine) => machines.push(machine),
+            Some(_) => return flaw(word.place, format!("duplicate: {} stands here twice", word.text)),
+            None if known.is_some() => {
+                return flaw(word.place, format!("'arch' does not name {}", word.text));
+            }
+            None => return flaw(word.place, format!("there is no architecture '{}' here", word.text)),
+        }
+    }
+    if machines.is_empty() { flaw(after, "this names no architecture") } else { Ok(machines) }
+}
+
+/// `exec`, `init` or `tasks` with its value.
+fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
+    let [value] = rest else { return flaw(word.place, format!("'{}' takes one word", word.text)) };
+    match (word.text, value.text) {
+        ("exec", "once") => Ok(Trait::Exec(Exec::Once)),
+        ("exec", "tree") => Ok(Trait::Exec(Exec::Tree)),
+        ("exec", _) => flaw(value.place, "exec is 'once' or 'tree'"),
+        ("init", "yes") => Ok(Trait::Init(true)),
+        ("init", "no") => Ok(Trait::Init(false)),
+        ("init", _) => flaw(value.place, "init is 'yes' or 'no'"),
+        (_, number) => match number.parse() {
+            Ok(tasks) if tasks > 0 => Ok(Trait::Tasks(tasks)),
+            _ => flaw(value.place, "tasks is a number from 1"),
+        },
+    }
+}
+
+fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w [Word<'t>]), Flaw> {
+    match (word.text, rest) {
+        ("allow", rest) => Ok((Action::Allow, rest)),
+        ("notify", rest) => Ok((Action::Notify, rest)),
+        ("kill", rest) => Ok((Action::Kill, rest)),
+        ("errno", [name, rest @ ..]) => match constants::errno(name.text) {
+            Some(number) => Ok((Action::Errno(number), rest)),
+            None => flaw(name.place, format!("there is no errno '{}'", name.text)),
+        },
+        ("errno", []) => flaw(word.place, "errno takes its name, for example EPERM"),
+        (other, _) => flaw(
+            word.place,
+            format!(
+                "'{other}' is no statement; these are: arch include exec init tasks group remove allow errno notify kill"
+            ),
+        ),
+    }
+}
+
+/// What stands before and behind a word, if it is there.
+fn split_at<'w, 't>(words: &'w [Word<'t>], text: &str) -> (&'w [Word<'t>], Option<&'w [Word<'t>]>) {
+    match words.iter().position(|word| word.text == text) {
+        Some(at) => (&words[..at], Some(&words[at + 1..])),
+        None => (words, None),
+    }
+}

@@ -1,0 +1,15 @@
+//! The texts of the built-in profiles. build.rs compiles this file too.
+
+/// Profiles by name, as `--profile` and `include` know them.
+pub(crate) const PROFILES: [(&str, &str); 2] = [
+    ("static", include_str!("../profiles/static.profile")),
+    ("interpreter", include_str!("../profiles/interpreter.profile")),
+];
+
+/// Allows nothing: only for `include`.
+const GROUPS: (&str, &str) = ("groups", include_str!("../profiles/groups.profile"));
+
+/// What `include NAME` finds among the built-in ones.
+pub(crate) fn included(name: &str) -> Option<&'static str> {
+    PROFILES.iter().chain([&GROUPS]).find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

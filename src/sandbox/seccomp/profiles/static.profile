@@ -1,0 +1,84 @@
+# One statically linked process that reads its connection and files, answers, and exits.
+
+arch x86_64 aarch64
+include groups
+
+# The connection and files.
+allow read                      # reads the request and files
+allow readv                     # musl's stdio reads with it
+allow pread64                   # reads at a position
+allow write                     # answers, and logs on stderr
+allow writev                    # musl's stdio writes with it
+allow recvfrom                  # recv() on the connection
+    if int0 <= 1 and arg4 == 0
+allow sendto                    # send() on the connection, without an address
+    if int0 <= 1 and arg4 == 0 and arg5 == 0 and arg3 has no MSG_FASTOPEN|MSG_OOB
+allow shutdown if int0 <= 1     # ends the answer before the connection is closed
+allow getpeername if int0 <= 1  # asks who is at the other end
+allow getsockname if int0 <= 1  # asks which address the peer reached
+allow poll on x86_64            # waits with a deadline
+allow ppoll                     # waits with a deadline
+allow open on x86_64            # musl's open(); the tree and Landlock say what
+allow openat                    # opens files; the tree and Landlock say which
+allow openat2                   # opens below a directory, as a careful handler does
+allow close                     # closes files
+allow stat on x86_64            # musl's stat()
+allow lstat on x86_64           # musl's lstat()
+allow fstat                     # sizes and kinds of open files
+allow newfstatat                # sizes and kinds by name
+allow statx                     # sizes and kinds, Rust's way
+allow lseek                     # positions in files
+allow getdents64                # lists directories
+allow getcwd                    # asks where it is: always below /
+allow fcntl                     # descriptor flags and O_NONBLOCK; no locks, leases, owners or pipe sizes
+    if int1 == F_GETFD
+    or int1 == F_SETFD
+    or int1 == F_GETFL
+    or int1 == F_SETFL and arg2 has no O_ASYNC|O_DIRECT|O_NOATIME
+    or int1 == F_DUPFD_CLOEXEC
+allow dup                       # copies of the connection, below the limit
+allow dup2 on x86_64            # copies of the connection, below the limit
+allow dup3                      # copies of the connection, below the limit
+allow ioctl                     # stdio asks whether its output is a terminal
+    if arg1 == TIOCGWINSZ
+    or arg1 == TCGETS
+
+# Memory, never executable.
+allow brk                       # malloc
+allow mmap                      # malloc, stacks, files; W^X, and nothing that RLIMIT_DATA does not count
+    if arg2 has no PROT_EXEC and arg3 has no MAP_SHARED|MAP_GROWSDOWN
+allow mprotect                  # RELRO at start-up, guard pages; W^X
+    if arg2 has no PROT_EXEC
+allow munmap                    # free
+allow mremap                    # realloc; it cannot add PROT_EXEC
+allow madvise                   # malloc gives pages back
+
+# The process itself.
+allow arch_prctl on x86_64      # thread-local storage at start-up
+    if int0 == ARCH_SET_FS
+allow set_tid_address           # libc's start-up
+allow rt_sigaction              # Rust's start-up, alarms
+allow rt_sigprocmask            # abort() and raise()
+allow rt_sigreturn              # returns from a signal handler
+allow sigaltstack               # Rust's stack overflow guard
+allow tkill tgkill              # abort() and raise(); no other process is in the pid namespace
+allow setitimer                 # alarm(), the time-out of classic inetd programs
+allow getpid                    # asks for its own number
+allow gettid                    # raise()
+allow @ids                      # libc and programs ask at start-up
+allow futex                     # locks of libc and Rust's std; private ones: others reach the template's pages in
+    if arg1 has FUTEX_PRIVATE_FLAG # every sandbox
+allow restart_syscall           # a wait goes on after the process was stopped or frozen
+allow sched_yield               # says that the handler is ready
+allow nanosleep                 # waits
+allow clock_nanosleep           # waits
+allow clock_gettime             # the time, where the vDSO cannot say
+allow getrandom                 # random numbers, hash seeds
+allow exit exit_group           # ends
+
+# Asked by static glibc at start-up and answered so that it goes on.
+errno ENOSYS set_robust_list    # static glibc: robust locks, not had
+errno ENOSYS rseq               # static glibc: restartable sequences, not had
+errno EPERM prlimit64           # static glibc asks for the stack limit
+errno ENOENT readlinkat         # static glibc: /proc/self/exe is not there
+errno ENOENT readlink on x86_64 # static glibc: /proc/self/exe is not there

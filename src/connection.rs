@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     input: OwnedFd,
     output: Option<OwnedFd>,
     pub(crate) kind: Kind,
+    /// Who is at the other end of the proxy that it came by.
+    proxied: Option<Ends>,
 }
 
 /// Why a descriptor is no connection.
@@ -63,12 +65,12 @@ impl Connection {
     /// A connected stream socket.
     pub(crate) fn from_socket(fd: OwnedFd) -> Result<Connection, NoConnection> {
         let kind = socket_kind(fd.as_fd())?;
-        Ok(Connection { input: fd, output: None, kind })
+        Ok(Connection { input: fd, output: None, kind, proxied: None })
     }
 
     /// Something else than a socket, tried by hand.
     pub(crate) fn by_hand(input: OwnedFd, output: OwnedFd) -> Connection {
-        Connection { input, output: Some(output), kind: Kind::ByHand }
+        Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None }
     }
 
     /// What becomes the handler's descriptors 0 and 1.
@@ -77,12 +79,28 @@ impl Connection {
         (input, self.output.as_ref().map_or(input, AsFd::as_fd))
     }
 
+    /// A proxy has said who the peer is, and where that one has connected to.
+    pub(crate) fn set_proxied(&mut self, peer: SocketAddr, local: SocketAddr) {
+        self.proxied = Some(Ends { peer: canonical(peer), local: canonical(local) });
+    }
+
+    /// The internet addresses of both ends, where it has any.
+    pub(crate) fn addresses(&self) -> Option<Ends> {
+        let own = match self.kind {
+            Kind::Tcp(ends) => Some(ends),
+            Kind::Unix | Kind::ByHand => None,
+        };
+        self.proxied.or(own)
+    }
+
     /// The peer as records show it.
     pub(crate) fn peer(&self) -> String {
-        match self.kind {
-            Kind::Tcp(ends) => ends.peer.to_string(),
-            Kind::Unix => self.peer_uid().map_or_else(|| "unix".to_owned(), |uid| format!("unix:uid={uid}")),
-            Kind::ByHand => "-".to_owned(),
+        match (self.addresses(), self.kind) {
+            (Some(ends), _) => ends.peer.to_string(),
+            (None, Kind::Unix) => {
+                self.peer_uid().map_or_else(|| "unix".to_owned(), |uid| format!("unix:uid={uid}"))
+            }
+            (None, Kind::Tcp(_) | Kind::ByHand) => "-".to_owned(),
         }
     }
 
@@ -115,7 +133,7 @@ impl Connection {
 
     /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest.
     pub(crate) fn environment(&self) -> Vec<CString> {
-        let Kind::Tcp(ends) = self.kind else { return Vec::new() };
+        let Some(ends) = self.addresses() else { return Vec::new() };
         [
             format!("REMOTE_ADDR={}", ends.peer.ip()),
             format!("REMOTE_PORT={}", ends.peer.port()),

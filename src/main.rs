@@ -13,6 +13,7 @@ mod log;
 mod notify;
 mod outcome;
 mod privilege;
+mod proxy_header;
 mod sandbox;
 mod supervisor;
 mod sys;

@@ -183,6 +183,7 @@ fn every_option_of_the_design_is_in_the_help() {
         "--rate",
         "--wait-for-data",
         "--min-rate",
+        "--proxy-protocol",
         "--over-limit",
         "--backlog",
         "--drain-time",

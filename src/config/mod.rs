@@ -7,6 +7,7 @@ mod limits;
 pub(crate) mod options;
 mod profiles;
 mod program;
+pub(crate) mod proxies;
 mod requirements;
 pub(crate) mod service;
 mod tree;

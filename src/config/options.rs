@@ -1,5 +1,6 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
+use super::proxies::Proxies;
 use super::values::{
     BindSpec, Bytes, Rate, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
 };
@@ -108,7 +109,7 @@ pub(crate) struct Options {
     /// Sandboxes kept ready [default: 4..64]
     #[arg(long, value_name = "N or MIN..MAX", help_heading = "Options of serve")]
     pub(crate) warm: Option<Warm>,
-    /// How far ahead a sandbox is kept: entry, ready, read, before-exec, none [default: entry, before-exec with --init]
+    /// How far ahead a sandbox is kept: entry, ready, read, before-exec, none [default: entry, before-exec with --init or --proxy-protocol]
     #[arg(long, value_name = "WHERE", help_heading = "Options of serve")]
     pub(crate) park: Option<ParkAt>,
     /// Connections at a time [default: 256]
@@ -132,6 +133,10 @@ pub(crate) struct Options {
     /// Bytes a second that a client must take while an answer waits for it; TCP only [default: off]
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) min_rate: Option<Size>,
+    /// Proxies that begin each connection with a PROXY protocol header, which names its peer: ADDRESS, ADDRESS/BITS,
+    /// unix; what others send is the handler's [repeatable]
+    #[arg(long, value_name = "FROM", help_heading = "Options of serve")]
+    pub(crate) proxy_protocol: Option<Vec<Proxies>>,
     /// What a client over the limit gets before the close
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
@@ -161,6 +166,7 @@ impl Options {
             ("--rate", self.rate.is_some()),
             ("--wait-for-data", self.wait_for_data.is_some()),
             ("--min-rate", self.min_rate.is_some()),
+            ("--proxy-protocol", self.proxy_protocol.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
@@ -196,7 +202,7 @@ impl Options {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate over_limit backlog drain_time handler;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

@@ -2,8 +2,9 @@
 
 use super::handler::{find_handler, open_template};
 use super::limits::{limits, with_init};
-use super::options::{Layer, Net, Options, ParkAt};
+use super::options::{Layer, Net, Options};
 use super::profiles;
+use super::proxies::Proxies;
 use super::requirements::{self, Degraded};
 use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) environment: Vec<CString>,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
+    /// Whose header says who the peer is.
+    pub(crate) proxies: Proxies,
     /// A connection gets no sandbox before its first byte, for which it has so long.
     pub(crate) wait_for_data: Option<Span>,
     /// Bytes a second that a peer must take at the least while something waits for it.
@@ -110,7 +113,7 @@ impl Service {
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
         let init = options.init.map_or(profile.traits().init, |switch| switch.0);
-        let park = park(options.park, purpose, init);
+        let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
         if privilege == Privilege::Rootless {
             remarks.push("rootless: no uid of its own for each sandbox, the caller's groups stay".to_owned());
@@ -144,6 +147,7 @@ impl Service {
             environment: environment(options.setenv.unwrap_or_default())?,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
+            proxies: Proxies::join(options.proxy_protocol.unwrap_or_default()),
             wait_for_data: options.wait_for_data,
             min_rate: options.min_rate.and_then(finite),
             send_buffer: finite(options.send_buffer.unwrap_or(Size(SEND_BUFFER))),
@@ -187,12 +191,14 @@ fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError>
     })
 }
 
-/// `run` has its connection already. A handler that may exec again would be parked again.
-fn park(given: Option<ParkAt>, purpose: Purpose, init: bool) -> Park {
-    match (purpose, given) {
+/// `run` has its connection already. A handler that may exec again would be parked again. Behind a proxy getpeername(2)
+/// answers the proxy's address: only the environment, which is made at exec, can name the peer. A service that needs no
+/// peer says so by asking for another place.
+fn park(options: &Options, purpose: Purpose, init: bool) -> Park {
+    match (purpose, options.park) {
         (Purpose::Run, _) => Park::None,
         (Purpose::Serve, Some(at)) => at.into(),
-        (Purpose::Serve, None) if init => Park::BeforeExec,
+        (Purpose::Serve, None) if init || options.proxy_protocol.is_some() => Park::BeforeExec,
         (Purpose::Serve, None) => Park::Entry,
     }
 }

@@ -93,6 +93,11 @@ pub(crate) fn rejected(service: &str, peer: &str, limit: &str, unlogged: u64) {
     warn!(service, peer, limit, unlogged, "rejected");
 }
 
+/// A proxy's connection did not begin as it should: it was closed.
+pub(crate) fn no_header(service: &str, proxy: &str, why: &str, unlogged: u64) {
+    warn!(service, proxy, why, unlogged, "no PROXY protocol header");
+}
+
 /// Accepting failed for want of something; it goes on after a pause.
 pub(crate) fn backing_off(errno: nix::Error) {
     warn!(%errno, "cannot accept, pausing");

@@ -1,6 +1,6 @@
 //! Taking connections from the listeners, and sending those away that are not served.
 
-use super::admission::Source;
+use super::admission::{Rejected, Source};
 use super::deadlines::Deadline;
 use super::live::{self, Arrival};
 use super::origin::Origin;
@@ -80,16 +80,29 @@ impl Supervisor<'_> {
     fn on_connection(&mut self, id: ServiceId, connection: Connection) {
         let now = Instant::now();
         let state = &mut self.services[id];
-        match state.admission.admit(&connection, now) {
-            Ok(source) => self.on_arrival(Arrival { service: id, connection, source, began: now }),
-            Err(rejected) => {
-                let service = Rc::clone(&state.service);
-                if let Some(unlogged) = state.admission.log_rejection(now) {
-                    log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);
-                }
-                self.refuse(connection, &service.over_limit);
+        let proxied = state.service.proxies.name(connection.kind);
+        let admitted = if proxied {
+            state.admission.admit_unidentified(now)
+        } else {
+            state.admission.admit(&connection, now)
+        };
+        match admitted {
+            Err(rejected) => self.reject(id, connection, &rejected),
+            Ok(source) => {
+                let arrival = Arrival { service: id, connection, source, began: now };
+                if proxied { self.on_proxied(arrival) } else { self.on_arrival(arrival) }
             }
         }
+    }
+
+    /// Over a limit.
+    pub(super) fn reject(&mut self, id: ServiceId, connection: Connection, rejected: &Rejected) {
+        let state = &mut self.services[id];
+        let service = Rc::clone(&state.service);
+        if let Some(unlogged) = state.admission.log_rejection(Instant::now()) {
+            log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);
+        }
+        self.refuse(connection, &service.over_limit);
     }
 
     /// An admitted connection that cannot have a sandbox.

@@ -22,16 +22,16 @@ pub(super) enum Source {
     V4(u32),
     V6(u128),
     Uid(u32),
-    /// By hand: not limited by source.
+    /// By hand, or not known yet: not limited by source.
     Other,
 }
 
 impl Source {
     fn of(connection: &Connection, limits: &Limits) -> Source {
-        match connection.kind {
-            Kind::Tcp(ends) => Source::network(ends.peer.ip(), limits),
-            Kind::Unix => connection.peer_uid().map_or(Source::Other, Source::Uid),
-            Kind::ByHand => Source::Other,
+        match (connection.addresses(), connection.kind) {
+            (Some(ends), _) => Source::network(ends.peer.ip(), limits),
+            (None, Kind::Unix) => connection.peer_uid().map_or(Source::Other, Source::Uid),
+            (None, Kind::Tcp(_) | Kind::ByHand) => Source::Other,
         }
     }
 
@@ -115,6 +115,17 @@ impl Admission {
     /// Counts the connection, if it is within the limits. Each that is counted must be released at its end.
     pub(super) fn admit(&mut self, connection: &Connection, now: Instant) -> Result<Source, Rejected> {
         self.count_in(Source::of(connection, &self.limits), now)
+    }
+
+    /// Counts a connection whose peer is known only when it has said more.
+    pub(super) fn admit_unidentified(&mut self, now: Instant) -> Result<Source, Rejected> {
+        self.count_in(Source::Other, now)
+    }
+
+    /// Counts such a connection by its source, now that it is known. Over the limit, it is not counted any more.
+    pub(super) fn identify(&mut self, connection: &Connection, now: Instant) -> Result<Source, Rejected> {
+        self.release(Source::Other);
+        self.admit(connection, now)
     }
 
     fn count_in(&mut self, source: Source, now: Instant) -> Result<Source, Rejected> {

@@ -1,4 +1,5 @@
-//! Connections that cost no sandbox yet: admitted, and waited for until there is something to serve.
+//! Connections that cost no sandbox yet: admitted, and waited for until their peer is known and there is something to
+//! serve.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -6,12 +7,30 @@ use super::live::Arrival;
 use super::origin::{Origin, token};
 use crate::log;
 use crate::outcome::{Outcome, Record};
+use crate::proxy_header::{self, HEADER_MAX, Parsed, Spoken};
 use crate::sys::{Errno, Ignoring};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A proxy sends its header with the first bytes of a connection; the protocol asks for patience of 3 seconds at least.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Awaited {
+    arrival: Arrival,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// A proxy's header.
+    Header,
+    /// The first byte of the peer's.
+    Data,
+}
 
 /// What the peer has done so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,15 +43,72 @@ enum Said {
 
 /// Looks without taking anything: every byte is the handler's.
 fn look(socket: BorrowedFd<'_>) -> Said {
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    match recv(socket.as_raw_fd(), &mut [0], flags) {
+    match peek(socket, &mut [0]) {
         Ok(1..) => Said::Something,
         Err(Errno::EAGAIN | Errno::EINTR) => Said::Nothing,
         Ok(0) | Err(_) => Said::Ended,
     }
 }
 
+fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
+}
+
+/// What a proxy has sent of its header.
+#[derive(Debug, PartialEq, Eq)]
+enum Header {
+    Incomplete,
+    /// Taken from the socket; the peer's first byte comes next.
+    Whole(Spoken),
+    /// It has ended without a byte, as a check whether somebody listens does.
+    None,
+    Wrong(&'static str),
+}
+
+/// Takes a header, whole and no byte further, once it is there.
+fn take_header(socket: BorrowedFd<'_>) -> Header {
+    let mut buffer = [0; HEADER_MAX];
+    let count = match peek(socket, &mut buffer) {
+        Ok(0) => return Header::None,
+        Ok(count) => count,
+        Err(Errno::EAGAIN | Errno::EINTR) => return Header::Incomplete,
+        Err(_) => return Header::None,
+    };
+    match proxy_header::parse(&buffer[..count]) {
+        Parsed::Incomplete => Header::Incomplete,
+        Parsed::Malformed(why) => Header::Wrong(why),
+        Parsed::Header { length, spoken } => {
+            let taken = recv(socket.as_raw_fd(), &mut buffer[..length], MsgFlags::MSG_DONTWAIT);
+            if taken == Ok(length) { Header::Whole(spoken) } else { Header::Wrong("it could not be taken") }
+        }
+    }
+}
+
 impl Supervisor<'_> {
+    /// A proxy's connection: who its peer is comes first.
+    pub(super) fn on_proxied(&mut self, arrival: Arrival) {
+        let header = take_header(arrival.connection.ends().0);
+        self.on_header(arrival, header);
+    }
+
+    fn on_header(&mut self, mut arrival: Arrival, header: Header) {
+        match header {
+            Header::Incomplete => self.keep_awaiting(arrival, What::Header),
+            Header::None => drop(self.uncount(arrival)),
+            Header::Wrong(why) => self.close_headless(arrival, why),
+            Header::Whole(spoken) => {
+                if let Spoken::For { peer, local } = spoken {
+                    arrival.connection.set_proxied(peer, local);
+                }
+                let admission = &mut self.services[arrival.service].admission;
+                match admission.identify(&arrival.connection, Instant::now()) {
+                    Ok(source) => self.on_arrival(Arrival { source, ..arrival }),
+                    Err(rejected) => self.reject(arrival.service, arrival.connection, &rejected),
+                }
+            }
+        }
+    }
+
     /// An admitted connection: served at once, or when it has said something, as its service asks.
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
         if self.services[arrival.service].service.wait_for_data.is_none() {
@@ -41,11 +117,11 @@ impl Supervisor<'_> {
         match look(arrival.connection.ends().0) {
             Said::Something => self.serve_connection(arrival),
             Said::Ended => self.end_unserved(arrival, Outcome::NoData),
-            Said::Nothing => self.keep_awaiting(arrival),
+            Said::Nothing => self.keep_awaiting(arrival, What::Data),
         }
     }
 
-    fn keep_awaiting(&mut self, arrival: Arrival) {
+    fn keep_awaiting(&mut self, arrival: Arrival, what: What) {
         let id = self.next_id;
         self.next_id += 1;
         // By edge: what has come and is not enough makes no more events.
@@ -56,62 +132,93 @@ impl Supervisor<'_> {
             return self.turn_away(arrival);
         }
         let service = &self.services[arrival.service].service;
-        let times = [service.wait_for_data.and_then(|time| time.0), service.wall_time];
-        if let Some(time) = times.into_iter().flatten().min() {
+        let own = match what {
+            What::Header => Some(HEADER_TIME),
+            What::Data => service.wait_for_data.and_then(|time| time.0),
+        };
+        if let Some(time) = [own, service.wall_time].into_iter().flatten().min() {
             self.deadlines.set(arrival.began + time, Deadline::AwaitEnd(id));
         }
-        self.awaited.insert(id, arrival);
+        self.awaited.insert(id, Awaited { arrival, what });
     }
 
     pub(super) fn on_awaited(&mut self, id: u64) {
-        let Some(arrival) = self.awaited.get(&id) else { return };
-        let said = look(arrival.connection.ends().0);
-        if said == Said::Nothing {
-            return;
-        }
-        let Some(arrival) = self.take_awaited(id) else { return };
-        match said {
-            Said::Something => self.serve_connection(arrival),
-            Said::Nothing | Said::Ended => self.end_unserved(arrival, Outcome::NoData),
+        let Some(Awaited { arrival, what }) = self.awaited.get(&id) else { return };
+        let socket = arrival.connection.ends().0;
+        match what {
+            What::Header => {
+                let header = take_header(socket);
+                if header != Header::Incomplete
+                    && let Some(Awaited { arrival, .. }) = self.take_awaited(id)
+                {
+                    self.on_header(arrival, header);
+                }
+            }
+            What::Data => {
+                if look(socket) != Said::Nothing
+                    && let Some(Awaited { arrival, .. }) = self.take_awaited(id)
+                {
+                    self.on_arrival(arrival);
+                }
+            }
         }
     }
 
     pub(super) fn on_await_end(&mut self, id: u64) {
-        let Some(arrival) = self.take_awaited(id) else { return };
+        let Some(Awaited { arrival, what }) = self.take_awaited(id) else { return };
         let wall = self.services[arrival.service].service.wall_time;
-        let whole = wall.is_some_and(|wall| arrival.began.elapsed() >= wall);
-        self.end_unserved(arrival, if whole { Outcome::WallTime } else { Outcome::NoData });
+        match what {
+            What::Header => self.close_headless(arrival, "it did not come in time"),
+            What::Data if wall.is_some_and(|wall| arrival.began.elapsed() >= wall) => {
+                self.end_unserved(arrival, Outcome::WallTime);
+            }
+            What::Data => self.end_unserved(arrival, Outcome::NoData),
+        }
     }
 
-    fn take_awaited(&mut self, id: u64) -> Option<Arrival> {
-        let arrival = self.awaited.remove(&id)?;
-        self.epoll.delete(arrival.connection.ends().0).ignoring("it is not watched any more");
-        Some(arrival)
+    fn take_awaited(&mut self, id: u64) -> Option<Awaited> {
+        let awaited = self.awaited.remove(&id)?;
+        self.epoll.delete(awaited.arrival.connection.ends().0).ignoring("it is not watched any more");
+        Some(awaited)
+    }
+
+    /// It has its place no longer.
+    fn uncount(&mut self, arrival: Arrival) -> Arrival {
+        self.services[arrival.service].admission.release(arrival.source);
+        arrival
     }
 
     /// Closes a connection that no sandbox was spent on.
     fn end_unserved(&mut self, arrival: Arrival, outcome: Outcome) {
-        let state = &mut self.services[arrival.service];
-        state.admission.release(arrival.source);
-        let service = Rc::clone(&state.service);
+        let arrival = self.uncount(arrival);
+        let service = Rc::clone(&self.services[arrival.service].service);
         let conn = self.next_conn;
         self.next_conn += 1;
-        let (peer, waited) = (arrival.connection.peer(), Instant::now() - arrival.began);
+        let (peer, waited) = (arrival.connection.peer(), arrival.began.elapsed());
         log::ended(&Record::unserved(conn, &peer, &service.name, outcome, waited));
+    }
+
+    fn close_headless(&mut self, arrival: Arrival, why: &str) {
+        let arrival = self.uncount(arrival);
+        let state = &mut self.services[arrival.service];
+        if let Some(unlogged) = state.admission.log_rejection(Instant::now()) {
+            log::no_header(&state.service.name, &arrival.connection.peer(), why, unlogged);
+        }
     }
 
     /// Nothing could be done for it, or nothing is done any more.
     pub(super) fn turn_away(&mut self, arrival: Arrival) {
-        let state = &mut self.services[arrival.service];
-        state.admission.release(arrival.source);
-        let service = Rc::clone(&state.service);
+        let arrival = self.uncount(arrival);
+        let service = Rc::clone(&self.services[arrival.service].service);
         self.refuse(arrival.connection, &service.on_refusal);
     }
 
     pub(super) fn turn_all_awaited_away(&mut self) {
-        for (_, arrival) in std::mem::take(&mut self.awaited) {
-            self.epoll.delete(arrival.connection.ends().0).ignoring("it is not watched any more");
-            self.turn_away(arrival);
+        let ids: Vec<u64> = self.awaited.keys().copied().collect();
+        for id in ids {
+            if let Some(Awaited { arrival, .. }) = self.take_awaited(id) {
+                self.turn_away(arrival);
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{self, Sandbox, Workshop};
 use crate::sys::process::Usage;
 use crate::sys::{CStrings, Errno, Ignoring};
+use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
 use live::{Arrival, Call, Heard, Live, Progress, Served};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -71,7 +72,7 @@ pub(crate) struct Supervisor<'a> {
     listeners: Vec<Listener>,
     live: HashMap<u64, Live>,
     /// Admitted, without a sandbox until they say something.
-    awaited: HashMap<u64, Arrival>,
+    awaited: HashMap<u64, Awaited>,
     draining: HashMap<u64, Draining>,
     deadlines: Deadlines,
     next_id: u64,

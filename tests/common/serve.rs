@@ -207,10 +207,17 @@ impl Serving<'_> {
     }
 
     /// Waits for the end it comes to by itself; its status and its log.
-    pub(crate) fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(self) -> (i32, String) {
+        let site = self.site;
+        let ended = self.end_beside();
+        site.check_nothing_left();
+        ended
+    }
+
+    /// The same where another serves beside it, which is still there.
+    pub(crate) fn end_beside(mut self) -> (i32, String) {
         let status = self.wait();
         let log: Vec<String> = self.log.iter().collect();
-        self.site.check_nothing_left();
         (status, log.join("\n"))
     }
 

@@ -1,6 +1,7 @@
 //! The command line: exactly what was typed. Parsing only.
 
 use crate::config::options::Options;
+use crate::stats::command::StatsOptions;
 use clap::{Parser, Subcommand};
 
 /// One ephemeral, sealed sandbox per connection.
@@ -26,6 +27,11 @@ pub(crate) enum Command {
     /// Tell whether a service would run on this host
     #[command(after_help = "Exit status: 0 it would run, 1 it would not, 2 usage or configuration")]
     Check(Box<CheckOptions>),
+    /// Print what happened: connections, outcomes, times, peers
+    #[command(
+        after_help = "Exit status: 0 printed, 1 neither a supervisor nor records in the journal, 2 usage"
+    )]
+    Stats(Box<StatsOptions>),
 }
 
 const RUN_STATUS: &str = "\

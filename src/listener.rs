@@ -143,13 +143,13 @@ impl AsFd for Listener {
 
 /// A socket's name in its directory: the supervisor has left the mounts in which its whole path says something.
 #[derive(Debug)]
-struct SocketFile {
+pub(crate) struct SocketFile {
     directory: OwnedFd,
     name: OsString,
 }
 
 impl SocketFile {
-    fn find(path: &Path) -> io::Result<SocketFile> {
+    pub(crate) fn find(path: &Path) -> io::Result<SocketFile> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -178,7 +178,7 @@ fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     remove_stale(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;

@@ -15,6 +15,7 @@ mod outcome;
 mod privilege;
 mod proxy_header;
 mod sandbox;
+mod stats;
 mod supervisor;
 mod sys;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(options) => command::run(*options),
         Command::Serve(options) => command::serve(*options),
         Command::Check(options) => check::main(*options),
+        Command::Stats(options) => stats::command::main(&options),
     };
     ExitCode::from(status)
 }

@@ -10,8 +10,12 @@ use crate::log;
 use crate::notify::Notifier;
 use crate::privilege;
 use crate::sandbox::base::{Base, Clones};
+use crate::stats::public::{self, PublicDirectory};
+use crate::stats::socket::StatsSocket;
+use crate::supervisor::statistics::Telling;
 use crate::supervisor::{self, Reloaded, Supervisor};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// `dayfly serve`: resident.
 pub(crate) fn serve(options: Options) -> u8 {
@@ -40,11 +44,14 @@ pub(crate) fn serve(options: Options) -> u8 {
 }
 
 fn start(
-    settings: Vec<Settings>,
+    mut settings: Vec<Settings>,
     listeners: Vec<Listener>,
     options: &Options,
     notifier: Notifier,
 ) -> Result<(), (String, u8)> {
+    let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
+    let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
+    let telling = Telling { socket: stats_socket(), public };
     let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
         let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };
         (error.message, status)
@@ -58,7 +65,20 @@ fn start(
     // Not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, signals, listeners).map_err(failed)?;
-    supervisor.serve(Box::new(|listeners| reload(options.clone(), base, listeners)), notifier).map_err(failed)
+    supervisor
+        .serve(Box::new(|listeners| reload(options.clone(), base, listeners)), notifier, telling)
+        .map_err(failed)
+}
+
+/// Statistics are no layer: without the socket the service goes on.
+fn stats_socket() -> Option<StatsSocket> {
+    match StatsSocket::bind() {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            log::detail(&format!("no socket for dayfly stats: {error}"));
+            None
+        }
+    }
 }
 
 /// The services anew, from the same command line and their files as they are now: all of them, or none. Sockets that were
@@ -66,7 +86,8 @@ fn start(
 fn reload(options: Options, base: Option<&Base>, listeners: &[Listener]) -> Result<Reloaded, String> {
     let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
     let found = base.in_host(|| {
-        let settings = config::load_all(options)?;
+        let mut settings = config::load_all(options)?;
+        public::bind_all(&mut settings);
         let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
         let services = resolve(settings, Purpose::Serve)?;
         let clones = services

@@ -99,6 +99,7 @@ impl Supervisor<'_> {
     pub(super) fn reject(&mut self, id: ServiceId, connection: Connection, rejected: &Rejected) {
         let state = &mut self.services[id];
         let service = Rc::clone(&state.service);
+        state.statistics.counters.rejected(rejected.option());
         if let Some(unlogged) = state.admission.log_rejection(Instant::now()) {
             log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);
         }
@@ -114,13 +115,9 @@ impl Supervisor<'_> {
         let conn = self.next_conn;
         self.next_conn += 1;
         let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
-        log::ended(&Record::unserved(
-            conn,
-            &connection.peer(),
-            &service.name,
-            outcome.clone(),
-            began.elapsed(),
-        ));
+        let peer = connection.peer();
+        let record = Record::unserved(conn, &peer, &service.name, outcome.clone(), began.elapsed());
+        self.record(id, &record, None);
         self.last = Some(outcome);
         self.refuse(connection, &service.on_refusal);
     }

@@ -195,7 +195,8 @@ impl Supervisor<'_> {
         let conn = self.next_conn;
         self.next_conn += 1;
         let (peer, waited) = (arrival.connection.peer(), arrival.began.elapsed());
-        log::ended(&Record::unserved(conn, &peer, &service.name, outcome, waited));
+        let record = Record::unserved(conn, &peer, &service.name, outcome, waited);
+        self.record(arrival.service, &record, None);
     }
 
     fn close_headless(&mut self, arrival: Arrival, why: &str) {

@@ -22,6 +22,8 @@ pub(super) enum Deadline {
     AwaitEnd(u64),
     /// A refused connection is read no longer.
     DrainEnd(u64),
+    /// The services' own statistics are written anew.
+    WriteStats,
     /// Accepting may be tried again.
     ResumeAccepting,
     /// Live connections of a service are killed now.

@@ -11,6 +11,7 @@ use crate::sandbox::park::Park;
 use crate::sandbox::step::{Failure, Step};
 use crate::sandbox::wire::{GO_ON, REPORT_LEN, Report};
 use crate::sandbox::{Plan, Sandbox};
+use crate::stats::counters::selector_of;
 use crate::sys::process::Ending;
 use crate::sys::{self, Errno, Ignoring};
 use nix::sys::socket::{Shutdown, shutdown};
@@ -44,6 +45,8 @@ pub(super) struct Live {
     handler: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
+    /// What its handler says that was asked for.
+    pub(super) selector: Option<String>,
     ready: bool,
     failure: Option<Failure>,
     denied: Option<Denied>,
@@ -146,6 +149,7 @@ impl Live {
             handler: None,
             listener: None,
             lines: Lines::new(now),
+            selector: None,
             ready: false,
             failure: None,
             denied: None,
@@ -274,7 +278,8 @@ impl Live {
     pub(super) fn hear_stderr(&mut self) -> Heard {
         let mut buffer = [0; 4096];
         let conn = self.conn();
-        let say = |line: &[u8]| log::handler_line(conn, &log::escape(line));
+        let selector = &mut self.selector;
+        let say = |line: &[u8]| say(conn, line, selector);
         match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
             Err(Errno::EAGAIN) => Heard::Nothing,
             Ok(0) | Err(_) => Heard::End,
@@ -289,7 +294,8 @@ impl Live {
     pub(super) fn drain_stderr(&mut self) {
         while self.hear_stderr() == Heard::Something {}
         let conn = self.conn();
-        self.lines.finish(Instant::now(), |line| log::handler_line(conn, &log::escape(line)));
+        let selector = &mut self.selector;
+        self.lines.finish(Instant::now(), |line| say(conn, line, selector));
         if self.lines.dropped > 0 {
             log::handler_lines_dropped(conn, self.lines.dropped);
         }
@@ -395,6 +401,15 @@ impl Live {
             Ending::Signaled(libc::WTERMSIG(status))
         })
     }
+}
+
+/// A line of the handler's, for the log; the first that says what was asked for counts.
+fn say(conn: u64, line: &[u8], selector: &mut Option<String>) {
+    let line = log::escape(line);
+    if selector.is_none() {
+        *selector = selector_of(&line).map(str::to_owned);
+    }
+    log::handler_line(conn, &line);
 }
 
 /// A failed step in words, with the status of `run` for it.

@@ -12,6 +12,7 @@ mod origin;
 mod pace;
 mod pool;
 mod services;
+pub(crate) mod statistics;
 mod stderr;
 mod time;
 mod warm;
@@ -25,6 +26,7 @@ use crate::outcome::{Outcome, Record, micros};
 use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{self, Sandbox, Workshop};
+use crate::stats::socket::StatsSocket;
 use crate::sys::process::Usage;
 use crate::sys::{CStrings, Errno, Ignoring};
 use awaiting::Awaited;
@@ -36,6 +38,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
 use services::Services;
+use statistics::Telling;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -79,6 +82,7 @@ pub(crate) struct Supervisor<'a> {
     next_conn: u64,
     /// The signal that asked for the end.
     stopping: Option<i32>,
+    stats: Option<StatsSocket>,
     last: Option<Outcome>,
 }
 
@@ -132,6 +136,7 @@ impl<'a> Supervisor<'a> {
             next_id: 1,
             next_conn: 1,
             stopping: None,
+            stats: None,
             last: None,
         };
         supervisor.watch_listeners()?;
@@ -149,7 +154,13 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Serves until a signal says to stop; SIGHUP makes the services anew.
-    pub(crate) fn serve(mut self, reload: Reload<'a>, notifier: Notifier) -> Result<(), Errno> {
+    pub(crate) fn serve(
+        mut self,
+        reload: Reload<'a>,
+        notifier: Notifier,
+        telling: Telling,
+    ) -> Result<(), Errno> {
+        self.begin_telling(telling)?;
         notifier.ready(SERVING);
         self.reload = Some(reload);
         self.notifier = Some(notifier);
@@ -158,6 +169,7 @@ impl<'a> Supervisor<'a> {
         while self.stopping.is_none() || !self.live.is_empty() || !self.draining.is_empty() {
             self.turn()?;
         }
+        self.write_stats();
         Ok(())
     }
 
@@ -183,6 +195,7 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::Exit, id)) => self.on_exit(id),
                 Some((Origin::Drain, id)) => self.on_drain(id),
                 Some((Origin::Awaited, id)) => self.on_awaited(id),
+                Some((Origin::Stats, _)) => self.answer_stats(),
                 None => {}
             }
         }
@@ -339,7 +352,7 @@ impl<'a> Supervisor<'a> {
         let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
         let now = Instant::now();
         let running = served.running.unwrap_or(now);
-        log::ended(&Record {
+        let record = Record {
             conn: served.conn,
             peer: &served.peer,
             service: &service.name,
@@ -350,7 +363,8 @@ impl<'a> Supervisor<'a> {
             setup_us: micros(running - served.sandbox_at),
             run_us: micros(now - running),
             usage,
-        });
+        };
+        self.record(live.service_id, &record, live.selector.as_deref());
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
             self.refuse(connection, &service.on_refusal);
         }

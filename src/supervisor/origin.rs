@@ -11,9 +11,11 @@ pub(super) enum Origin {
     Exit,
     Drain,
     Awaited,
+    /// Somebody asks for the statistics.
+    Stats,
 }
 
-const ORIGINS: [Origin; 8] = [
+const ORIGINS: [Origin; 9] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -22,15 +24,16 @@ const ORIGINS: [Origin; 8] = [
     Origin::Exit,
     Origin::Drain,
     Origin::Awaited,
+    Origin::Stats,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {
-    number << 3 | origin as u64
+    number << 4 | origin as u64
 }
 
 pub(super) fn from_token(token: u64) -> Option<(Origin, u64)> {
-    let index = usize::try_from(token & 7).ok()?;
-    Some((*ORIGINS.get(index)?, token >> 3))
+    let index = usize::try_from(token & 15).ok()?;
+    Some((*ORIGINS.get(index)?, token >> 4))
 }
 
 #[cfg(test)]

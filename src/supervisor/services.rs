@@ -3,6 +3,7 @@
 
 use super::admission::Admission;
 use super::pool::Pool;
+use super::statistics::Statistics;
 use crate::config::service::{Service, ServiceId};
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
@@ -14,6 +15,8 @@ pub(super) struct State {
     pub(super) service: Rc<Service>,
     pub(super) pool: Pool,
     pub(super) admission: Admission,
+    /// Of all sandboxes under this name, whatever reloads came between.
+    pub(super) statistics: Statistics,
 }
 
 impl State {
@@ -22,6 +25,7 @@ impl State {
             pool: Pool::new(service.park, service.warm),
             admission: Admission::new(service.admission),
             service: Rc::new(service),
+            statistics: Statistics::default(),
         }
     }
 

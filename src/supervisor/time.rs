@@ -41,6 +41,7 @@ impl Supervisor<'_> {
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
             Deadline::Watchdog => self.tell_watchdog(),
+            Deadline::WriteStats => self.write_stats(),
             // The loop looks at the pools by itself.
             Deadline::ResumeBuilding => {}
             Deadline::ResumeAccepting => {

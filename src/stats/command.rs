@@ -1,0 +1,80 @@
+//! `dayfly stats`: what a live supervisor tells, else what the journal has.
+
+use super::{Report, journal, openmetrics, socket, text};
+use crate::command::stdout_line;
+use crate::log::{self, Verbosity};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatsOptions {
+    /// Only this service
+    pub(crate) name: Option<String>,
+    /// One JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// OpenMetrics text
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) openmetrics: bool,
+    /// From the journal, whether or not a supervisor lives
+    #[arg(long)]
+    pub(crate) journal: bool,
+    /// From the journal, no older records (as journalctl understands it: yesterday, "2026-11-20 10:00")
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// The supervisor that listens here [default: $RUNTIME_DIRECTORY/stats and all below /run/dayfly]
+    #[arg(long, value_name = "PATH", conflicts_with = "journal")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+const NONE: u8 = 1;
+
+pub(crate) fn main(options: &StatsOptions) -> u8 {
+    log::init(None, Verbosity::Normal, false);
+    let mut reports = match find(options) {
+        Ok(reports) => reports,
+        Err(message) => {
+            log::fatal(&message);
+            return NONE;
+        }
+    };
+    if let Some(name) = &options.name {
+        reports.retain(|report| report.service == *name);
+        if reports.is_empty() {
+            log::fatal(&format!("there are no statistics of a service '{name}'"));
+            return NONE;
+        }
+    }
+    for report in &mut reports {
+        report.counters.turn_to(super::now());
+    }
+    let page = match (options.json, options.openmetrics) {
+        (true, _) => serde_json::to_string(&reports).unwrap_or_default(),
+        (_, true) => openmetrics::page(&reports),
+        _ => text::page(&reports),
+    };
+    stdout_line(page.trim_end());
+    0
+}
+
+fn find(options: &StatsOptions) -> Result<Vec<Report>, String> {
+    if let Some(path) = &options.socket {
+        return socket::ask(path).map_err(|error| format!("nobody answers at {}: {error}", path.display()));
+    }
+    let wants_journal = options.journal || options.since.is_some();
+    let mut reports: Vec<Report> = Vec::new();
+    if !wants_journal {
+        // A socket that a killed supervisor has left refuses.
+        reports = socket::candidates().iter().filter_map(|path| socket::ask(path).ok()).flatten().collect();
+    }
+    if !reports.is_empty() {
+        return Ok(reports);
+    }
+    let found = journal::read(options.since.as_deref());
+    let nothing = match found {
+        Ok(reports) if !reports.is_empty() => return Ok(reports),
+        Ok(_) => "the journal has no record of a connection".to_owned(),
+        Err(error) => format!("the journal cannot be read: {error}"),
+    };
+    let alive = if wants_journal { "" } else { "no supervisor answers below /run/dayfly, and " };
+    Err(format!("{alive}{nothing}; start `dayfly serve`, or give --socket PATH"))
+}

@@ -1,0 +1,172 @@
+//! What is counted of a service. Bounded: outcomes and limits are ours, names are cut and few.
+
+use super::histogram::Histogram;
+use super::top::Top;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts by a word of ours.
+pub(crate) type Words = BTreeMap<String, u64>;
+
+/// More kinds of outcome than there are come from a file that is not ours.
+const WORDS_MAX: usize = 32;
+
+const DAY: u64 = 86_400;
+const HOUR: u64 = 3_600;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Period {
+    pub(crate) connections: u64,
+    pub(crate) outcomes: Words,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Counters {
+    /// Seconds since 1970: of the first connection, and of the newest.
+    pub(crate) since: u64,
+    pub(crate) updated: u64,
+    /// The UTC day of `updated`, and everything since `since`.
+    pub(crate) today: Period,
+    pub(crate) total: Period,
+    /// By the UTC hour of the day.
+    pub(crate) hours: [u64; 24],
+    /// By the option whose limit sent them away; these are no connections.
+    pub(crate) rejected: Words,
+    pub(crate) wait: Histogram,
+    pub(crate) setup: Histogram,
+    pub(crate) run: Histogram,
+    pub(crate) cpu_us: u64,
+    pub(crate) selectors: Top,
+    pub(crate) peers: Top,
+}
+
+/// One connection that has ended, as its record says.
+#[derive(Debug, Default)]
+pub(crate) struct Ended<'a> {
+    /// Seconds since 1970.
+    pub(crate) at: u64,
+    pub(crate) outcome: &'a str,
+    pub(crate) peer: &'a str,
+    /// Whether a sandbox was had at all; the times are else of no sandbox.
+    pub(crate) launched: bool,
+    pub(crate) wait_us: u64,
+    pub(crate) setup_us: u64,
+    pub(crate) run_us: u64,
+    pub(crate) cpu_us: u64,
+    pub(crate) selector: Option<&'a str>,
+}
+
+fn add(words: &mut Words, word: &str) {
+    if let Some(count) = words.get_mut(word) {
+        *count = count.saturating_add(1);
+    } else if words.len() < WORDS_MAX {
+        words.insert(word.to_owned(), 1);
+    }
+}
+
+impl Period {
+    fn add(&mut self, outcome: &str) {
+        self.connections = self.connections.saturating_add(1);
+        add(&mut self.outcomes, outcome);
+    }
+}
+
+impl Counters {
+    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
+        self.turn_to(ended.at);
+        self.today.add(ended.outcome);
+        self.total.add(ended.outcome);
+        let hour = usize::try_from(ended.at % DAY / HOUR).unwrap_or(0);
+        if let Some(count) = self.hours.get_mut(hour) {
+            *count = count.saturating_add(1);
+        }
+        self.wait.add(ended.wait_us);
+        if ended.launched {
+            self.setup.add(ended.setup_us);
+            self.run.add(ended.run_us);
+            self.cpu_us = self.cpu_us.saturating_add(ended.cpu_us);
+        }
+        if let Some(selector) = ended.selector {
+            self.selectors.count(selector);
+        }
+        self.peers.count(address(ended.peer));
+    }
+
+    pub(crate) fn rejected(&mut self, limit: &str) {
+        add(&mut self.rejected, limit);
+    }
+
+    /// A new day begins empty.
+    pub(crate) fn turn_to(&mut self, now: u64) {
+        if self.updated / DAY != now / DAY {
+            self.today = Period::default();
+        }
+        if self.since == 0 {
+            self.since = now;
+        }
+        self.updated = now;
+    }
+}
+
+/// The peer of a record without its port.
+fn address(peer: &str) -> &str {
+    match peer.rsplit_once(':') {
+        Some((address, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            address.trim_start_matches('[').trim_end_matches(']')
+        }
+        _ => peer,
+    }
+}
+
+/// What a handler's line on stderr says was asked for: `… selector="/x" … status=ok …`, as gopher-handler writes it. The
+/// handler is not trusted: it counts once a connection, is cut, and what did not go well is not counted.
+pub(crate) fn selector_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" selector=\"")?;
+    let mut escaped = false;
+    let end = rest.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    let (selector, rest) = rest.split_at(end);
+    rest.contains(" status=ok").then_some(selector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_day_begins_empty_and_the_hours_are_those_of_the_day() {
+        let mut counters = Counters::default();
+        let ended = |at, outcome| Ended { at, outcome, peer: "192.0.2.1:7", ..Ended::default() };
+        counters.ended(&ended(20_000 * DAY + 23 * HOUR, "exited"));
+        counters.ended(&ended(20_001 * DAY + 5, "exited"));
+        counters.ended(&ended(20_001 * DAY + 6, "wall"));
+        assert_eq!((counters.today.connections, counters.total.connections), (2, 3));
+        assert_eq!((counters.hours[0], counters.hours[23]), (2, 1));
+        assert_eq!(counters.total.outcomes["exited"], 2);
+        assert_eq!(counters.since, 20_000 * DAY + 23 * HOUR);
+    }
+
+    #[test]
+    fn a_peer_counts_without_its_port() {
+        assert_eq!(address("192.0.2.1:70"), "192.0.2.1");
+        assert_eq!(address("[2001:db8::1]:70"), "2001:db8::1");
+        assert_eq!(address("unix:uid=0"), "unix:uid=0");
+        assert_eq!(address("-"), "-");
+    }
+
+    #[test]
+    fn only_what_was_answered_well_counts_by_its_selector() {
+        assert_eq!(
+            selector_of(r#"peer=1.2.3.4 selector="/a \"b\" status=ok" type=0 bytes=6 status=ok ms=0"#),
+            Some(r#"/a \"b\" status=ok"#)
+        );
+        assert_eq!(selector_of(r#"peer=1.2.3.4 selector="/x" type=3 status=not-found"#), None);
+        assert_eq!(selector_of("something else"), None);
+        assert_eq!(selector_of(r#"peer=x selector="/unended"#), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! What the handler itself may know: aggregates in `stats.json`, in a directory of the service that its sandboxes see
+//! read-only at [`MOUNT_POINT`], where the template has one. Replaced by rename, so that whoever reads it has one whole.
+//!
+//! With systemd's StateDirectory= it outlives the supervisor, and counting goes on from it.
+
+use super::counters::{Counters, Period};
+use super::socket::runtime_directory;
+use super::top::Named;
+use crate::config::Settings;
+use crate::config::values::BindSpec;
+use crate::log;
+use crate::sys::Ignoring;
+use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Below the template, without the leading `/`.
+const MOUNT_POINT: &str = "run/dayfly";
+
+const FILE: &str = "stats.json";
+/// The file being written.
+const NEW: &str = ".stats.json.new";
+const VERSION: u32 = 1;
+/// What is read of an old file.
+const OLD_MAX: u64 = 1 << 20;
+
+/// The service's directory on the host.
+#[derive(Debug)]
+pub(crate) struct PublicDirectory {
+    fd: OwnedFd,
+    parent: OwnedFd,
+    name: String,
+    /// systemd keeps it for the next start.
+    kept: bool,
+}
+
+/// systemd's StateDirectory=, else its RuntimeDirectory=, else one that goes with this process.
+fn place() -> (PathBuf, bool) {
+    let state = std::env::var("STATE_DIRECTORY").ok();
+    let state = state.as_deref().and_then(|value| value.split(':').next()).filter(|p| p.starts_with('/'));
+    match state {
+        Some(state) => (PathBuf::from(state), true),
+        None => (runtime_directory().unwrap_or_else(|| PathBuf::from("/run/dayfly")), false),
+    }
+}
+
+/// Gives each service whose template has the mount point its directory there, unless its file has bound something else.
+/// Statistics are no layer: what keeps a service from having one is told, and it is served without.
+pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
+    settings.iter_mut().map(bind).collect()
+}
+
+fn bind(settings: &mut Settings) -> Option<PathBuf> {
+    let target = format!("/{MOUNT_POINT}");
+    let template = settings.options.template.as_ref()?;
+    let binds = settings.options.bind_ro.get_or_insert_default();
+    let taken = binds.iter().any(|bind| bind.target == target);
+    if taken || !fs::symlink_metadata(template.join(MOUNT_POINT)).is_ok_and(|found| found.is_dir()) {
+        return None;
+    }
+    let name = if settings.name == "-" { "unnamed" } else { &settings.name };
+    match make(name) {
+        Ok(path) => {
+            binds.push(BindSpec { source: path.display().to_string(), target });
+            Some(path)
+        }
+        Err(error) => {
+            log::detail(&format!("no statistics for the sandboxes of {name}: {error}"));
+            None
+        }
+    }
+}
+
+/// Where it is for a service of this name, made where it is not there.
+fn make(service: &str) -> io::Result<PathBuf> {
+    let (place, kept) = place();
+    let name =
+        if kept { format!("public-{service}") } else { format!("public-{service}-{}", std::process::id()) };
+    let path = place.join(name);
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(&place)?;
+    match fs::DirBuilder::new().mode(0o755).create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    Ok(path)
+}
+
+impl PublicDirectory {
+    pub(crate) fn open(path: &Path) -> io::Result<PublicDirectory> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        Ok(PublicDirectory {
+            fd: open(path, flags, Mode::empty())?,
+            parent: open(parent, flags, Mode::empty())?,
+            name: name.to_string_lossy().into_owned(),
+            kept: place().1,
+        })
+    }
+
+    /// Counts from before, where there are any of ours.
+    pub(crate) fn restore(&self) -> Option<Counters> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.fd, FILE, flags, Mode::empty()).ok()?;
+        let mut text = Vec::new();
+        fs::File::from(file).take(OLD_MAX).read_to_end(&mut text).ok()?;
+        let document: Document = serde_json::from_slice(&text).ok()?;
+        (document.version == VERSION).then(|| document.into())
+    }
+
+    /// Writes what everybody may know.
+    pub(crate) fn write(&self, counters: &Counters) -> io::Result<()> {
+        let mut text = serde_json::to_vec(&Document::from(counters))?;
+        text.push(b'\n');
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.fd, NEW, flags, Mode::from_bits_truncate(0o644))?;
+        // Whatever the umask is.
+        fchmod(&file, Mode::from_bits_truncate(0o644))?;
+        fs::File::from(file).write_all(&text)?;
+        Ok(renameat(&self.fd, NEW, &self.fd, FILE)?)
+    }
+}
+
+impl Drop for PublicDirectory {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let why = "what stays is in a runtime directory, which does not";
+        for name in [FILE, NEW] {
+            unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir).ignoring(why);
+        }
+        unlinkat(&self.parent, self.name.as_str(), UnlinkatFlags::RemoveDir).ignoring(why);
+    }
+}
+
+/// `stats.json`; what its reader makes of it stands in docs/gopher-handler.md.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Document {
+    version: u32,
+    since: u64,
+    updated: u64,
+    today: Period,
+    total: Period,
+    hours: [u64; 24],
+    selectors: Vec<Asked>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Asked {
+    selector: String,
+    count: u64,
+}
+
+impl From<&Counters> for Document {
+    fn from(counters: &Counters) -> Document {
+        let asked = |named: &Named| Asked { selector: named.name.clone(), count: named.count };
+        Document {
+            version: VERSION,
+            since: counters.since,
+            updated: counters.updated,
+            today: counters.today.clone(),
+            total: counters.total.clone(),
+            hours: counters.hours,
+            selectors: counters.selectors.sorted().into_iter().map(asked).collect(),
+        }
+    }
+}
+
+impl From<Document> for Counters {
+    fn from(document: Document) -> Counters {
+        let named = |asked: Asked| Named { name: asked.selector, count: asked.count };
+        Counters {
+            since: document.since,
+            updated: document.updated,
+            today: document.today,
+            total: document.total,
+            hours: document.hours,
+            selectors: document.selectors.into_iter().map(named).collect(),
+            ..Counters::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::counters::Ended;
+
+    #[test]
+    fn counting_goes_on_from_what_was_written_and_peers_are_not_in_it() {
+        let mut counters = Counters::default();
+        let ended = Ended {
+            at: 90_000,
+            outcome: "exited",
+            peer: "192.0.2.1:7",
+            selector: Some("/x"),
+            ..Ended::default()
+        };
+        counters.ended(&ended);
+        let text = serde_json::to_string(&Document::from(&counters)).unwrap();
+        assert!(!text.contains("192.0.2.1"), "{text}");
+        let mut restored: Counters = serde_json::from_str::<Document>(&text).unwrap().into();
+        restored.ended(&ended);
+        assert_eq!((restored.total.connections, restored.today.connections, restored.hours[1]), (2, 2, 2));
+        assert_eq!(restored.selectors.sorted()[0].count, 2);
+    }
+}

@@ -1,0 +1,122 @@
+//! The unix socket that a live supervisor tells its counts over: who connects gets one JSON document and the end.
+
+use super::Report;
+use crate::listener::{SocketFile, bind_unix};
+use crate::sys::Ignoring;
+use nix::sys::socket::{Backlog, SockFlag, accept4, listen};
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where supervisors without a runtime directory of their own have theirs.
+const SHARED: &str = "/run/dayfly";
+/// Root's and its group's: peers have addresses.
+const MODE: u32 = 0o660;
+/// Longer than any document of ours.
+const DOCUMENT_MAX: u64 = 16 << 20;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// systemd's RuntimeDirectory=; of several, the first.
+pub(super) fn runtime_directory() -> Option<PathBuf> {
+    let value = std::env::var("RUNTIME_DIRECTORY").ok()?;
+    let first = value.split(':').next().filter(|first| first.starts_with('/'))?;
+    Some(PathBuf::from(first))
+}
+
+#[derive(Debug)]
+pub(crate) struct StatsSocket {
+    fd: OwnedFd,
+    _own_file: SocketFile,
+}
+
+impl StatsSocket {
+    /// Before the supervisor leaves the host's mounts. What keeps it from having one is no reason not to serve.
+    pub(crate) fn bind() -> io::Result<StatsSocket> {
+        let own = format!("stats-{}", std::process::id());
+        let paths = match runtime_directory() {
+            // Somebody may live there already.
+            Some(directory) => vec![directory.join("stats"), directory.join(own)],
+            None => {
+                fs::create_dir_all(SHARED)?;
+                sweep();
+                vec![Path::new(SHARED).join(own)]
+            }
+        };
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for path in paths {
+            match StatsSocket::bind_at(&path) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn bind_at(path: &Path) -> io::Result<StatsSocket> {
+        let fd = bind_unix(path, MODE)?;
+        let _own_file = SocketFile::find(path)?;
+        listen(&fd, Backlog::MAXCONN)?;
+        Ok(StatsSocket { fd, _own_file })
+    }
+
+    /// Answers one who asks. It is written in one go into what the kernel holds for a socket, or not at all: nobody can
+    /// make the loop wait.
+    pub(crate) fn answer(&self, reports: &[Report]) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let Ok(number) = accept4(self.fd.as_raw_fd(), flags) else { return };
+        let Ok(client) = crate::sys::adopt(number) else { return };
+        let Ok(document) = serde_json::to_vec(reports) else { return };
+        nix::unistd::write(&client, &document).ignoring("who asks and does not read goes without");
+    }
+}
+
+impl AsFd for StatsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Sockets of supervisors that were killed.
+fn sweep() {
+    for path in candidates_in(Path::new(SHARED)) {
+        let refused = UnixStream::connect(&path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        if refused {
+            fs::remove_file(path).ignoring("another start has swept it");
+        }
+    }
+}
+
+fn candidates_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_ours = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|n| n == "stats" || n.starts_with("stats-"))
+    };
+    entries.map(|entry| entry.path()).filter(is_ours).collect()
+}
+
+/// Where a live supervisor may listen: the own runtime directory's, the shared directory's and those of directories in it.
+pub(super) fn candidates() -> Vec<PathBuf> {
+    let shared = Path::new(SHARED);
+    let below = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut directories: Vec<PathBuf> = below.filter(|path| path.is_dir()).collect();
+    directories.push(shared.to_owned());
+    directories.extend(runtime_directory());
+    let mut paths: Vec<PathBuf> = directories.iter().flat_map(|directory| candidates_in(directory)).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Asks the supervisor at `path`.
+pub(super) fn ask(path: &Path) -> io::Result<Vec<Report>> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut document = Vec::new();
+    stream.take(DOCUMENT_MAX).read_to_end(&mut document)?;
+    Ok(serde_json::from_slice(&document)?)
+}

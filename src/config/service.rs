@@ -55,7 +55,7 @@ pub(crate) struct Service {
 }
 
 /// The place of a service among those of its supervisor, as they stand on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServiceId(usize);
 
 impl ServiceId {

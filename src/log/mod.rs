@@ -98,9 +98,9 @@ pub(crate) fn no_header(service: &str, proxy: &str, why: &str, unlogged: u64) {
     warn!(service, proxy, why, unlogged, "no PROXY protocol header");
 }
 
-/// Accepting failed for want of something; it goes on after a pause.
-pub(crate) fn backing_off(errno: nix::Error) {
-    warn!(%errno, "cannot accept, pausing");
+/// The machine is short of something; accepting goes on after a pause.
+pub(crate) fn backing_off(errno: nix::Error, unlogged: u64) {
+    warn!(%errno, unlogged, "cannot accept, pausing");
 }
 
 /// One line of the handler's stderr, escaped already.

@@ -194,7 +194,7 @@ impl Sandbox {
 
     /// Kills and reaps a sandbox that was never handed out. Nothing is left to report to, so a failed kill is left to
     /// the child, which gives up when its channel ends.
-    fn destroy(&self) {
+    pub(crate) fn destroy(&self) {
         if self.kill().is_ok() {
             sys::process::wait_for_end(self.pidfd.as_fd());
         }

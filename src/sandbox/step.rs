@@ -39,6 +39,7 @@ steps! {
     Clone, "clone", "clone the sandbox's first process";
     IdMap, "id-map", "make the id map of the snapshot";
     Release, "release", "release the sandbox's first process";
+    Watch, "watch", "watch the sandbox";
     // In the child.
     CloseInherited, "close-inherited", "mark inherited descriptors close-on-exec";
     ParentDeathSignal, "parent-death-signal", "set the parent-death signal";

@@ -46,14 +46,34 @@ impl Supervisor<'_> {
         }
         self.listeners.extend(bound);
         if let Err(errno) = self.watch_listeners() {
-            log::backing_off(errno);
-            self.deadlines.set(Instant::now() + BACK_OFF, Deadline::ResumeAccepting);
+            self.pause_accepting(Instant::now(), errno);
         }
     }
 
     pub(super) fn pause_listeners(&mut self) {
         for listener in &self.listeners {
             self.epoll.delete(listener).ignoring("paused already");
+        }
+    }
+
+    /// The machine is short of something. What lives goes on, and its end may give it back.
+    pub(super) fn pause_accepting(&mut self, now: Instant, errno: Errno) {
+        if let Some(unlogged) = self.shortages.say(now) {
+            log::backing_off(errno, unlogged);
+        }
+        self.pause_listeners();
+        self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
+    }
+
+    /// Not before those who have been accepted have their sandboxes: each takes more of what there was too little of.
+    pub(super) fn resume_accepting(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if self.services.all().any(|(_, state)| state.pool.falls_short()) {
+            self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
+        } else if let Err(errno) = self.watch_listeners() {
+            self.pause_accepting(now, errno);
         }
     }
 
@@ -66,12 +86,7 @@ impl Supervisor<'_> {
                 Some(Ok(Some(Ok(connection)))) => self.on_connection(service, connection),
                 // It has ended before it was looked at.
                 Some(Ok(Some(Err(_)))) => {}
-                Some(Err(errno)) => {
-                    log::backing_off(errno);
-                    self.pause_listeners();
-                    self.deadlines.set(Instant::now() + BACK_OFF, Deadline::ResumeAccepting);
-                    return;
-                }
+                Some(Err(errno)) => return self.pause_accepting(Instant::now(), errno),
             }
         }
     }
@@ -138,6 +153,7 @@ impl Supervisor<'_> {
 
     pub(super) fn on_drain(&mut self, id: u64) {
         if self.draining.get_mut(&id).is_some_and(Draining::drain) {
+            self.deadlines.cancel(Deadline::DrainEnd(id));
             self.draining.remove(&id);
         }
     }

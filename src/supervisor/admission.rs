@@ -1,10 +1,11 @@
 //! Who is served: limits on all connections and on those of one source. Comes before a sandbox is spent.
 
+use super::seldom::Seldom;
 use crate::config::values::Rate;
 use crate::connection::{Connection, Kind};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many connections at a time, and what counts as one source.
 #[derive(Debug, Clone, Copy)]
@@ -67,12 +68,8 @@ pub(super) struct Admission {
     by_source: HashMap<Source, Known>,
     /// The sources whose rate is not at rest, the next to be so first.
     restless: BTreeSet<(Instant, Source)>,
-    log_again: Option<Instant>,
-    unlogged: u64,
+    rejections: Seldom,
 }
-
-/// A rejection is logged this often; those between are counted.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// As many sources are remembered for their rate alone. Beyond that the one that has least of it left to wait is forgotten:
 /// whoever has more addresses than this is held back by the limit on all connections, and cannot lock out the others.
@@ -99,7 +96,7 @@ impl Rejected {
 impl Admission {
     pub(super) fn new(limits: Limits) -> Admission {
         let (by_source, restless) = (HashMap::new(), BTreeSet::new());
-        Admission { limits, total: 0, by_source, restless, log_again: None, unlogged: 0 }
+        Admission { limits, total: 0, by_source, restless, rejections: Seldom::default() }
     }
 
     /// Other limits for those who come from now on.
@@ -192,18 +189,14 @@ impl Admission {
 
     /// Whether this rejection is to be logged, and how many were not since the last that was.
     pub(super) fn log_rejection(&mut self, now: Instant) -> Option<u64> {
-        if self.log_again.is_some_and(|again| now < again) {
-            self.unlogged += 1;
-            return None;
-        }
-        self.log_again = Some(now + LOG_EVERY);
-        Some(std::mem::take(&mut self.unlogged))
+        self.rejections.say(now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const LIMITS: Limits = Limits { total: 10, per_source: 2, prefix4: 32, prefix6: 64, rate: None };
 
@@ -250,15 +243,6 @@ mod tests {
         let limits = Limits { prefix4: 0, prefix6: 0, ..LIMITS };
         assert_eq!(Source::network("192.0.2.1".parse().unwrap(), &limits), Source::V4(0));
         assert_eq!(Source::network("2001:db8::1".parse().unwrap(), &limits), Source::V6(0));
-    }
-
-    #[test]
-    fn rejections_are_logged_once_a_second_with_the_number_between() {
-        let mut admission = Admission::new(LIMITS);
-        let now = Instant::now();
-        assert_eq!(admission.log_rejection(now), Some(0));
-        assert_eq!(admission.log_rejection(now), None);
-        assert_eq!(admission.log_rejection(now + LOG_EVERY), Some(1));
     }
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -128,7 +128,7 @@ impl Supervisor<'_> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let event = EpollEvent::new(flags, token(Origin::Awaited, id));
         if let Err(errno) = self.epoll.add(arrival.connection.ends().0, event) {
-            log::backing_off(errno);
+            self.pause_accepting(Instant::now(), errno);
             return self.turn_away(arrival);
         }
         let service = &self.services[arrival.service].service;
@@ -178,6 +178,7 @@ impl Supervisor<'_> {
 
     fn take_awaited(&mut self, id: u64) -> Option<Awaited> {
         let awaited = self.awaited.remove(&id)?;
+        self.deadlines.cancel(Deadline::AwaitEnd(id));
         self.epoll.delete(awaited.arrival.connection.ends().0).ignoring("it is not watched any more");
         Some(awaited)
     }

@@ -1,10 +1,10 @@
 //! What must happen when, earliest first.
 
 use crate::config::service::ServiceId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Deadline {
     /// A connection's whole time is over.
     Wall(u64),
@@ -30,29 +30,42 @@ pub(super) enum Deadline {
     StopEnd(ServiceId),
 }
 
-/// One entry a deadline; those of connections that have ended are forgotten when they come up, so that nothing need be
-/// searched at an end.
+/// Each is set once at a time; those of connections that have ended are taken out, so that there are no more than there
+/// are connections.
 #[derive(Debug, Default)]
-pub(super) struct Deadlines(BTreeSet<(Instant, Deadline)>);
+pub(super) struct Deadlines {
+    by_time: BTreeSet<(Instant, Deadline)>,
+    times: HashMap<Deadline, Instant>,
+}
 
 impl Deadlines {
+    /// Sets it, or moves it.
     pub(super) fn set(&mut self, at: Instant, deadline: Deadline) {
-        self.0.insert((at, deadline));
+        if let Some(before) = self.times.insert(deadline, at) {
+            self.by_time.remove(&(before, deadline));
+        }
+        self.by_time.insert((at, deadline));
+    }
+
+    pub(super) fn cancel(&mut self, deadline: Deadline) {
+        if let Some(at) = self.times.remove(&deadline) {
+            self.by_time.remove(&(at, deadline));
+        }
     }
 
     /// Takes the earliest one that is over.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Deadline> {
-        let (at, deadline) = *self.0.first()?;
+        let (at, deadline) = *self.by_time.first()?;
         if at > now {
             return None;
         }
-        self.0.pop_first();
+        self.cancel(deadline);
         Some(deadline)
     }
 
     /// How long until the next one; None where there is none. Whole milliseconds, upwards: epoll's unit.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        let (at, _) = self.0.first()?;
+        let (at, _) = self.by_time.first()?;
         let exact = at.saturating_duration_since(now);
         Some(Duration::from_millis(u64::try_from(exact.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)))
     }
@@ -74,5 +87,20 @@ mod tests {
         assert_eq!(deadlines.take_due(later), Some(Deadline::IdleTick(1)));
         assert_eq!(deadlines.take_due(later), Some(Deadline::Wall(1)));
         assert_eq!(deadlines.wait(later), None);
+    }
+
+    #[test]
+    fn one_that_is_moved_or_cancelled_leaves_nothing() {
+        let now = Instant::now();
+        let mut deadlines = Deadlines::default();
+        for seconds in [5, 1, 3] {
+            deadlines.set(now + Duration::from_secs(seconds), Deadline::IdleTick(1));
+        }
+        deadlines.set(now, Deadline::Wall(1));
+        deadlines.cancel(Deadline::Wall(1));
+        deadlines.cancel(Deadline::Wall(2));
+        assert_eq!(deadlines.wait(now), Some(Duration::from_secs(3)));
+        assert_eq!(deadlines.take_due(now + Duration::from_secs(9)), Some(Deadline::IdleTick(1)));
+        assert!(deadlines.by_time.is_empty() && deadlines.times.is_empty());
     }
 }

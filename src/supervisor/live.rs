@@ -206,9 +206,14 @@ impl Live {
             sys::write(self.sandbox.channel.as_fd(), &GO_ON)
         });
         if let Err(errno) = answered {
-            self.failure = Some(Failure { step, operand: 0, errno });
-            self.kill();
+            self.fail(step, errno);
         }
+    }
+
+    /// It cannot be set up, or not be looked after: a refusal.
+    pub(super) fn fail(&mut self, step: Step, errno: Errno) {
+        self.failure.get_or_insert(Failure { step, operand: 0, errno });
+        self.kill();
     }
 
     /// Whether the channel's end, which has come, means that the handler runs.

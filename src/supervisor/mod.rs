@@ -11,6 +11,7 @@ mod live;
 mod origin;
 mod pace;
 mod pool;
+mod seldom;
 mod services;
 pub(crate) mod statistics;
 mod stderr;
@@ -37,6 +38,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
+use seldom::Seldom;
 use services::Services;
 use statistics::Telling;
 use std::collections::HashMap;
@@ -78,6 +80,8 @@ pub(crate) struct Supervisor<'a> {
     awaited: HashMap<u64, Awaited>,
     draining: HashMap<u64, Draining>,
     deadlines: Deadlines,
+    /// Of what the machine is short, by what it says.
+    shortages: Seldom,
     next_id: u64,
     next_conn: u64,
     /// The signal that asked for the end.
@@ -133,6 +137,7 @@ impl<'a> Supervisor<'a> {
             awaited: HashMap::new(),
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
+            shortages: Seldom::default(),
             next_id: 1,
             next_conn: 1,
             stopping: None,
@@ -215,12 +220,15 @@ impl<'a> Supervisor<'a> {
     fn begin(&mut self, arrival: Arrival) {
         let (began, now) = (arrival.began, Instant::now());
         let (id, service) = (arrival.service, Rc::clone(&self.services[arrival.service].service));
-        match self.launch_for(&service, &arrival.connection, began) {
-            Ok(sandbox) => {
+        let launched = self
+            .launch_for(&service, &arrival.connection, began)
+            .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
+        match launched {
+            Ok((number, sandbox)) => {
                 let served = self.served(arrival, now);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
-                let id = self.admit(Live::new((id, service), sandbox, Park::None, Some(served), began));
-                self.watch_time(id);
+                self.live.insert(number, Live::new((id, service), sandbox, Park::None, Some(served), began));
+                self.watch_time(number);
             }
             Err(failure) => self.refuse_for(arrival, failure),
         }
@@ -245,11 +253,10 @@ impl<'a> Supervisor<'a> {
         Served::new(conn, arrival, sandbox_at)
     }
 
-    /// Watches a launched sandbox. One that cannot be watched is killed at once: nothing may run unwatched.
-    fn admit(&mut self, live: Live) -> u64 {
+    /// Watches a launched sandbox; one that cannot be watched is destroyed: nothing may run unwatched.
+    fn watch_sandbox(&mut self, sandbox: &Sandbox) -> Result<u64, Failure> {
         let id = self.next_id;
         self.next_id += 1;
-        let sandbox = &live.sandbox;
         let watched = [
             (sandbox.channel.as_fd(), Origin::Channel),
             (sandbox.stderr.as_fd(), Origin::Stderr),
@@ -257,12 +264,10 @@ impl<'a> Supervisor<'a> {
         ]
         .into_iter()
         .try_for_each(|(fd, origin)| self.watch(fd, origin, id));
-        if let Err(errno) = watched {
-            log::backing_off(errno);
-            live.kill();
-        }
-        self.live.insert(id, live);
-        id
+        watched.map(|()| id).step(Step::Watch).inspect_err(|_| {
+            self.unwatch(sandbox);
+            sandbox.destroy();
+        })
     }
 
     fn watch(&self, fd: impl AsFd, origin: Origin, number: u64) -> Result<(), Errno> {
@@ -277,8 +282,7 @@ impl<'a> Supervisor<'a> {
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Call, id));
                 let watched = live.listener.as_ref().map(|listener| self.epoll.add(listener, event));
                 if let Some(Err(errno)) = watched {
-                    log::backing_off(errno);
-                    live.kill();
+                    live.fail(Step::Listener, errno);
                 }
             }
             Progress::Ended => {
@@ -329,7 +333,13 @@ impl<'a> Supervisor<'a> {
         // Its last report may have come with the end itself.
         self.on_channel(id);
         let Some(mut live) = self.live.remove(&id) else { return };
-        self.unwatch(&live);
+        self.unwatch(&live.sandbox);
+        if let Some(listener) = &live.listener {
+            self.epoll.delete(listener).ignoring("it is not watched any more");
+        }
+        for deadline in [Deadline::Wall(id), Deadline::IdleTick(id), Deadline::ParkEnd(id)] {
+            self.deadlines.cancel(deadline);
+        }
         live.drain_stderr();
         let outcome = live.outcome(ending);
         match live.served.take() {
@@ -340,9 +350,8 @@ impl<'a> Supervisor<'a> {
 
     /// Said, not left to the close: a sandbox that is being set up has copies of these for a moment, and epoll goes by the
     /// open file.
-    fn unwatch(&self, live: &Live) {
-        let sandbox = &live.sandbox;
-        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd].into_iter().chain(&live.listener) {
+    fn unwatch(&self, sandbox: &Sandbox) {
+        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd] {
             self.epoll.delete(fd).ignoring("it is not watched any more");
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Pool {
     pub(super) building: usize,
     failures: u32,
     paused_until: Option<Instant>,
+    /// The last sandbox could not be made for want of something.
+    short: bool,
     /// A connection found no parked sandbox since the last look.
     ran_dry: bool,
 }
@@ -47,6 +49,7 @@ impl Pool {
             building: 0,
             failures: 0,
             paused_until: None,
+            short: false,
             ran_dry: false,
         }
     }
@@ -79,6 +82,7 @@ impl Pool {
         self.building = self.building.saturating_sub(1);
         self.failures = 0;
         self.paused_until = None;
+        self.short = false;
     }
 
     /// One has ended before it was parked.
@@ -95,6 +99,18 @@ impl Pool {
         }
         self.paused_until = Some(now + PAUSE);
         AfterFailure::Pause
+    }
+
+    /// The machine is short of something: nothing is built for a moment, and nothing is learnt of the handler.
+    pub(super) fn fell_short(&mut self, now: Instant, pause: Duration) {
+        self.building = self.building.saturating_sub(1);
+        self.paused_until = Some(now + pause);
+        self.short = true;
+    }
+
+    /// Whether somebody waits for what could not be made.
+    pub(super) fn falls_short(&self) -> bool {
+        self.short && !self.waiting.is_empty()
     }
 
     /// A quiet while: fewer are kept ahead. Answers the ones that are too many.

@@ -1,8 +1,8 @@
 //! What happens by the clock: wall and idle time of connections, and the supervisor's own appointments.
 
+use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::Verdict;
-use super::{BACK_OFF, Supervisor};
 use crate::config::service::Service;
 use crate::connection::Kind;
 use std::time::{Duration, Instant};
@@ -44,11 +44,7 @@ impl Supervisor<'_> {
             Deadline::WriteStats => self.write_stats(),
             // The loop looks at the pools by itself.
             Deadline::ResumeBuilding => {}
-            Deadline::ResumeAccepting => {
-                if self.stopping.is_none() && self.watch_listeners().is_err() {
-                    self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
-                }
-            }
+            Deadline::ResumeAccepting => self.resume_accepting(now),
             Deadline::StopEnd(service) => self.kill_all_of(service),
         }
     }

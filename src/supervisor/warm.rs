@@ -4,13 +4,13 @@ use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
 use super::pool::AfterFailure;
 use super::services::State;
-use super::{SHRINK_EVERY, Supervisor, bound};
+use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::Outcome;
 use crate::sandbox;
 use crate::sandbox::park::Park;
-use crate::sandbox::step::{AtStep, Step};
+use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sys::{CStrings, Errno};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -18,6 +18,16 @@ use std::time::{Duration, Instant};
 
 /// A handler that is to be parked after exec and is not by then never will be.
 const PARK_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection waits for a machine that is short of something.
+const SHORTAGE_TIME: Duration = Duration::from_secs(5);
+
+const DIED: Failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };
+
+/// What passes when something else ends: it says nothing about the service.
+pub(super) fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE)
+}
 
 impl Supervisor<'_> {
     /// The service that the loop should build a sandbox for, ahead.
@@ -34,9 +44,11 @@ impl Supervisor<'_> {
         let placeholder = self.workshop.placeholder.as_fd();
         let environment = CStrings::new(service.environment.clone());
         let ends = (placeholder, placeholder);
-        match sandbox::launch(&service.plan, self.workshop, ends, &environment, park) {
-            Ok(sandbox) => {
-                let id = self.admit(Live::new((service_id, service), sandbox, park, None, now));
+        let launched = sandbox::launch(&service.plan, self.workshop, ends, &environment, park)
+            .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
+        match launched {
+            Ok((id, sandbox)) => {
+                self.live.insert(id, Live::new((service_id, service), sandbox, park, None, now));
                 self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(id));
             }
             Err(failure) => {
@@ -49,6 +61,7 @@ impl Supervisor<'_> {
     /// It waits. Somebody may be waiting for it.
     pub(super) fn on_parked(&mut self, id: u64) {
         let Some(live) = self.live.get(&id).filter(|live| !live.retired) else { return };
+        self.deadlines.cancel(Deadline::ParkEnd(id));
         let pool = &mut self.services[live.service_id].pool;
         pool.parked();
         match pool.waiting.pop_front() {
@@ -121,11 +134,23 @@ impl Supervisor<'_> {
         self.on_failed_ahead(live.service_id, outcome);
     }
 
-    /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all.
+    /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all; where the machine is short
+    /// of something, it has some patience, because what lives will end.
     fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome) {
-        log::parked_ended(outcome);
         let now = Instant::now();
+        let failure = match outcome {
+            Outcome::Refused(refusal) => refusal.failure,
+            _ => None,
+        };
         let pool = &mut self.services[service].pool;
+        if let Some(failure) = failure.filter(|failure| is_shortage(failure.errno)) {
+            pool.fell_short(now, BACK_OFF);
+            self.deadlines.set(now + BACK_OFF, Deadline::ResumeBuilding);
+            self.pause_accepting(now, failure.errno);
+            self.refuse_waiting(service, failure, SHORTAGE_TIME);
+            return;
+        }
+        log::parked_ended(outcome);
         match pool.failed(now) {
             AfterFailure::TryAgain => {}
             AfterFailure::ParkBeforeExec => log::park_before_exec(),
@@ -134,10 +159,24 @@ impl Supervisor<'_> {
                 self.deadlines.set(until, Deadline::ResumeBuilding);
             }
         }
-        let Outcome::Refused(refusal) = outcome else { return };
-        let Some(failure) = refusal.failure else { return };
-        if let Some(arrival) = pool.waiting.pop_front() {
+        match failure {
+            Some(failure) => self.refuse_first_waiting(service, failure),
+            // It may yet be parked elsewhere, or not at all.
+            None => self.refuse_waiting(service, DIED, PARK_TIME * 2),
+        }
+    }
+
+    fn refuse_first_waiting(&mut self, service: ServiceId, failure: Failure) {
+        if let Some(arrival) = self.services[service].pool.waiting.pop_front() {
             self.refuse_for(arrival, failure);
+        }
+    }
+
+    /// Refuses those that have waited for so long.
+    fn refuse_waiting(&mut self, service: ServiceId, failure: Failure, patience: Duration) {
+        let waits_too_long = |arrival: &Arrival| arrival.began.elapsed() >= patience;
+        while self.services[service].pool.waiting.front().is_some_and(waits_too_long) {
+            self.refuse_first_waiting(service, failure);
         }
     }
 

@@ -1,0 +1,36 @@
+//! For what would be said too often: once a second, with the number of those between.
+
+use std::time::{Duration, Instant};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    again: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Seldom {
+    /// Whether it is to be said now, and how often it was not since the last time.
+    pub(super) fn say(&mut self, now: Instant) -> Option<u64> {
+        if self.again.is_some_and(|again| now < again) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.again = Some(now + EVERY);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_once_a_second_with_the_number_between() {
+        let (mut seldom, now) = (Seldom::default(), Instant::now());
+        assert_eq!(seldom.say(now), Some(0));
+        assert_eq!((seldom.say(now), seldom.say(now)), (None, None));
+        assert_eq!(seldom.say(now + EVERY), Some(2));
+    }
+}

@@ -84,7 +84,7 @@ fn host(kernel: &Kernel) -> Vec<Finding> {
     }));
     match Privilege::of_this_process() {
         Privilege::Root => {
-            let missing = privilege::missing_capabilities(false);
+            let missing = privilege::missing_capabilities(false, false);
             if missing.is_empty() {
                 findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch takes"));
             }

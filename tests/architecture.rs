@@ -52,8 +52,18 @@ fn sys_imports_nothing_of_ours() {
 
 #[test]
 fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
-    let child =
-        ["child", "rootfs", "capabilities", "identity", "exec", "init", "limits", "supervisor_link", "wire"];
+    let child = [
+        "child",
+        "rootfs",
+        "capabilities",
+        "identity",
+        "devices",
+        "exec",
+        "init",
+        "limits",
+        "supervisor_link",
+        "wire",
+    ];
     let forbidden = [
         "format!",
         "vec!",

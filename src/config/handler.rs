@@ -6,6 +6,7 @@ use super::service::{PATH, c_string};
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
+use crate::sandbox::seccomp::profile::model::Exec;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -34,26 +35,31 @@ pub(super) struct Handler {
     pub(super) argv: Vec<CString>,
 }
 
-pub(super) fn find_handler(
-    template: &TrustedFile,
-    command: &[String],
-    trusted: Trusted,
-    privilege: Privilege,
-) -> Result<Handler, ConfigError> {
+/// Where and as whom a handler is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Search<'t> {
+    pub(super) template: &'t TrustedFile,
+    pub(super) trusted: Trusted,
+    pub(super) privilege: Privilege,
+    /// With a profile that executes the tree, a handler may have a loader.
+    pub(super) exec: Exec,
+}
+
+pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, ConfigError> {
     let Some((name, arguments)) = command.split_first() else {
         return Err(ConfigError::usage("no handler: give -- CMD, or handler in the service file"));
     };
-    let file = lookup(template, name, trusted)?;
+    let file = lookup(search, name)?;
     let mut argv = vec![OsString::from(name)];
     let mut handler = file;
-    if let Program::Script(interpreter, argument) = inspect(template, &handler, name, privilege)? {
+    if let Program::Script(interpreter, argument) = inspect(search, &handler, name)? {
         // One level, as for the kernel; the script's own path becomes an argument.
         argv = vec![interpreter.clone()];
         argv.extend(argument);
         argv.push(handler.path.clone().into_os_string());
         let shown = format!("{} (interpreter of {name})", interpreter.to_string_lossy());
-        handler = resolve(template, Path::new(&interpreter), &shown, trusted)?;
-        if let Program::Script(..) = inspect(template, &handler, &shown, privilege)? {
+        handler = resolve(search, Path::new(&interpreter), &shown)?;
+        if let Program::Script(..) = inspect(search, &handler, &shown)? {
             return Err(not_executable(&shown, "a script itself: only one level of #! is followed"));
         }
     }
@@ -66,12 +72,12 @@ pub(super) fn find_handler(
 }
 
 /// A CMD without `/` is looked up in PATH, inside the template.
-fn lookup(template: &TrustedFile, name: &str, trusted: Trusted) -> Result<TrustedFile, ConfigError> {
+fn lookup(search: Search<'_>, name: &str) -> Result<TrustedFile, ConfigError> {
     if name.contains('/') {
-        return resolve(template, Path::new(name), name, trusted);
+        return resolve(search, Path::new(name), name);
     }
     for directory in PATH.split(':') {
-        match resolve(template, &Path::new(directory).join(name), name, trusted) {
+        match resolve(search, &Path::new(directory).join(name), name) {
             Err(error) if error.kind == ErrorKind::NotFound => {}
             found => return found,
         }
@@ -80,14 +86,10 @@ fn lookup(template: &TrustedFile, name: &str, trusted: Trusted) -> Result<Truste
     Err(ConfigError { kind: ErrorKind::NotFound, message })
 }
 
-fn resolve(
-    template: &TrustedFile,
-    path: &Path,
-    shown: &str,
-    trusted: Trusted,
-) -> Result<TrustedFile, ConfigError> {
+fn resolve(search: Search<'_>, path: &Path, shown: &str) -> Result<TrustedFile, ConfigError> {
+    let template = search.template;
     let root = template.fd.try_clone().map_err(|error| ConfigError::sandbox(error.to_string()))?;
-    trust::walk(root, path, trusted).map_err(|error| match error {
+    trust::walk(root, path, search.trusted).map_err(|error| match error {
         TrustError::Missing(_) => ConfigError {
             kind: ErrorKind::NotFound,
             message: format!("there is no handler {shown} in the template {}", template.path.display()),
@@ -102,18 +104,14 @@ fn not_executable(name: &str, why: &str) -> ConfigError {
 }
 
 /// What kind of program a handler is; refuses what cannot run.
-fn inspect(
-    template: &TrustedFile,
-    handler: &TrustedFile,
-    name: &str,
-    privilege: Privilege,
-) -> Result<Program, ConfigError> {
+fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Program, ConfigError> {
     let mode = handler.stat.st_mode;
     if mode & libc::S_IFMT != libc::S_IFREG {
         return Err(not_executable(name, "no regular file"));
     }
     // As another uid than its owner, which every sandbox is; rootless it may be the owner.
-    let needed = if privilege == Privilege::Root { libc::S_IXOTH } else { libc::S_IXOTH | libc::S_IXUSR };
+    let needed =
+        if search.privilege == Privilege::Root { libc::S_IXOTH } else { libc::S_IXOTH | libc::S_IXUSR };
     if mode & needed == 0 {
         return Err(not_executable(name, "not executable for others: chmod 0711 it"));
     }
@@ -128,17 +126,27 @@ fn inspect(
         Err(error) => return Err(ConfigError::sandbox(format!("cannot read the handler {name}: {error}"))),
     }
     match program::classify(&head) {
-        Program::Dynamic(loader) => {
-            let loader = loader.to_string_lossy();
-            let there = template.path.join(loader.trim_start_matches('/')).exists();
-            let there = if there { "is in the template, but" } else { "is not in the template, and" };
-            let why = format!(
-                "dynamically linked: its loader {loader} {there} profile static runs static programs only; \
-                 see docs/static-musl.md"
-            );
-            Err(not_executable(name, &why))
-        }
+        Program::Dynamic(loader) => inspect_loader(search, Path::new(&loader), name),
         Program::Foreign(what) => Err(not_executable(name, what)),
         program => Ok(program),
     }
+}
+
+/// A dynamically linked program runs where the tree may be executed and holds its loader.
+fn inspect_loader(search: Search<'_>, loader: &Path, name: &str) -> Result<Program, ConfigError> {
+    let (shown, found) = (loader.display(), resolve(search, loader, name));
+    let why = match (search.exec, found) {
+        (Exec::Tree, Ok(_)) => return Ok(Program::Dynamic(loader.into())),
+        (_, Err(error)) if error.kind == ErrorKind::NotFound => {
+            format!(
+                "dynamically linked, and its loader {shown} is not in the template; see docs/static-musl.md"
+            )
+        }
+        (_, Err(error)) => return Err(error),
+        (Exec::Once, Ok(_)) => format!(
+            "dynamically linked: its loader {shown} is in the template, but the profile runs static programs only; \
+             --profile tree runs it, see docs/profiles.md"
+        ),
+    };
+    Err(not_executable(name, &why))
 }

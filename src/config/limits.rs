@@ -3,10 +3,10 @@
 use super::ConfigError;
 use super::options::Options;
 use super::service::finite;
-use super::values::RlimitSpec;
+use super::values::{RlimitSpec, Size};
 use crate::sandbox::exec;
 use crate::sandbox::limits::{self, Limit};
-use crate::sandbox::seccomp::profile::model::Traits;
+use crate::sandbox::seccomp::profile::model::{Exec, Traits};
 use crate::sys::privilege;
 
 const MEMORY: u64 = 64 << 20;
@@ -16,6 +16,9 @@ const STACK: u64 = 8 << 20;
 /// The defaults, then what --memory and --tasks say, then --rlimit, by name.
 pub(super) fn limits(options: &Options, profile: Traits) -> Result<Vec<Limit>, ConfigError> {
     let infinity = libc::RLIM_INFINITY;
+    if profile.exec == Exec::Tree && options.memory == Some(Size::INFINITE) {
+        return Err(ConfigError::usage("--memory infinity: a profile that executes the tree needs a bound"));
+    }
     let memory = options.memory.map_or(MEMORY, |size| finite(size).unwrap_or(infinity));
     let tasks = options.tasks.unwrap_or(profile.tasks);
     if tasks == 0 {
@@ -51,10 +54,10 @@ pub(super) fn limits(options: &Options, profile: Traits) -> Result<Vec<Limit>, C
         }
         specs.push(spec);
     }
-    specs.into_iter().map(limit).collect()
+    specs.into_iter().map(|spec| limit(spec, profile.exec)).collect()
 }
 
-fn limit(spec: RlimitSpec) -> Result<Limit, ConfigError> {
+fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
     let Some(&(name, resource)) = limits::NAMES.iter().find(|(name, _)| *name == spec.name) else {
         let known: Vec<_> = limits::NAMES.iter().map(|(name, _)| *name).collect();
         return Err(ConfigError::usage(format!(
@@ -63,7 +66,8 @@ fn limit(spec: RlimitSpec) -> Result<Limit, ConfigError> {
             known.join(" ")
         )));
     };
-    if name == "nofile" && spec.hard > exec::EXEC_FD.unsigned_abs().into() {
+    // Where exec is single-shot, it is by that number alone.
+    if name == "nofile" && exec == Exec::Once && spec.hard > exec::EXEC_FD.unsigned_abs().into() {
         return Err(ConfigError::usage(format!(
             "--rlimit nofile={}: at most {}, where the handler's own file waits for its exec",
             spec.hard,

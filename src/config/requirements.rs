@@ -6,6 +6,7 @@ use super::service::Purpose;
 use super::values::UserRange;
 use crate::kernel::{self, Kernel};
 use crate::privilege::Privilege;
+use crate::sandbox::seccomp::profile::model::Exec;
 
 /// Layers given up by name.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ pub(super) fn require_kernel_and_privilege(
     options: &Options,
     kernel: &Kernel,
     degraded: &Degraded,
+    exec: Exec,
 ) -> Result<Privilege, ConfigError> {
     if let Some(lack) = kernel.lacks().into_iter().next() {
         return Err(ConfigError::sandbox(format!("this kernel ({}) lacks {lack}", kernel.release)));
@@ -68,7 +70,7 @@ pub(super) fn require_kernel_and_privilege(
     let overlay = options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay;
     match privilege {
         Privilege::Root => {
-            let missing = crate::privilege::missing_capabilities(overlay);
+            let missing = crate::privilege::missing_capabilities(overlay, exec == Exec::Tree);
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
                     "the launcher lacks {}; see CapabilityBoundingSet= of the unit",

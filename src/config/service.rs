@@ -1,6 +1,6 @@
 //! A service, resolved: everything looked at, checked and turned into the plan that sandboxes are made by.
 
-use super::handler::{find_handler, open_template};
+use super::handler::{Search, find_handler, open_template};
 use super::limits::{limits, with_init};
 use super::options::{Layer, Net, Options};
 use super::profiles;
@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::identity::{self, Identity};
 use crate::sandbox::park::Park;
+use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sandbox::seccomp::{self, profile};
 use crate::sandbox::{IdSource, Plan, namespaces};
 use crate::supervisor::admission;
@@ -98,21 +99,23 @@ impl Service {
     ) -> Result<Service, ConfigError> {
         let Settings { name, options } = settings;
         let profile = profiles::load(options.profile.as_deref())?;
+        let traits = profile.traits();
         let degraded = Degraded::new(&options);
         let range = options.user_range.unwrap_or(UserRange::DEFAULT);
         requirements::check_range(range, kernel)?;
-        let limits = limits(&options, profile.traits())?;
+        let limits = limits(&options, traits)?;
         requirements::check_hostname(options.hostname.as_deref())?;
-        let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded)?;
+        let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, traits.exec)?;
         requirements::check_cgroup(&options, purpose)?;
         let mut remarks = requirements::remarks(&options, kernel, &degraded);
         let trusted = Trusted::for_caller();
         let template = open_template(&options, trusted)?;
         let command = options.handler.as_deref().unwrap_or_default();
-        let handler = find_handler(&template, command, trusted, privilege)?;
+        let search = Search { template: &template, trusted, privilege, exec: traits.exec };
+        let handler = find_handler(search, command)?;
         let handler_mode = handler.file.stat.st_mode;
-        let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose)?;
-        let init = options.init.map_or(profile.traits().init, |switch| switch.0);
+        let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose, traits.exec)?;
+        let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
         if privilege == Privilege::Rootless {
@@ -135,7 +138,7 @@ impl Service {
                 .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
-            mdwe: kernel.mdwe && !degraded.has(Layer::Mdwe),
+            mdwe: kernel.mdwe && !degraded.has(Layer::Mdwe) && traits.exec == Exec::Once,
             dumpable_off_early: privilege == Privilege::Root,
             argv: CStrings::new(handler.argv),
         };

@@ -11,7 +11,9 @@ use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::landlock::{self, Right, Rule};
 use crate::sandbox::rootfs::{self, Bind, Bounds, Snapshot, Source, Tmpfs};
+use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sys;
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,7 @@ pub(super) fn rootfs_plan(
     handler: &Handler,
     privilege: Privilege,
     purpose: Purpose,
+    exec: Exec,
 ) -> Result<rootfs::Plan, ConfigError> {
     let mut tmpfs = tmpfs_list(options, template);
     let upper = tmpfs.iter().position(|spec| spec.target == "/").map(|index| tmpfs.remove(index));
@@ -66,6 +69,9 @@ pub(super) fn rootfs_plan(
             })
             .collect::<Result<_, ConfigError>>()?,
         proc: options.proc.is_some_and(|switch| switch.0),
+        executable: exec == Exec::Tree,
+        // No user namespace can make devices.
+        dev: exec == Exec::Tree && privilege == Privilege::Root && is_directory(template, c"dev"),
         bury_canary: purpose == Purpose::Run,
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
@@ -73,10 +79,14 @@ pub(super) fn rootfs_plan(
     })
 }
 
+fn is_directory(template: &TrustedFile, name: &CStr) -> bool {
+    sys::mount::identify(template.fd.as_fd(), name).is_ok_and(|file| file.kind() == libc::S_IFDIR)
+}
+
 /// The last entry of a path wins. /tmp is there by default where the template has it.
 fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     let mut list: Vec<TmpfsSpec> = Vec::new();
-    if sys::mount::identify(template.fd.as_fd(), c"tmp").is_ok_and(|tmp| tmp.kind() == libc::S_IFDIR) {
+    if is_directory(template, c"tmp") {
         let (size, inodes) = (TmpfsSpec::SIZE, TmpfsSpec::INODES);
         list.push(TmpfsSpec { target: "/tmp".to_owned(), size, inodes });
     }
@@ -130,6 +140,9 @@ pub(super) fn landlock_plan(
             for tmpfs in &rootfs.tmpfs {
                 rules.push(Rule { path: tmpfs.target.clone(), right: Right::ReadWrite });
             }
+            if rootfs.dev {
+                rules.push(rule(b"/dev", Right::ReadWrite)?);
+            }
         }
     }
     if let Some(relative) = rules.iter().find(|rule| !rule.path.to_bytes().starts_with(b"/")) {
@@ -138,5 +151,5 @@ pub(super) fn landlock_plan(
     }
     let abi = kernel.landlock.unwrap_or(0);
     let (network, scopes) = (!degraded.has(Layer::LandlockNet), !degraded.has(Layer::LandlockScope));
-    Ok(landlock::Plan::new(abi, network, scopes, rules))
+    Ok(landlock::Plan::new(abi, network, scopes, rootfs.executable, rules))
 }

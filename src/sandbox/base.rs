@@ -8,13 +8,14 @@
 //! the service file names now, and returns. (Clones can be made only in the namespace of their source, and attached only
 //! in one's own.)
 
+use super::devices;
 use super::rootfs::{self, Snapshot};
 use super::step::{AtStep, Failure, Step, verify};
 use crate::sys::mount as sysmount;
 use crate::sys::{Errno, Ignoring, cwd, process};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Where the small namespace has what the launcher and its children read by path.
 const PROC: &CStr = c"proc";
@@ -48,7 +49,7 @@ impl Base {
         sysmount::attach_at(root.as_fd(), cwd(), rootfs::PLACE).step(step)?;
         sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
-        rootfs::pivot(root)?;
+        rootfs::pivot(root, rootfs::FLAGS_WRITABLE)?;
         let own = namespace(c"/proc/self/ns/mnt").step(step)?;
         Ok(Base { host, host_cwd, own, host_network, own_network, next: Cell::new(0) })
     }
@@ -84,6 +85,7 @@ impl Base {
             number,
             root: path(number, "root")?,
             binds: bind_paths(number, plan)?,
+            dev: if plan.dev { Some(path(number, "dev")?) } else { None },
             handler: clones.handler,
         };
         let directory = directory(number)?;
@@ -104,7 +106,22 @@ impl Base {
                 }
             }
         }
+        if let Some(path) = &prebuilt.dev {
+            attach_dev(plan, path, clones.template.as_fd())?;
+        }
         Ok(prebuilt)
+    }
+}
+
+/// The devices, made once: part of the root of a readonly snapshot, else a source to clone.
+fn attach_dev(plan: &rootfs::Plan, path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let dev = devices::make()?;
+    match plan.snapshot {
+        Snapshot::Readonly => rootfs::attach_dev(plan, root, dev.as_fd()),
+        Snapshot::Overlay => {
+            sysmount::mkdirat(cwd(), path, 0o700).step(Step::Dev)?;
+            sysmount::attach_at(dev.as_fd(), cwd(), path).step(Step::Dev)
+        }
     }
 }
 
@@ -154,7 +171,7 @@ impl Clones {
     pub(crate) fn take(plan: &rootfs::Plan) -> Result<Clones, Failure> {
         let handler = open_handler(plan)?;
         let template = rootfs::clone_template(plan, &plan.template.path)?;
-        rootfs::restrict(plan, template.as_fd(), false, Step::Template, 0)?;
+        rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
         let clone = |(index, bind): (usize, &rootfs::Bind)| rootfs::clone_source(plan, &bind.source, index);
         let binds = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
         Ok(Clones { template, binds, handler })
@@ -178,13 +195,15 @@ pub(crate) struct Prebuilt {
     pub(crate) root: CString,
     /// Under `overlay`, the source of each bind.
     pub(crate) binds: Vec<CString>,
+    /// Under `overlay`, the source of /dev.
+    pub(crate) dev: Option<CString>,
     pub(crate) handler: OwnedFd,
 }
 
 impl Drop for Prebuilt {
     fn drop(&mut self) {
         let why = "what stays is the base's, which goes with the supervisor";
-        for path in [&self.root].into_iter().chain(&self.binds) {
+        for path in [&self.root].into_iter().chain(&self.binds).chain(&self.dev) {
             sysmount::detach(path).ignoring(why);
             sysmount::remove(path).ignoring(why);
         }
@@ -201,6 +220,6 @@ pub(super) fn root(plan: &rootfs::Plan, prebuilt: &Prebuilt) -> Result<OwnedFd, 
     let found = sysmount::identify(root.as_fd(), c"").step(step)?;
     verify(step, found.is_same_file(&plan.template.identity))?;
     verify(step, found.mount != sysmount::identify(cwd(), c"/").step(step)?.mount)?;
-    rootfs::verify_flags(root.as_fd(), rootfs::FLAGS_READ_ONLY, step, 0)?;
+    rootfs::verify_flags(root.as_fd(), plan.of_root(rootfs::FLAGS_READ_ONLY), step, 0)?;
     Ok(root)
 }

@@ -53,10 +53,20 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less.
-    pub(crate) fn new(kernel_abi: i32, network: bool, scopes: bool, rules: Vec<Rule>) -> Plan {
+    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less. `executable`: what may be read may be
+    /// executed.
+    pub(crate) fn new(
+        kernel_abi: i32,
+        network: bool,
+        scopes: bool,
+        executable: bool,
+        rules: Vec<Rule>,
+    ) -> Plan {
         let abi = ABI::from(kernel_abi.min(ABI_CRATE));
-        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let mut read = AccessFs::ReadFile | AccessFs::ReadDir;
+        if executable {
+            read |= AccessFs::Execute;
+        }
         // No device nodes or sockets are made, by anyone, and no ioctl reaches a device.
         let never = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
         let read_write = read | (AccessFs::from_write(abi) & !never);

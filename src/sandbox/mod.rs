@@ -21,6 +21,7 @@
 pub(crate) mod base;
 mod capabilities;
 mod child;
+pub(crate) mod devices;
 pub(crate) mod exec;
 pub(crate) mod identity;
 mod idmap;

@@ -1,7 +1,8 @@
 //! The root file system: a plan of mounts as data, and the one function that makes them.
 //!
 //! Every mount is nosuid, nodev, noexec and noatime: the handler is executed by a descriptor of the old root's mount,
-//! which is attached nowhere by then, so nothing in the tree need be executable. No path is resolved in the old root once
+//! which is attached nowhere by then, so nothing in the tree need be executable. (Under a profile that executes the tree,
+//! the root is not noexec, and there is [`super::devices`].) No path is resolved in the old root once
 //! the new one stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox
 //! dies.
 //!
@@ -14,6 +15,7 @@
 
 use super::base::{self, Prebuilt};
 use super::child::Begun;
+use super::devices;
 use super::identity::Identity;
 use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
@@ -83,6 +85,9 @@ pub(crate) struct Plan {
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) proc: bool,
+    /// A profile that executes what the template holds: its mount is not noexec.
+    pub(crate) executable: bool,
+    pub(crate) dev: bool,
     /// The canary's tmpfs is this one sandbox's: it goes with the old root.
     pub(crate) bury_canary: bool,
     /// The handler's file below the template.
@@ -132,9 +137,10 @@ pub(crate) fn enter(
     };
     if plan.prebuilt.is_none() || plan.snapshot == Snapshot::Overlay {
         mount_binds(plan, root.as_fd())?;
+        mount_dev(plan, root.as_fd())?;
     }
     mount_own(plan, root.as_fd())?;
-    let root = pivot(root)?;
+    let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
@@ -166,6 +172,13 @@ fn namespace_id(path: &CStr) -> Result<u64, Errno> {
     Ok(sysmount::identify(file.as_fd(), c"")?.ino)
 }
 
+/// Restricts the clone of the template and proves it by the flags that statfs(2) shows.
+pub(super) fn restrict_template(plan: &Plan, tree: BorrowedFd<'_>, step: Step) -> Result<(), Failure> {
+    let attributes = if plan.executable { READ_ONLY & !MOUNT_ATTR_NOEXEC } else { READ_ONLY };
+    sysmount::set_attributes(tree, plan.attributes(attributes), false).step(step)?;
+    verify_flags(tree, plan.of_root(FLAGS_READ_ONLY), step, 0)
+}
+
 /// Restricts a clone of a host mount and proves it by the flags that statfs(2) shows.
 pub(super) fn restrict(
     plan: &Plan,
@@ -189,7 +202,7 @@ pub(super) fn verify_flags(
 }
 
 /// What statfs(2) must show of every mount of the tree.
-const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
+pub(super) const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
 pub(super) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 
 /// A detached clone of the template at `path`, which must still be the one that was checked.
@@ -222,7 +235,7 @@ pub(super) fn open_handler_in(plan: &Plan, template: BorrowedFd<'_>) -> Result<O
 /// The template, read-only.
 fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
     let root = clone_template(plan, &plan.template.path)?;
-    restrict(plan, root.as_fd(), false, Step::AttachRoot, 0)?;
+    restrict_template(plan, root.as_fd(), Step::AttachRoot)?;
     sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
     Ok(root)
 }
@@ -253,7 +266,7 @@ fn make_layers(
     if let Some(userns) = userns {
         sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
     }
-    restrict(plan, lower.as_fd(), false, Step::Layers, 0)?;
+    restrict_template(plan, lower.as_fd(), Step::Layers)?;
     sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
     // The merged root takes owner and mode from the upper directory.
     sysmount::chown(stage, c"upper", identity.uid, identity.gid).step(Step::Layers)?;
@@ -279,7 +292,8 @@ fn mount_overlay(plan: &Plan) -> Result<OwnedFd, Errno> {
     if plan.in_user_namespace {
         sysmount::fsconfig_flag(fs.as_fd(), c"userxattr")?;
     }
-    sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME)
+    let attributes = if plan.executable { WRITABLE & !MOUNT_ATTR_NOEXEC } else { WRITABLE };
+    sysmount::fsmount(fs.as_fd(), attributes | sysmount::MOUNT_ATTR_NOATIME)
 }
 
 pub(super) fn new_tmpfs(
@@ -316,7 +330,24 @@ pub(super) fn attach_bind(
 ) -> Result<(), Failure> {
     let Some(bind) = plan.binds.get(index) else { return Ok(()) };
     let point = mount_point(root, &bind.target, index + 1)?;
-    attach_and_verify(root, tree, point, &bind.target, Step::Bind, index)
+    attach_and_verify(root, tree, point, &bind.target, (Step::Bind, index), FLAGS_WRITABLE)
+}
+
+/// The devices, from the base if they stand ready there.
+fn mount_dev(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    if !plan.dev {
+        return Ok(());
+    }
+    let dev = match plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.dev.as_ref()) {
+        Some(path) => sysmount::clone_tree(cwd(), path, false).step(Step::Dev)?,
+        None => devices::make()?,
+    };
+    attach_dev(plan, root, dev.as_fd())
+}
+
+pub(super) fn attach_dev(plan: &Plan, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<(), Failure> {
+    let point = mount_point(root, devices::DEV, 1 + plan.binds.len() + plan.tmpfs.len())?;
+    attach_and_verify(root, dev, point, devices::DEV, (Step::Dev, 0), devices::FLAGS)
 }
 
 /// What each sandbox has of its own below the root, after the binds: proc, then tmpfs.
@@ -324,12 +355,12 @@ fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if plan.proc {
         let point = mount_point(root, c"/proc", 0)?;
         let proc = new_proc().step(Step::Proc)?;
-        attach_and_verify(root, proc.as_fd(), point, c"/proc", Step::Proc, 0)?;
+        attach_and_verify(root, proc.as_fd(), point, c"/proc", (Step::Proc, 0), FLAGS_WRITABLE)?;
     }
     for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
         let tree = new_tmpfs(&tmpfs.bounds.bytes, &tmpfs.bounds.inodes, c"1777", Step::Tmpfs, index)?;
         let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
-        attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, Step::Tmpfs, index)?;
+        attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, (Step::Tmpfs, index), FLAGS_WRITABLE)?;
     }
     Ok(())
 }
@@ -340,14 +371,14 @@ fn attach_and_verify(
     tree: BorrowedFd<'_>,
     point: OwnedFd,
     path: &CStr,
-    step: Step,
-    operand: usize,
+    (step, operand): (Step, usize),
+    flags: u64,
 ) -> Result<(), Failure> {
     sysmount::attach(tree, point.as_fd()).step_on(step, operand)?;
     let attached = sysmount::identify(tree, c"").step_on(step, operand)?.mount;
     let found = mount_point(root, path, operand)?;
     let found = sysmount::identify(found.as_fd(), c"").step_on(step, operand)?.mount;
-    verify_flags(tree, FLAGS_WRITABLE, step, operand)?;
+    verify_flags(tree, flags, step, operand)?;
     if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
@@ -387,7 +418,7 @@ fn new_proc() -> Result<OwnedFd, Errno> {
 
 /// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
 /// made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
-pub(super) fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
+pub(super) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
     let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
     sysmount::pivot_to_cwd().step(Step::Pivot)?;
@@ -397,7 +428,7 @@ pub(super) fn pivot(root: OwnedFd) -> Result<OwnedFd, Failure> {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
         verify(Step::VerifyRoot, found == made)?;
     }
-    verify_flags(root.as_fd(), FLAGS_WRITABLE, Step::VerifyRoot, 0)?;
+    verify_flags(root.as_fd(), flags, Step::VerifyRoot, 0)?;
     Ok(root)
 }
 
@@ -407,11 +438,17 @@ impl Plan {
         if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }
     }
 
-    /// The path of a mount point by its operand: proc, the binds, the tmpfs.
+    /// Of the flags of a mount those that the root has.
+    pub(super) fn of_root(&self, flags: u64) -> u64 {
+        if self.executable { flags & !libc::ST_NOEXEC } else { flags }
+    }
+
+    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev.
     pub(super) fn mount_point(&self, operand: usize) -> Option<String> {
         let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
         let targets =
             self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
+        let targets = targets.map(CString::as_c_str).chain([devices::DEV]);
         targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
     }
 }

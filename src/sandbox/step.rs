@@ -65,6 +65,7 @@ steps! {
     Bind, "bind", "bind at";
     Tmpfs, "tmpfs", "mount a tmpfs at";
     Proc, "proc", "mount proc at /proc";
+    Dev, "dev", "mount the devices at /dev";
     Pivot, "pivot-root", "pivot to the new root";
     DetachOldRoot, "detach-old-root", "detach the old root";
     VerifyRoot, "verify-root", "verify that the new root is the root";
@@ -179,6 +180,9 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         }
         (Step::TemplateChanged | Step::HandlerChanged | Step::BindChanged, _) => {
             Some("restart or reload after replacing it")
+        }
+        (Step::Dev, Errno::EPERM) => {
+            Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= of the unit must allow them")
         }
         (Step::Exec, Errno::EACCES) => {
             Some("the handler needs mode 0711 or 0755, on a file system that is not mounted noexec")

@@ -190,6 +190,12 @@ pub(crate) fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()>
     check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }.into()).map(drop)
 }
 
+/// mknodat(2) of a character device, for nobody yet. Needs CAP_MKNOD.
+pub(crate) fn make_character_device(dir: BorrowedFd<'_>, name: &CStr, device: libc::dev_t) -> Result<()> {
+    // SAFETY: a C string and ints.
+    check(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), libc::S_IFCHR, device) }.into()).map(drop)
+}
+
 /// fchownat(2), links not followed.
 pub(crate) fn chown(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a C string and ints.

@@ -1,9 +1,10 @@
 //! The texts of the built-in profiles. build.rs compiles this file too.
 
 /// Profiles by name, as `--profile` and `include` know them.
-pub(crate) const PROFILES: [(&str, &str); 2] = [
+pub(crate) const PROFILES: [(&str, &str); 3] = [
     ("static", include_str!("../profiles/static.profile")),
     ("interpreter", include_str!("../profiles/interpreter.profile")),
+    ("tree", include_str!("../profiles/tree.profile")),
 ];
 
 /// Allows nothing: only for `include`.

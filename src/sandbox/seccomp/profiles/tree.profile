@@ -1,0 +1,90 @@
+# What the template holds: a shell and its commands, a dynamically linked handler with its loader and libraries, a
+# Debian tree, a CTF task. It forks and executes as it likes, within its tasks and memory. This is the one profile under
+# which the tree is executable, W^X is not enforced and exec is not single-shot; what it may reach is as little as ever.
+
+arch x86_64 aarch64
+include interpreter
+
+exec tree
+init yes
+tasks 32
+
+# Programs.
+remove execve clone mmap mprotect
+remove fork vfork
+allow execve execveat           # commands; the tree and Landlock say which
+allow clone                     # fork, threads; the namespaces are the guard's as well
+    if arg0 has no CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNET
+allow fork vfork on x86_64      # shells
+allow wait4 waitid              # shells wait for their commands
+allow kill                      # jobs; only the sandbox's own processes are there, and the stub that is PID 1 is immune
+allow setsid setpgid            # jobs
+allow mmap                      # loaders map libraries as code; shared memory only of files, which are bounded
+    if arg3 has no MAP_SHARED|MAP_GROWSDOWN
+    or arg3 has no MAP_ANONYMOUS|MAP_GROWSDOWN
+allow mprotect                  # loaders, and compilers of code at run time
+remove set_robust_list prlimit64
+allow set_robust_list           # threads
+allow prlimit64 if int0 == 0    # ulimit: own limits, which can only be lowered
+allow @limits                   # ulimit: own limits, which can only be lowered
+remove futex
+allow futex                     # threads' ends and musl's locks are not private; the rest is
+    if arg1 has FUTEX_PRIVATE_FLAG
+    or int1 == FUTEX_WAIT
+    or int1 == FUTEX_WAKE
+    or int1 == FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME
+
+# What commands ask and do.
+remove fcntl
+allow fcntl                     # as under static, and how shells put descriptors aside
+    if int1 == F_DUPFD
+    or int1 == F_DUPFD_CLOEXEC
+    or int1 == F_GETFD
+    or int1 == F_SETFD
+    or int1 == F_GETFL
+    or int1 == F_SETFL and arg2 has no O_ASYNC|O_DIRECT|O_NOATIME
+errno EINVAL fcntl              # locks: others would meet them in the template's files
+remove @own sysinfo
+allow @own                      # cp -p, tar: to the own uid it is allowed, else the kernel refuses
+allow sysinfo                   # free, uptime
+allow @timers                   # timeout(1)
+allow signalfd on x86_64        # event loops of commands
+allow signalfd4                 # event loops of commands
+allow getcpu                    # sched_getcpu
+allow getpriority               # nice
+allow prctl                     # names of threads
+    if int0 == PR_SET_NAME
+    or int0 == PR_GET_NAME
+allow mknodat                   # mkfifo
+    if arg2 & S_IFMT == S_IFIFO
+allow mknod on x86_64           # mkfifo
+    if arg1 & S_IFMT == S_IFIFO
+
+# What ordinary programs try and can do without. Everything else ends the sandbox and is recorded.
+errno EINVAL prctl              # questions about capabilities and the like
+errno EPERM prlimit64           # other processes' limits
+errno EPERM mknod on x86_64     # devices
+errno EPERM mknodat             # devices
+errno EPERM @setuid             # su, login, sudo: nobody can become somebody else
+errno EPERM @mount              # mount, chroot, unshare
+errno EPERM ptrace process_vm_readv process_vm_writev # strace, gdb
+errno EPERM setpriority sched_setaffinity sched_setscheduler ioprio_set # nice, taskset
+errno EPERM bpf perf_event_open userfaultfd add_key request_key keyctl # programs that try and go on
+errno EPERM mlock mlock2 mlockall munlock munlockall # memory that is not swapped
+errno EPERM sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime syslog reboot # hostname, date, dmesg
+errno ENOTSOCK connect bind listen accept accept4 sendmsg sendmmsg recvmsg recvmmsg setsockopt getsockopt # network tools
+errno ENOSYS inotify_init1          # tail -f looks again and again instead
+errno ENOSYS inotify_init on x86_64 # tail -f looks again and again instead
+errno ENOSYS flock              # others would meet the lock in the template's files
+errno ENOSYS memfd_create memfd_secret # memory that no limit counts
+errno ENOSYS shmget shmat shmdt shmctl semget semop semctl msgget msgsnd msgrcv msgctl # memory that no limit counts
+errno ENOSYS mq_open io_uring_setup io_uring_enter io_uring_register # queues
+errno ENOSYS sync syncfs        # the host's disks are not to be kept busy
+errno EINVAL splice tee vmsplice # cat and cp go on with read and write
+errno ENOSYS membarrier         # a hint
+errno ENOSYS personality        # setarch; nothing but the usual one
+errno ENOSYS pidfd_open pidfd_send_signal pidfd_getfd kcmp # glibc and commands go on without
+errno ENOSYS landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp # sandboxes in the sandbox
+errno EPERM quotactl swapon swapoff init_module finit_module delete_module kexec_load acct # root's tools
+errno EPERM open_by_handle_at name_to_handle_at # mount tables of systemd's tools
+errno EPERM vhangup             # login

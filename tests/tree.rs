@@ -1,0 +1,239 @@
+//! The profile `tree`: a shell and its commands, a dynamically linked handler; and what it does not open.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::serve::Serve;
+use common::{Ended, Launch, Site, a_site, need, program};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TREE: [&str; 2] = ["--profile", "tree"];
+const SNAPSHOTS: [&str; 2] = ["readonly", "overlay"];
+
+/// Gives the site's template a program of the host with its loader and libraries, and a /dev.
+fn add_dynamic(site: &mut Site, path: &Path) {
+    let ldd = Command::new("ldd").arg(path).output().unwrap();
+    let libraries = String::from_utf8(ldd.stdout).unwrap();
+    let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
+    for file in libraries.chain([path.to_owned()]) {
+        let inside = site.template().join(file.strip_prefix("/").unwrap());
+        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        if !inside.exists() {
+            std::fs::copy(&file, &inside).unwrap();
+        }
+    }
+}
+
+/// A template with a shell, a few commands and /dev; None where the host has none of them.
+fn with_shell() -> Option<Site> {
+    let mut site = Site::new()?;
+    for name in ["sh", "cat", "ls", "sleep", "id", "mkfifo"] {
+        let path = program(name)?;
+        add_dynamic(&mut site, &path.canonicalize().unwrap());
+        let shown = site.template().join("bin").join(name);
+        if !shown.exists() {
+            symlink(path.canonicalize().unwrap(), shown).unwrap();
+        }
+    }
+    common::site::make_directory(&site.template().join("dev"), 0o755);
+    site.settle();
+    Some(site)
+}
+
+fn shell<'s>(site: &'s Site, snapshot: &str, script: &str) -> Launch<'s> {
+    let mark = format!("@{}", site.tag());
+    site.handler(&["/bin/sh", "-c", script, &mark]).options(&TREE).options(&["--snapshot", snapshot])
+}
+
+/// Runs a script on both snapshots.
+fn run(script: &str) -> Vec<Ended> {
+    let Some(site) = with_shell() else {
+        common::skip("this test needs root and a shell");
+        return Vec::new();
+    };
+    SNAPSHOTS.map(|snapshot| shell(&site, snapshot, script).talk(b"a line\n")).into()
+}
+
+#[track_caller]
+fn says(script: &str, expected: &str) {
+    for ended in run(script) {
+        ended.expect(0, "exited");
+        assert_eq!(ended.text(), expected, "{script}\n{ended}");
+    }
+}
+
+#[test]
+fn a_shell_runs_commands_and_waits_for_them() {
+    says("cat | cat; (exit 3); echo $?; sleep 0.01 & wait; echo done", "a line\n3\ndone\n");
+}
+
+#[test]
+fn descriptors_can_be_put_aside_and_pipes_have_names() {
+    says("{ echo inside; } > /tmp/f; cat /tmp/f", "inside\n");
+    says("mkfifo /tmp/p; echo through > /tmp/p & cat /tmp/p; wait", "through\n");
+}
+
+#[test]
+fn the_handler_is_not_pid_1_and_the_stub_cannot_be_killed() {
+    says("echo $$; kill -9 1; echo still", "2\nstill\n");
+}
+
+#[test]
+fn the_status_of_a_signal_is_the_handlers_own() {
+    for ended in run("kill -TERM $$") {
+        ended.expect(143, "signaled");
+    }
+}
+
+#[test]
+fn dev_has_five_devices_and_nothing_can_be_made_there() {
+    says("cd /dev; echo *; : > null; cat null", "full null random urandom zero\n");
+    for ended in run("echo x > /dev/made || echo refused") {
+        assert!(ended.text().contains("refused"), "{ended}");
+    }
+    for ended in run("echo x > /dev/full || echo full") {
+        assert!(ended.text().contains("full"), "{ended}");
+    }
+}
+
+#[test]
+fn what_is_written_to_a_tmpfs_is_not_executable() {
+    says("cat /bin/id > /tmp/x && chmod 755 /tmp/x 2>/dev/null; /tmp/x 2>/dev/null; echo $?", "126\n");
+}
+
+#[test]
+fn a_file_of_the_template_is_executed_without_its_set_uid_bit() {
+    let Some(mut site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    let id = site.template().join("usr/bin/id");
+    common::site::set_mode(&id, 0o4755);
+    site.settle();
+    for snapshot in SNAPSHOTS {
+        let ended = shell(&site, snapshot, "/usr/bin/id -u").talk(b"");
+        ended.expect(0, "exited");
+        assert_ne!(ended.text().trim(), "0", "{ended}");
+    }
+}
+
+#[test]
+fn a_dynamically_linked_handler_runs_under_tree_and_under_no_other_profile() {
+    let cat = need!("cat").canonicalize().unwrap();
+    let mut site = a_site!();
+    add_dynamic(&mut site, &cat);
+    site.settle();
+    let mark = format!("@{}", site.tag());
+    let path = cat.to_str().unwrap();
+    let launch = |options: &[&str]| site.handler(&[path, "-", &mark]).options(options).talk(b"through\n");
+    // It complains of its second argument, which is how the harness finds it.
+    let ended = launch(&TREE);
+    assert_eq!((ended.status, ended.text().as_str()), (1, "through\n"), "{ended}");
+    let ended = launch(&["--profile", "static"]);
+    ended.expect(126, "not-executable");
+    assert!(ended.err.contains("--profile tree runs it"), "{ended}");
+}
+
+#[test]
+fn a_loader_that_is_not_in_the_template_is_named() {
+    let cat = need!("cat");
+    let mut site = a_site!();
+    let program = std::fs::read(cat).unwrap();
+    site.add("bin/cat", &program, 0o755);
+    let ended = site.handler(&["/bin/cat"]).options(&TREE).talk(b"");
+    ended.expect(126, "not-executable");
+    assert!(ended.err.contains("is not in the template"), "{ended}");
+}
+
+/// What a compromised shell cannot do either: the guard and the mounts are under every profile.
+#[test]
+fn the_hole_stays_closed() {
+    let site = a_site!();
+    let refused = [
+        "socket_inet",
+        "socketpair",
+        "connect_unspec",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "sendmsg",
+        "sendmmsg",
+        "recvmsg",
+        "recvmmsg",
+        "setsockopt",
+        "unshare_newuser",
+        "unshare_newns",
+        "setns",
+        "ptrace",
+        "mount",
+        "umount2",
+        "open_tree",
+        "fsopen",
+        "move_mount",
+        "pivot_root",
+        "bpf",
+        "io_uring_setup",
+        "keyctl",
+        "clone3",
+        "ioctl_siocgifconf",
+        "ioctl_tiocsti",
+        "ioctl_tiocsti_high",
+        "userfaultfd",
+        "perf_event_open",
+    ];
+    for name in refused {
+        let ended = site.probe(&["try", name]).options(&TREE).talk(b"");
+        ended.expect(0, "exited");
+        assert!(ended.text().starts_with(&format!("{name} errno ")), "{ended}");
+    }
+    for name in ["clone_newuser", "clone_newnet", "sendto_addr", "sendto_fastopen", "sendto_oob"] {
+        let ended = site.probe(&["try", name, "9"]).options(&TREE).talk(b"");
+        ended.expect(137, "denied");
+    }
+}
+
+#[test]
+fn tasks_are_bounded() {
+    let script = "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done; echo all";
+    let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    let ended = shell(&site, "readonly", script).options(&["--wall-time", "4s"]).talk(b"");
+    assert!(!ended.text().contains("all"), "{ended}");
+    assert!(ended.err.contains("Cannot fork"), "{ended}");
+}
+
+#[test]
+fn memory_must_be_bounded() {
+    let site = a_site!();
+    let options = ["--profile", "tree", "--memory", "infinity"];
+    site.probe(&["echo"]).options(&options).talk(b"").expect(2, "refused");
+}
+
+#[test]
+fn everything_ends_with_the_handler() {
+    let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    for snapshot in SNAPSHOTS {
+        // Left behind in the background; the harness looks for what remains.
+        shell(&site, snapshot, "sleep 60 & sleep 60 & exit 5").talk(b"").expect(5, "exited");
+    }
+}
+
+/// The tree and its devices stand ready in the base; the shell is parked before its exec.
+#[test]
+fn a_resident_service_keeps_shells_ready() {
+    let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    for snapshot in SNAPSHOTS {
+        let mark = format!("@{}", site.tag());
+        let script = "read line; (echo got $line) | cat; : > /dev/null && ls /dev | cat";
+        let mut serve =
+            Serve::probe(&site, &[]).options(&TREE).options(&["--snapshot", snapshot, "--warm", "2..2"]);
+        serve.replace_handler(&["/bin/sh", "-c", script, &mark]);
+        let serving = serve.start();
+        for n in 0..5 {
+            let answer = String::from_utf8(serving.ask(format!("{n}\n").as_bytes())).unwrap();
+            assert_eq!(answer, format!("got {n}\nfull\nnull\nrandom\nurandom\nzero\n"), "{snapshot}");
+        }
+        let (status, log) = serving.terminate();
+        assert_eq!(status, 0, "{log}");
+    }
+}

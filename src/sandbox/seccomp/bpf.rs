@@ -71,11 +71,37 @@ pub(super) fn if_any_bit(k: u32) -> Instruction {
     Instruction { code: JUMP_SET, jt: 0, jf: 1, k }
 }
 
-/// The code for each call number, in ranges: the loaded number chooses by halves, so that each call is decided in few
-/// steps. The kernel runs the program for every number there is when it is installed, to know what it need not ask.
+/// The code for each call number, and `otherwise` for all numbers between: the loaded number chooses by halves, so that each
+/// call is decided in few steps. When a filter is installed the kernel converts and compiles the program and runs it for
+/// every number there is, to know what it need not ask; length and depth are most of what an installation costs.
 ///
-/// `ranges` are sorted by their first number; code of a range must end in a return on every path.
-pub(super) fn choose(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
+/// `calls` are sorted by number; the code of each must end in a return on every path.
+pub(super) fn decide(calls: &[(u32, Vec<Instruction>)], otherwise: u32) -> Vec<Instruction> {
+    let mut ranges = vec![(0, vec![give(otherwise)])];
+    for (number, code) in calls {
+        begin(&mut ranges, *number, code.clone());
+        begin(&mut ranges, number + 1, vec![give(otherwise)]);
+    }
+    choose(&ranges)
+}
+
+/// From `number` on it is this code. Neighbours that do the same become one range.
+fn begin(ranges: &mut Vec<(u32, Vec<Instruction>)>, number: u32, code: Vec<Instruction>) {
+    if ranges.last().is_some_and(|(start, _)| *start == number) {
+        ranges.pop();
+    }
+    if ranges.last().is_none_or(|(_, before)| !is_same(before, &code)) {
+        ranges.push((number, code));
+    }
+}
+
+fn is_same(one: &[Instruction], other: &[Instruction]) -> bool {
+    let fields = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
+    one.iter().map(fields).eq(other.iter().map(fields))
+}
+
+/// `ranges` are sorted by their first number.
+fn choose(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
     let (first, rest) = match ranges {
         [] => return Vec::new(),
         [(_, code)] => return code.clone(),
@@ -83,15 +109,14 @@ pub(super) fn choose(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
     };
     let (below, above) = (choose(first), choose(rest));
     let start = rest.first().map_or(0, |(number, _)| *number);
-    let over = u32::try_from(below.len()).unwrap_or(u32::MAX);
     // A conditional jump reaches 255 instructions, an unconditional one all.
-    let mut code = vec![if_at_least(start), Instruction { code: JUMP_ALWAYS, jt: 0, jf: 0, k: over }];
+    let mut code = match (u8::try_from(below.len()), u32::try_from(below.len()).unwrap_or(u32::MAX)) {
+        (Ok(over), _) => vec![Instruction { code: JUMP_GREATER_EQUAL, jt: over, jf: 0, k: start }],
+        (Err(_), over) => {
+            vec![if_at_least(start), Instruction { code: JUMP_ALWAYS, jt: 0, jf: 0, k: over }]
+        }
+    };
     code.extend(below);
     code.extend(above);
     code
-}
-
-/// Skips `count` instructions unless the loaded word equals `k`.
-pub(super) fn skip_unless_equal(k: u32, count: u8) -> Instruction {
-    Instruction { code: JUMP_EQUAL, jt: 0, jf: count, k }
 }

@@ -9,7 +9,7 @@
 
 use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
 use super::bpf::{
-    ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, choose, errno, give, if_equal, load,
+    ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, decide, errno, give, if_equal, load,
     unless_equal,
 };
 use super::model::{Action, Condition, Entry, Profile};
@@ -62,16 +62,14 @@ pub(crate) fn compile(
     let mut numbers: Vec<i64> = programs.iter().flat_map(|(_, rules)| rules.keys().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let ranges = numbers
-        .chunks(CALLS_A_RANGE)
-        .map(|numbers| range(numbers, &programs, machine))
-        .collect::<Result<Vec<_>, _>>()?;
+    let calls =
+        numbers.into_iter().map(|number| call(number, &programs, machine)).collect::<Result<Vec<_>, _>>()?;
     let arch = machine.audit_arch();
     let mut program = vec![load(Field::Arch), unless_equal(arch), give(NOTIFY), load(Field::Number)];
     program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
     // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
     program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);
-    program.extend(choose(&ranges));
+    program.extend(decide(&calls, NOTIFY));
     if program.len() > INSTRUCTIONS_MAX {
         return Err(CompileError(format!(
             "{} instructions; the kernel takes {INSTRUCTIONS_MAX}",
@@ -81,25 +79,27 @@ pub(crate) fn compile(
     Ok(program)
 }
 
-/// Calls that are compared one after the other once the range is chosen.
-const CALLS_A_RANGE: usize = 4;
-
-/// The programs of a few calls, joined: what matches in none is notified.
-fn range(
-    numbers: &[i64],
+/// The programs of a call, joined: what matches in none is notified.
+fn call(
+    number: i64,
     programs: &[(SeccompAction, Rules)],
     machine: Machine,
 ) -> Result<(u32, Vec<Instruction>), CompileError> {
     let mut parts = Vec::new();
     for (action, rules) in programs {
-        let mut rules = rules.clone();
-        rules.retain(|number, _| numbers.contains(number));
-        if !rules.is_empty() {
-            parts.push(only(rules, action.clone(), machine)?);
+        if let Some((number, chain)) = rules.get_key_value(&number) {
+            parts.push(only(Rules::from([(*number, chain.clone())]), action.clone(), machine)?);
         }
     }
-    let first = numbers.first().and_then(|number| u32::try_from(*number).ok()).unwrap_or(0);
-    Ok((first, join(parts)))
+    let number = u32::try_from(number).map_err(|_negative| CompileError(format!("no call is {number}")))?;
+    let code = join(parts);
+    Ok(match code.as_slice() {
+        // The number is known by then.
+        [compare, answer, _] if (compare.code, compare.k, answer.code) == (JUMP_EQUAL, number, RETURN) => {
+            (number, vec![*answer])
+        }
+        _ => (number, code),
+    })
 }
 
 /// The profile's entries, with the launcher's own calls and without the one that a handler is parked in.

@@ -8,8 +8,8 @@
 
 use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
 use super::bpf::{
-    ALLOW, Field, Instruction, KILL, NOTIFY, choose, errno, give, if_any_bit, if_at_least, if_equal, load,
-    skip_unless_equal, unless_equal,
+    ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
+    unless_equal,
 };
 use crate::sys::seccomp::NATIVE_ARCH;
 use libc::c_long;
@@ -105,24 +105,8 @@ pub(crate) fn program() -> Vec<Instruction> {
     let mut calls: Vec<(u32, Vec<Instruction>)> =
         DENIED.iter().map(|&call| (number(call), vec![give(NOTIFY)])).chain(by_argument()).collect();
     calls.sort_by_key(|(number, _)| *number);
-    let ranges: Vec<_> = calls.chunks(CALLS_A_RANGE).filter_map(range).collect();
-    program.extend(choose(&ranges));
+    program.extend(decide(&calls, ALLOW));
     program
-}
-
-/// Calls that are compared one after the other once the range is chosen.
-const CALLS_A_RANGE: usize = 4;
-
-/// A few calls with their code, and "allowed" for the numbers between them.
-fn range(calls: &[(u32, Vec<Instruction>)]) -> Option<(u32, Vec<Instruction>)> {
-    let (first, _) = calls.first()?;
-    let mut code = Vec::new();
-    for (number, rules) in calls {
-        code.push(skip_unless_equal(*number, u8::try_from(rules.len()).unwrap_or(u8::MAX)));
-        code.extend_from_slice(rules);
-    }
-    code.push(give(ALLOW));
-    Some((*first, code))
 }
 
 /// The init stub's own filter: it opens the gate, waits, writes one status, exits.

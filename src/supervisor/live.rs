@@ -124,7 +124,7 @@ pub(super) enum Call {
 pub(super) enum Progress {
     /// Nothing to do.
     Going,
-    /// The seccomp listener is there: watch it.
+    /// The seccomp listener is there: watch it, and say so.
     Listening,
     /// The channel has ended: exec has succeeded, or the child is dead.
     Ended,
@@ -186,28 +186,36 @@ impl Live {
             }
             Some(Report::Handler(number)) => {
                 let fetched = sys::process::pidfd_getfd(self.sandbox.pidfd.as_fd(), number);
-                self.answer(fetched, Step::Init, |live, pidfd| live.handler = Some(pidfd));
+                let kept = fetched.map(|pidfd| self.handler = Some(pidfd));
+                self.answer(Step::Init, kept);
                 Progress::Going
             }
             Some(Report::Listener(number)) => {
-                let fetched = sys::process::pidfd_getfd(self.handler_pidfd(), number);
-                self.answer(fetched, Step::Listener, |live, listener| live.listener = Some(listener));
-                self.ready = self.listener.is_some();
-                if self.ready { Progress::Listening } else { Progress::Going }
+                match sys::process::pidfd_getfd(self.handler_pidfd(), number) {
+                    Ok(listener) => {
+                        self.listener = Some(listener);
+                        return Progress::Listening;
+                    }
+                    Err(errno) => self.fail(Step::Listener, errno),
+                }
+                Progress::Going
             }
             None => Progress::Ended,
         }
     }
 
-    /// Keeps what was fetched and lets the child go on; without it the child is killed.
-    fn answer(&mut self, fetched: Result<OwnedFd, Errno>, step: Step, keep: impl FnOnce(&mut Live, OwnedFd)) {
-        let answered = fetched.and_then(|fd| {
-            keep(self, fd);
-            sys::write(self.sandbox.channel.as_fd(), &GO_ON)
-        });
+    /// Lets the child go on if what it reported was acted upon; if not, it is killed.
+    fn answer(&mut self, step: Step, acted: Result<(), Errno>) {
+        let answered = acted.and_then(|()| sys::write(self.sandbox.channel.as_fd(), &GO_ON));
         if let Err(errno) = answered {
             self.fail(step, errno);
         }
+    }
+
+    /// The listener is watched, or could not be: nothing of the handler runs before it is.
+    pub(super) fn on_listener_watched(&mut self, watched: Result<(), Errno>) {
+        self.ready = watched.is_ok();
+        self.answer(Step::Listener, watched);
     }
 
     /// It cannot be set up, or not be looked after: a refusal.

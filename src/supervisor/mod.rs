@@ -280,9 +280,9 @@ impl<'a> Supervisor<'a> {
             Progress::Going => {}
             Progress::Listening => {
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Call, id));
-                let watched = live.listener.as_ref().map(|listener| self.epoll.add(listener, event));
-                if let Some(Err(errno)) = watched {
-                    live.fail(Step::Listener, errno);
+                if let Some(listener) = &live.listener {
+                    let watched = self.epoll.add(listener, event);
+                    live.on_listener_watched(watched);
                 }
             }
             Progress::Ended => {

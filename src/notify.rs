@@ -36,6 +36,11 @@ impl Notifier {
         self.send("STOPPING=1\nSTATUS=draining");
     }
 
+    /// What systemctl status shows.
+    pub(crate) fn status(&self, status: &str) {
+        self.send(&format!("STATUS={status}"));
+    }
+
     pub(crate) fn alive(&self) {
         self.send("WATCHDOG=1");
     }

@@ -181,6 +181,8 @@ pub(crate) struct Record<'a> {
     pub(crate) setup_us: u64,
     pub(crate) run_us: u64,
     pub(crate) usage: Usage,
+    /// As of the last look, where there was one and the kernel counts.
+    pub(crate) bytes: Option<Traffic>,
 }
 
 impl<'a> Record<'a> {
@@ -203,6 +205,7 @@ impl<'a> Record<'a> {
             setup_us: 0,
             run_us: 0,
             usage: Usage::default(),
+            bytes: None,
         }
     }
 }

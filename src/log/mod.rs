@@ -121,31 +121,36 @@ pub(crate) fn refusal_message(failure: &Failure, operand: Option<&str>) -> Strin
     format!("cannot {}{operand}: {errno:?} ({}){hint}", failure.step.phrase(), errno.desc())
 }
 
-/// The end of a connection: one event, always the same fields.
+/// The end of a connection: one event, always the same fields; docs/records.md says what they mean. A refusal is an error,
+/// with its cause for a message.
 pub(crate) fn ended(record: &Record<'_>) {
-    if let Outcome::Refused(refusal) = &record.outcome {
-        let message = &refusal.message;
-        let outcome = record.outcome.name();
-        error!(conn = record.conn, peer = record.peer, service = record.service, outcome, "{message}");
-        return;
-    }
     let denied = record.outcome.denied().map(ToString::to_string);
-    info!(
-        conn = record.conn,
-        peer = record.peer,
-        service = record.service,
-        pid = record.pid,
-        uid = record.uid,
-        outcome = record.outcome.name(),
-        status = record.outcome.status(),
-        signal = record.outcome.signal(),
-        limit = record.outcome.limit(),
-        denied,
-        wait_us = record.wait_us,
-        setup_us = record.setup_us,
-        run_us = record.run_us,
-        cpu_us = record.usage.cpu_us,
-        max_rss_kib = record.usage.max_rss_kib,
-        "ended"
-    );
+    macro_rules! say {
+        ($level:ident, $($message:tt)+) => {
+            $level!(
+                conn = record.conn,
+                peer = record.peer,
+                service = record.service,
+                pid = record.pid,
+                uid = record.uid,
+                outcome = record.outcome.name(),
+                status = record.outcome.status(),
+                signal = record.outcome.signal(),
+                limit = record.outcome.limit(),
+                denied,
+                wait_us = record.wait_us,
+                setup_us = record.setup_us,
+                run_us = record.run_us,
+                cpu_us = record.usage.cpu_us,
+                max_rss_kib = record.usage.max_rss_kib,
+                bytes_in = record.bytes.map(|bytes| bytes.received),
+                bytes_out = record.bytes.map(|bytes| bytes.sent),
+                $($message)+
+            )
+        };
+    }
+    match &record.outcome {
+        Outcome::Refused(refusal) => say!(error, "{}", refusal.message),
+        _ => say!(info, "ended"),
+    }
 }

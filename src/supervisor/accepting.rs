@@ -115,9 +115,11 @@ impl Supervisor<'_> {
         let state = &mut self.services[id];
         let service = Rc::clone(&state.service);
         state.statistics.counters.rejected(rejected.option());
+        self.tally.rejected();
         if let Some(unlogged) = state.admission.log_rejection(Instant::now()) {
             log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);
         }
+        self.on_status_change();
         self.refuse(connection, &service.over_limit);
     }
 

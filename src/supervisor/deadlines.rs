@@ -16,6 +16,8 @@ pub(super) enum Deadline {
     Shrink,
     /// systemd wants to hear of us.
     Watchdog,
+    /// systemd may be told the new numbers.
+    Status,
     /// Sandboxes may be built ahead again.
     ResumeBuilding,
     /// A connection that no sandbox was spent on has said too little for too long.

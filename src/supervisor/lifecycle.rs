@@ -1,8 +1,8 @@
 //! Reload, the end, and what systemd is told.
 
+use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::Verdict;
-use super::{SERVING, Supervisor};
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::notify::Notifier;
@@ -24,7 +24,8 @@ impl Supervisor<'_> {
             }
             Err(message) => log::not_reloaded(&message),
         }
-        self.tell(|notifier| notifier.ready(SERVING));
+        let status = self.status();
+        self.tell(|notifier| notifier.ready(&status));
     }
 
     pub(super) fn tell(&self, what: impl Fn(&Notifier)) {

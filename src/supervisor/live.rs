@@ -102,6 +102,13 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Bytes each way, as of the last look; of a unix socket the kernel counts none.
+    pub(super) fn bytes(&self) -> Option<Traffic> {
+        self.traffic.filter(|_| matches!(self.kind, Kind::Tcp(_)))
+    }
+}
+
 /// What was in the handler's stderr.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {

@@ -14,6 +14,7 @@ mod pool;
 mod seldom;
 mod services;
 pub(crate) mod statistics;
+mod status;
 mod stderr;
 mod time;
 mod warm;
@@ -41,6 +42,7 @@ use origin::{Origin, from_token, token};
 use seldom::Seldom;
 use services::Services;
 use statistics::Telling;
+use status::Tally;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -50,8 +52,6 @@ use std::time::{Duration, Instant};
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Pause after EMFILE and the like.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// What systemctl status shows.
-const SERVING: &str = "serving";
 /// How often the pool is looked at for what it does not need.
 const SHRINK_EVERY: Duration = Duration::from_secs(10);
 /// Makes the services anew from their files; the text says what is wrong with that.
@@ -82,6 +82,7 @@ pub(crate) struct Supervisor<'a> {
     deadlines: Deadlines,
     /// Of what the machine is short, by what it says.
     shortages: Seldom,
+    tally: Tally,
     next_id: u64,
     next_conn: u64,
     /// The signal that asked for the end.
@@ -138,6 +139,7 @@ impl<'a> Supervisor<'a> {
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
             shortages: Seldom::default(),
+            tally: Tally::default(),
             next_id: 1,
             next_conn: 1,
             stopping: None,
@@ -166,7 +168,7 @@ impl<'a> Supervisor<'a> {
         telling: Telling,
     ) -> Result<(), Errno> {
         self.begin_telling(telling)?;
-        notifier.ready(SERVING);
+        notifier.ready(&self.status());
         self.reload = Some(reload);
         self.notifier = Some(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
@@ -372,6 +374,7 @@ impl<'a> Supervisor<'a> {
             setup_us: micros(running - served.sandbox_at),
             run_us: micros(now - running),
             usage,
+            bytes: served.bytes(),
         };
         self.record(live.service_id, &record, live.selector.as_deref());
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {

@@ -75,6 +75,8 @@ impl Supervisor<'_> {
     /// Every end of a connection: logged and counted.
     pub(super) fn record(&mut self, service: ServiceId, record: &Record<'_>, selector: Option<&str>) {
         log::ended(record);
+        self.tally.ended(record);
+        self.on_status_change();
         self.services[service].statistics.count(record, selector);
     }
 

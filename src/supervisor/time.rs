@@ -40,6 +40,7 @@ impl Supervisor<'_> {
             Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
+            Deadline::Status => self.tell_status(),
             Deadline::Watchdog => self.tell_watchdog(),
             Deadline::WriteStats => self.write_stats(),
             // The loop looks at the pools by itself.

@@ -66,7 +66,10 @@ impl Supervisor<'_> {
         pool.parked();
         match pool.waiting.pop_front() {
             Some(arrival) => self.hand_over(id, arrival),
-            None => pool.parked.push_back(id),
+            None => {
+                pool.parked.push_back(id);
+                self.on_status_change();
+            }
         }
     }
 

@@ -20,6 +20,8 @@ mod model;
 mod names;
 #[path = "src/sandbox/seccomp/profile/parse.rs"]
 mod parse;
+#[path = "src/sandbox/seccomp/shrink.rs"]
+mod shrink;
 #[path = "src/sandbox/seccomp/profile/statement.rs"]
 mod statement;
 #[path = "src/sandbox/seccomp/profile/texts.rs"]

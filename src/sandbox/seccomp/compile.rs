@@ -14,6 +14,7 @@ use super::bpf::{
 };
 use super::model::{Action, Condition, Entry, Profile};
 use super::names::Machine;
+use super::shrink::shrink;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, sock_filter,
@@ -70,6 +71,7 @@ pub(crate) fn compile(
     // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
     program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);
     program.extend(decide(&calls, NOTIFY));
+    let program = shrink(&program);
     if program.len() > INSTRUCTIONS_MAX {
         return Err(CompileError(format!(
             "{} instructions; the kernel takes {INSTRUCTIONS_MAX}",
@@ -94,9 +96,12 @@ fn call(
     let number = u32::try_from(number).map_err(|_negative| CompileError(format!("no call is {number}")))?;
     let code = join(parts);
     Ok(match code.as_slice() {
-        // The number is known by then.
-        [compare, answer, _] if (compare.code, compare.k, answer.code) == (JUMP_EQUAL, number, RETURN) => {
-            (number, vec![*answer])
+        // The number is known by then: what begins with asking for it goes on as if it were answered.
+        [ask, compare, rest @ ..]
+            if (ask.code, ask.k) == (load(Field::Number).code, load(Field::Number).k)
+                && (compare.code, compare.jt, compare.k) == (JUMP_EQUAL, 0, number) =>
+        {
+            (number, rest.to_vec())
         }
         _ => (number, code),
     })

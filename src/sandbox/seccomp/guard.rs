@@ -11,6 +11,7 @@ use super::bpf::{
     ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
     unless_equal,
 };
+use super::shrink::shrink;
 use crate::sys::seccomp::NATIVE_ARCH;
 use libc::c_long;
 
@@ -106,7 +107,7 @@ pub(crate) fn program() -> Vec<Instruction> {
         DENIED.iter().map(|&call| (number(call), vec![give(NOTIFY)])).chain(by_argument()).collect();
     calls.sort_by_key(|(number, _)| *number);
     program.extend(decide(&calls, ALLOW));
-    program
+    shrink(&program)
 }
 
 /// The init stub's own filter: it opens the gate, waits, writes one status, exits.

@@ -13,6 +13,7 @@ pub(crate) mod profile;
 
 mod bpf;
 mod compile;
+mod shrink;
 
 use super::park::Park;
 use super::step::{Failure, Step, verify as verify_step};

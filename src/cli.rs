@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Tell whether a service would run on this host
     #[command(after_help = "Exit status: 0 it would run, 1 it would not, 2 usage or configuration")]
     Check(Box<CheckOptions>),
+    /// Print what a sandbox would be: every layer, wall, mount, right, system call and limit, with its reason
+    #[command(after_help = "Exit status: 0 printed, 2 usage or configuration")]
+    Explain(Box<ExplainOptions>),
     /// Print what happened: connections, outcomes, times, peers
     #[command(
         after_help = "Exit status: 0 printed, 1 neither a supervisor nor records in the journal, 2 usage"
@@ -43,6 +46,21 @@ Exit status: the handler's own; 128+N if signal N killed it (137 for a denied ca
 pub(crate) struct CheckOptions {
     /// Service NAME (/etc/dayfly/NAME.toml), or its FILE; without it and without options, only the host is looked at
     pub(crate) name: Option<String>,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainOptions {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE; without it and without --template, only the profile is explained
+    #[arg(conflicts_with = "diff")]
+    pub(crate) name: Option<String>,
+    /// What the second service has otherwise than the first
+    #[arg(long, num_args = 2, value_names = ["SERVICE_A", "SERVICE_B"])]
+    pub(crate) diff: Option<Vec<String>>,
     /// One JSON object instead of lines
     #[arg(long)]
     pub(crate) json: bool,

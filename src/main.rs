@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod config;
 mod connection;
+mod explain;
 mod kernel;
 mod listener;
 mod log;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Run(options) => command::run(*options),
         Command::Serve(options) => command::serve(*options),
         Command::Check(options) => check::main(*options),
+        Command::Explain(options) => explain::main(*options),
         Command::Stats(options) => stats::command::main(&options),
     };
     ExitCode::from(status)

@@ -14,6 +14,7 @@ mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;
 
+use crate::sandbox::seccomp::profile::Loaded;
 use options::Options;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -129,6 +130,11 @@ fn read_trusted(path: &Path) -> Result<String, String> {
         .and_then(|root| trust::walk(root, path, trust::Trusted::for_caller()))
         .map_err(|error| format!("cannot use it: {error}"))?;
     std::fs::read_to_string(&file.path).map_err(|error| format!("cannot read it: {error}"))
+}
+
+/// The profile of that name or file; the default one without.
+pub(crate) fn profile(given: Option<&str>) -> Result<Loaded, ConfigError> {
+    profiles::load(given)
 }
 
 /// Flat TOML; an unknown key is an error.

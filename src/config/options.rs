@@ -310,7 +310,7 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    const ALL: [(&str, Layer); 7] = [
+    pub(super) const ALL: [(&str, Layer); 7] = [
         ("uid", Layer::Uid),
         ("groups", Layer::Groups),
         ("cgroup", Layer::Cgroup),

@@ -3,6 +3,7 @@
 use super::values::ValueError;
 use crate::connection::Kind;
 use serde::Deserialize;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -17,6 +18,16 @@ enum Proxy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Proxies(Vec<Proxy>);
+
+impl fmt::Display for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|proxy| match proxy {
+            Proxy::Network { address, bits } => format!("{address}/{bits}"),
+            Proxy::Unix => "unix".to_owned(),
+        });
+        f.write_str(&names.collect::<Vec<_>>().join(" "))
+    }
+}
 
 impl Proxies {
     pub(crate) fn join(all: Vec<Proxies>) -> Proxies {

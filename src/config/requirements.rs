@@ -19,6 +19,11 @@ impl Degraded {
         )
     }
 
+    /// The names of what was given up.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        Layer::ALL.iter().filter(|(_, layer)| self.has(*layer)).map(|(name, _)| *name).collect()
+    }
+
     pub(super) fn has(&self, layer: Layer) -> bool {
         self.0.contains(&layer)
     }
@@ -115,7 +120,7 @@ pub(super) fn remarks(options: &Options, kernel: &Kernel, degraded: &Degraded) -
     let mut remarks: Vec<String> =
         missing.map(|wall| format!("this kernel lacks {}: {}", wall.wall, wall.instead)).collect();
     if !degraded.0.is_empty() {
-        remarks.push(format!("given up by --allow-degraded: {:?}", degraded.0));
+        remarks.push(format!("given up by --allow-degraded: {}", degraded.names().join(" ")));
     }
     if options.cpu.is_some_and(|CpuShare(percent)| percent > 0) {
         remarks.push(

@@ -49,6 +49,8 @@ pub(crate) struct Service {
     pub(crate) drain_time: Option<Duration>,
     /// Things to say once at start: walls that are missing, layers given up, what is not limited.
     pub(crate) remarks: Vec<String>,
+    /// Layers given up by name.
+    pub(crate) given_up: Vec<&'static str>,
     pub(crate) profile: profile::Loaded,
     /// For `check`.
     pub(crate) has_os_release: bool,
@@ -161,6 +163,7 @@ impl Service {
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,
+            given_up: degraded.names(),
             profile,
             has_os_release: sys::mount::identify(template.fd.as_fd(), c"etc/os-release").is_ok(),
             handler_is_readable: handler_mode & libc::S_IROTH != 0,

@@ -60,13 +60,15 @@ fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
     context.link.die_with_it()?;
     process::setsid().step(Step::Session)?;
     verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
-    process::set_umask(0o022);
+    process::set_umask(UMASK);
     process::reset_personality().step(Step::Personality)?;
     verify(Step::Personality, has_default_personality().step(Step::Personality)?)?;
     leave_real_time().step(Step::Scheduling)?;
     raise_oom_score().step(Step::OomScore)?;
     Ok(Begun(()))
 }
+
+pub(crate) const UMASK: u32 = 0o022;
 
 /// We are the first process of our pid namespace.
 const FIRST_PID: i32 = 1;
@@ -87,9 +89,11 @@ fn has_default_personality() -> Result<bool, sys::Errno> {
     Ok(count == persona.len() && persona == *b"00000000")
 }
 
+pub(crate) const OOM_SCORE: &str = "500";
+
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
 fn raise_oom_score() -> Result<(), sys::Errno> {
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
-    let score = b"500";
+    let score = OOM_SCORE.as_bytes();
     if sys::write(file.as_fd(), score)? == score.len() { Ok(()) } else { Err(sys::Errno::EBADE) }
 }

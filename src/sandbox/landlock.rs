@@ -85,6 +85,31 @@ impl Plan {
         }
     }
 
+    /// The ABI that is used: the newest that kernel and crate share.
+    pub(crate) fn abi(&self) -> i32 {
+        self.abi as i32
+    }
+
+    /// Whether TCP is governed, and whether signals and abstract sockets are.
+    pub(crate) fn governs(&self) -> (bool, bool) {
+        (self.network, self.scopes)
+    }
+
+    /// The kinds of access to files that are denied wherever no rule allows them.
+    pub(crate) fn handled(&self) -> Vec<String> {
+        names(AccessFs::from_all(self.abi).bits())
+    }
+
+    /// What a rule allows: of directories and what is below them, or of a file.
+    pub(crate) fn allowed(&self, right: Right) -> Vec<String> {
+        names(self.bits(right).directory)
+    }
+
+    /// What is allowed of the handler's file.
+    pub(crate) fn allowed_of_handler(&self) -> Vec<String> {
+        names(self.execute)
+    }
+
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -110,6 +135,10 @@ impl Plan {
             Right::ReadWrite => self.read_write,
         }
     }
+}
+
+fn names(bits: u64) -> Vec<String> {
+    BitFlags::<AccessFs>::from_bits_truncate(bits).iter().map(|access| format!("{access:?}")).collect()
 }
 
 /// The file that no rule can cover: on a tmpfs of the launcher's that is attached nowhere. Opens before, not after.

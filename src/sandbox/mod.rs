@@ -19,8 +19,8 @@
 //! [`launch`], once a sandbox). The child only makes system calls; it reports a failure as two numbers and exits.
 
 pub(crate) mod base;
-mod capabilities;
-mod child;
+pub(crate) mod capabilities;
+pub(crate) mod child;
 pub(crate) mod devices;
 pub(crate) mod exec;
 pub(crate) mod identity;

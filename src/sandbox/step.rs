@@ -15,6 +15,11 @@ macro_rules! steps {
         impl Step {
             const ALL: &[Step] = &[$(Step::$variant,)*];
 
+            /// In the order in which they are taken.
+            pub(crate) fn all() -> impl Iterator<Item = Step> {
+                Step::ALL.iter().copied()
+            }
+
             /// Its name in records and in `--status-fd`.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(Step::$variant => $name,)* }

@@ -151,7 +151,7 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<
 #[derive(Debug)]
 pub(crate) struct CStrings {
     /// What the pointers point to.
-    _strings: Vec<CString>,
+    strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }
 
@@ -159,7 +159,11 @@ impl CStrings {
     pub(crate) fn new(strings: Vec<CString>) -> CStrings {
         // The pointers stay good when the vector moves: they point to each string's own heap block.
         let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        CStrings { _strings: strings, pointers }
+        CStrings { strings, pointers }
+    }
+
+    pub(crate) fn strings(&self) -> &[CString] {
+        &self.strings
     }
 }
 

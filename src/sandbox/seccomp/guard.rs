@@ -12,65 +12,76 @@ use super::bpf::{
     unless_equal,
 };
 use super::shrink::shrink;
+use crate::sys::names;
 use crate::sys::seccomp::NATIVE_ARCH;
 use libc::c_long;
 
-/// Denied whatever the arguments.
-const DENIED: &[c_long] = &[
-    // New sockets, and everything that changes what the connection is.
-    libc::SYS_socket,
-    libc::SYS_socketpair,
-    libc::SYS_connect,
-    libc::SYS_bind,
-    libc::SYS_listen,
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    libc::SYS_sendmsg,
-    libc::SYS_sendmmsg,
-    libc::SYS_recvmsg,
-    libc::SYS_recvmmsg,
-    libc::SYS_setsockopt,
-    // Operations by a ring pass no filter.
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    // Namespaces.
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    // Mounts.
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    OPEN_TREE_ATTR,
-    // Other processes.
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_kcmp,
-    // Programs and pages for the kernel.
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    // Keyrings are not namespaced.
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_keyctl,
-    // Files by handle, past every path.
-    libc::SYS_open_by_handle_at,
+/// Denied whatever the arguments, with the reason.
+const DENIED: &[(&str, &[c_long])] = &[
+    (
+        "new sockets, and everything that changes what the connection is",
+        &[
+            libc::SYS_socket,
+            libc::SYS_socketpair,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_accept,
+            libc::SYS_accept4,
+            libc::SYS_sendmsg,
+            libc::SYS_sendmmsg,
+            libc::SYS_recvmsg,
+            libc::SYS_recvmmsg,
+            libc::SYS_setsockopt,
+        ],
+    ),
+    (
+        "operations by a ring pass no filter",
+        &[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register],
+    ),
+    ("makes or enters namespaces", &[libc::SYS_unshare, libc::SYS_setns]),
+    (
+        "changes what is mounted where",
+        &[
+            libc::SYS_mount,
+            libc::SYS_umount2,
+            libc::SYS_pivot_root,
+            libc::SYS_chroot,
+            libc::SYS_open_tree,
+            libc::SYS_move_mount,
+            libc::SYS_fsopen,
+            libc::SYS_fsconfig,
+            libc::SYS_fsmount,
+            libc::SYS_fspick,
+            libc::SYS_mount_setattr,
+            OPEN_TREE_ATTR,
+        ],
+    ),
+    (
+        "reaches into other processes",
+        &[
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_process_vm_writev,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_kcmp,
+        ],
+    ),
+    (
+        "gives programs and pages to the kernel",
+        &[
+            libc::SYS_bpf,
+            libc::SYS_perf_event_open,
+            libc::SYS_userfaultfd,
+            libc::SYS_init_module,
+            libc::SYS_finit_module,
+            libc::SYS_delete_module,
+            libc::SYS_kexec_load,
+            libc::SYS_kexec_file_load,
+        ],
+    ),
+    ("keyrings are not namespaced", &[libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl]),
+    ("opens files by handle, past every path", &[libc::SYS_open_by_handle_at]),
 ];
 
 /// Linux 6.15; libc does not have it yet.
@@ -103,8 +114,10 @@ pub(crate) fn program() -> Vec<Instruction> {
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
     program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
     program.extend([if_at_least(X32_BIT), give(NOTIFY)]);
+    let denied = DENIED.iter().flat_map(|(_, calls)| *calls);
+    let judged = by_argument().into_iter().map(|judged| (judged.number, judged.code));
     let mut calls: Vec<(u32, Vec<Instruction>)> =
-        DENIED.iter().map(|&call| (number(call), vec![give(NOTIFY)])).chain(by_argument()).collect();
+        denied.map(|&call| (number(call), vec![give(NOTIFY)])).chain(judged).collect();
     calls.sort_by_key(|(number, _)| *number);
     program.extend(decide(&calls, ALLOW));
     shrink(&program)
@@ -124,8 +137,16 @@ pub(crate) fn init_program() -> Vec<Instruction> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 const ENOSYS: u16 = libc::ENOSYS as u16;
 
-/// The calls that depend on their arguments.
-fn by_argument() -> [(u32, Vec<Instruction>); 4] {
+/// A call that depends on its arguments.
+struct Judged {
+    number: u32,
+    /// What remains of it, and why not the rest.
+    remains: &'static str,
+    why: &'static str,
+    code: Vec<Instruction>,
+}
+
+fn by_argument() -> [Judged; 4] {
     // No namespaces.
     let clone = [load(Field::ArgLow(0)), if_any_bit(NAMESPACE_FLAGS), give(NOTIFY), give(ALLOW)];
     // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
@@ -155,12 +176,47 @@ fn by_argument() -> [(u32, Vec<Instruction>); 4] {
         give(ALLOW),
         give(NOTIFY),
     ];
+    let judged = |call, remains, why, code: &[Instruction]| Judged {
+        number: number(call),
+        remains,
+        why,
+        code: code.to_vec(),
+    };
     [
-        (number(libc::SYS_clone), clone.to_vec()),
-        (number(libc::SYS_clone3), clone3.to_vec()),
-        (number(libc::SYS_sendto), sendto.to_vec()),
-        (number(libc::SYS_ioctl), ioctl.to_vec()),
+        judged(libc::SYS_clone, "without new namespaces", "namespaces give powers back", &clone),
+        judged(
+            libc::SYS_clone3,
+            "never: ENOSYS",
+            "its flags are in memory; libc falls back on clone",
+            &clone3,
+        ),
+        judged(
+            libc::SYS_sendto,
+            "without an address, MSG_FASTOPEN and MSG_OOB",
+            "data in a SYN would go to any address the host reaches",
+            &sendto,
+        ),
+        judged(
+            libc::SYS_ioctl,
+            "TIOCGWINSZ and TCGETS only",
+            "others list the host's interfaces, type into terminals, ask for signals",
+            &ioctl,
+        ),
     ]
+}
+
+/// For those who want to see it: what is denied whatever the arguments, with the reason.
+pub(crate) fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let named = |call: c_long| names::NATIVE.call_name(number(call)).unwrap_or("a call without a name");
+    DENIED.iter().flat_map(move |(why, calls)| calls.iter().map(move |call| (named(*call), *why)))
+}
+
+/// What is denied by its arguments: what remains, and why not the rest.
+pub(crate) fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    by_argument().into_iter().map(|judged| {
+        let name = names::NATIVE.call_name(judged.number).unwrap_or("a call without a name");
+        (name, judged.remains, judged.why)
+    })
 }
 
 const TIOCGWINSZ: u32 = 0x5413;

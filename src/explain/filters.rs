@@ -1,0 +1,63 @@
+//! The two filters: every call that the profile decides, and what the guard refuses under every profile.
+
+use super::tree::Node;
+use crate::config::ConfigError;
+use crate::sandbox::exec::EXEC_FD;
+use crate::sandbox::seccomp::guard;
+use crate::sandbox::seccomp::profile::model::{Action, Entry, Exec};
+use crate::sandbox::seccomp::profile::{Loaded, constants};
+
+pub(super) fn filters(profile: &Loaded) -> Result<Node, ConfigError> {
+    let read = profile.profile().map_err(|error| ConfigError::usage(error.to_string()))?;
+    let allowed = read.allowed().len();
+    let of = |wanted: fn(Action) -> bool| read.entries.iter().filter(move |entry| wanted(entry.action));
+    let group = |name: &str, count: usize, calls: Vec<Node>| {
+        (count > 0).then(|| Node::new(name, format!("{count} calls")).with(calls))
+    };
+    let errnos: Vec<_> = of(|action| matches!(action, Action::Errno(_))).map(call).collect();
+    let killed: Vec<_> = of(|action| action == Action::Kill).map(call).collect();
+    let notified: Vec<_> = of(|action| action == Action::Notify).map(call).collect();
+    let calls = [
+        group("allowed", allowed, of(|action| action == Action::Allow).map(call).collect()),
+        group("answered with an errno", errnos.len(), errnos),
+        group("killed at once", killed.len(), killed),
+        group("denied by name", notified.len(), notified),
+    ];
+    let rest = Node::new("everything else", "denied")
+        .why("the supervisor records number and arguments and kills; the call is never made");
+    let profile = Node::new("profile", profile.name()).why("what the handler may call, from its file");
+    let profile = profile.with([exec(read.traits.exec)]).with(calls.into_iter().flatten()).with([rest]);
+    Ok(Node::group("seccomp").why("two filters that share no source").with([profile, guard()]))
+}
+
+fn exec(exec: Exec) -> Node {
+    match exec {
+        Exec::Once => Node::new("exec", format!("once: execveat({EXEC_FD}, …, AT_EMPTY_PATH) only"))
+            .why(format!("{EXEC_FD} is closed by the exec and above the hard limit of descriptors")),
+        Exec::Tree => Node::new("exec", "whatever the template holds")
+            .why("exception of this profile: exec is not single-shot, the tree not noexec, memory not W^X"),
+    }
+}
+
+fn call(entry: &Entry) -> Node {
+    let answer = match entry.action {
+        Action::Allow => "",
+        Action::Errno(number) => constants::errno_name(number).unwrap_or("an errno"),
+        Action::Notify => "denied",
+        Action::Kill => "killed",
+    };
+    let condition = if entry.when.is_empty() { String::new() } else { format!("if {}", entry.condition) };
+    let space = if answer.is_empty() || condition.is_empty() { "" } else { " " };
+    let name = if entry.when.is_empty() { entry.name.to_owned() } else { format!("{} (some)", entry.name) };
+    Node::new(name, format!("{answer}{space}{condition}")).why(entry.reason.clone())
+}
+
+fn guard() -> Node {
+    let denied = guard::denied().map(|(name, why)| Node::new(name, "never").why(why));
+    let by_argument =
+        guard::judged_by_argument().map(|(name, allowed, why)| Node::new(name, allowed).why(why));
+    Node::new("guard", "fixed, under every profile")
+        .why("a wrong line of a profile opens nothing: what only this one denies fails with ENOSYS")
+        .with(denied)
+        .with(by_argument)
+}

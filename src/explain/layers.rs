@@ -1,0 +1,315 @@
+//! The layers of a sandbox, each from its plan.
+
+use super::filters;
+use super::tree::Node;
+use crate::config::ConfigError;
+use crate::config::service::{Purpose, Service};
+use crate::kernel::Kernel;
+use crate::sandbox::landlock::{self, Right};
+use crate::sandbox::limits::Limit;
+use crate::sandbox::park::Park;
+use crate::sandbox::rootfs::{self, Snapshot};
+use crate::sandbox::step::Step;
+use crate::sandbox::{IdSource, Plan, capabilities, child, devices, identity, namespaces, seccomp};
+use std::ffi::CString;
+
+/// Every layer, in the order in which a sandbox gets them.
+pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Result<Vec<Node>, ConfigError> {
+    let Plan {
+        namespaces,
+        rootfs,
+        identity,
+        ids,
+        limits,
+        landlock,
+        seccomp,
+        init,
+        keyring,
+        mdwe,
+        dumpable_off_early,
+        argv,
+    } = &service.plan;
+    let process = [
+        switch("session keyring", *keyring, "an empty one", "the caller's keys are out of reach"),
+        switch(
+            "memory-deny-write-execute",
+            *mdwe,
+            "yes",
+            "W^X by the kernel; the profile's PROT_EXEC is the other wall",
+        ),
+        Node::new("dumpable", "off").why(if *dumpable_off_early {
+            "nobody may trace or dump it"
+        } else {
+            "rootless: last of all, after the filters"
+        }),
+        init_stub(*init),
+    ];
+    Ok(vec![
+        handler(rootfs, argv.strings(), &service.environment),
+        self::kernel(kernel),
+        given_up(&service.given_up),
+        self::namespaces(*namespaces, rootfs, &service.hostname),
+        self::rootfs(rootfs),
+        self::identity(*identity, *ids),
+        capability_sets(*identity),
+        self::process(process),
+        self::limits(limits),
+        self::landlock(landlock),
+        filters::filters(&service.profile)?.with([programs(seccomp)]),
+        steps(service, purpose),
+    ])
+}
+
+fn switch(name: &str, on: bool, value: &str, why: &str) -> Node {
+    if on {
+        Node::new(name, value).why(why)
+    } else {
+        Node::new(name, "no").why("given up, or not for this kernel or profile")
+    }
+}
+
+fn text(string: &CString) -> String {
+    string.to_string_lossy().into_owned()
+}
+
+fn handler(rootfs: &rootfs::Plan, argv: &[CString], environment: &[CString]) -> Node {
+    let arguments =
+        argv.iter().enumerate().map(|(index, argument)| Node::new(index.to_string(), text(argument)));
+    let variables = environment.iter().map(|variable| {
+        let variable = text(variable);
+        let (name, value) = variable.split_once('=').unwrap_or((&variable, ""));
+        Node::new(name, value)
+    });
+    Node::new("handler", text(&rootfs.handler)).with([
+        Node::group("arguments").with(arguments),
+        Node::group("environment").why("nothing of the launcher's own").with(variables),
+    ])
+}
+
+pub(super) fn kernel(kernel: &Kernel) -> Node {
+    let lacks =
+        kernel.lacks().into_iter().map(|lack| Node::new("lacks", lack).why("nothing runs without it"));
+    let missing = kernel.missing_walls().into_iter();
+    let missing = missing
+        .map(|wall| Node::new(wall.layer, format!("this kernel lacks {}", wall.wall)).why(wall.instead));
+    let abi = kernel.landlock.map_or_else(|errno| errno.to_string(), |abi| abi.to_string());
+    Node::new("kernel", format!("Linux {}", kernel.release))
+        .with([Node::new("Landlock ABI", abi)])
+        .with(lacks)
+        .with([Node::list("missing walls", missing).why("refused under --strict")])
+}
+
+fn given_up(layers: &[&'static str]) -> Node {
+    let value = if layers.is_empty() { "none".to_owned() } else { layers.join(" ") };
+    Node::new("layers given up", value).why("only by name, with --allow-degraded")
+}
+
+fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str) -> Node {
+    let namespaces::Plan { own_network, own_ipc } = plan;
+    let own = |own: bool| if own { "its own" } else { "shared with other sandboxes, sealed" };
+    let user = if rootfs.in_user_namespace { "its launcher's own" } else { "the host's" };
+    let user_why = if rootfs.in_user_namespace { "an ordinary user" } else { "its ids are nobody's there" };
+    Node::group("namespaces").why("none is the host's, but for user as root").with([
+        Node::new("mount", "its own"),
+        Node::new("pid", "its own").why("it ends whole with its first process"),
+        Node::new("net", own(own_network))
+            .why("empty, not even lo is up; without socket(2) nobody meets there"),
+        Node::new("ipc", own(own_ipc)).why("its own where the profile has calls that meet there"),
+        Node::new("uts", own(false)).with([Node::new("hostname", hostname)]),
+        Node::new("cgroup", own(false)).why("nothing but a view"),
+        Node::new("user", user).why(user_why),
+    ])
+}
+
+fn rootfs(plan: &rootfs::Plan) -> Node {
+    // How it stands ready in the base of serve changes nothing of it.
+    let rootfs::Plan {
+        template,
+        snapshot,
+        upper,
+        in_user_namespace: _,
+        binds,
+        tmpfs,
+        proc,
+        executable,
+        dev,
+        bury_canary: _,
+        handler: _,
+        handler_identity: _,
+        prebuilt: _,
+    } = plan;
+    let exec = if *executable { "" } else { " noexec" };
+    let root = match snapshot {
+        Snapshot::Readonly => Node::new("/", format!("the template, ro nosuid nodev{exec} noatime")),
+        Snapshot::Overlay => Node::new(
+            "/",
+            format!("overlay on the template, rw nosuid nodev{exec} noatime"),
+        )
+        .with([bounds("writable layer", upper).why("in memory, gone with the sandbox")]),
+    };
+    let root = if *executable { root.why("the profile executes what the template holds") } else { root };
+    let template = Node::new("template", text(&template.path)).why("each component of its path is trusted");
+    let mounted = binds.iter().map(|bind| {
+        Node::new(text(&bind.target), format!("{}, ro nosuid nodev noexec noatime", text(&bind.source.path)))
+            .why("--bind-ro")
+    });
+    let proc = proc.then(|| {
+        Node::new("/proc", "own processes only, ro nosuid nodev noexec")
+            .why("--proc: subset=pid, hidepid=invisible")
+    });
+    let dev = dev.then(|| {
+        let names = devices::NODES.iter().map(|(name, _)| Node::new(name.to_string_lossy(), ""));
+        Node::new("/dev", "five devices, ro nosuid noexec")
+            .why("programs of a tree take them for granted")
+            .with(names)
+    });
+    let tmpfs = tmpfs.iter().map(|tmpfs| {
+        let shown = bounds(&text(&tmpfs.target), &tmpfs.bounds);
+        shown.why("private, rw nosuid nodev noexec noatime, gone with the sandbox")
+    });
+    Node::group("root file system")
+        .why("the old root is detached; nothing of the host's is left")
+        .with([template, root])
+        .with(mounted)
+        .with(dev)
+        .with(proc)
+        .with(tmpfs)
+}
+
+fn bounds(name: &str, bounds: &rootfs::Bounds) -> Node {
+    Node::new(name, format!("tmpfs of {} bytes, {} inodes", text(&bounds.bytes), text(&bounds.inodes)))
+}
+
+fn identity(plan: identity::Plan, ids: IdSource) -> Node {
+    let identity::Plan { drop_groups, last_capability: _ } = plan;
+    let (value, why) = match ids {
+        IdSource::Fixed(_) if !drop_groups => {
+            ("one, the caller's outside".to_owned(), "rootless: no other can be had")
+        }
+        IdSource::Fixed(identity) => {
+            let base = identity.uid.saturating_sub(std::process::id());
+            (format!("{base} plus the launcher's pid"), "no other live process has it")
+        }
+        IdSource::BasePlusPid(base) => {
+            (format!("{base} plus the pid of its first process"), "no other live process has it")
+        }
+    };
+    let groups = if drop_groups {
+        Node::new("groups", "none")
+    } else {
+        Node::new("groups", "the caller's").why("setgroups(2) is denied in a user namespace")
+    };
+    Node::group("identity").with([Node::new("uid and gid", value).why(why), groups])
+}
+
+fn capability_sets(plan: identity::Plan) -> Node {
+    let sets = ["permitted", "effective", "inheritable", "ambient"].map(|set| Node::new(set, "empty"));
+    let bounding = Node::new("bounding", "empty")
+        .why(format!("capabilities 0 to {}, all that this kernel has, are dropped", plan.last_capability));
+    let securebits: Vec<_> = capabilities::SECUREBIT_NAMES.iter().map(|(name, _)| *name).collect();
+    Node::group("capabilities").with(sets).with([
+        bounding,
+        Node::new("securebits", securebits.join(" ")).why("locked: uid 0 means nothing any more"),
+        Node::new("no_new_privs", "yes").why("no exec gives anything back"),
+    ])
+}
+
+fn process(parts: [Node; 4]) -> Node {
+    Node::group("process").with(parts).with([
+        Node::new("session", "its own, no controlling terminal"),
+        Node::new("descriptors", "0, 1, 2")
+            .why("0 and 1 the connection, 2 a pipe to the supervisor; all else is closed"),
+        Node::new("umask", format!("{:03o}", child::UMASK)),
+        Node::new("oom_score_adj", child::OOM_SCORE).why("the kernel takes a sandbox before the supervisor"),
+        Node::new("signals", "default dispositions, none blocked"),
+        Node::new("parent-death signal", "SIGKILL").why("it ends with the supervisor"),
+    ])
+}
+
+fn init_stub(init: bool) -> Node {
+    if init {
+        Node::new("PID 1", "a stub; the handler is PID 2").why("it reaps; four system calls are all it has")
+    } else {
+        Node::new("PID 1", "the handler")
+            .why("signals with default disposition do nothing to it (pid_namespaces(7))")
+    }
+}
+
+fn limits(limits: &[Limit]) -> Node {
+    let shown =
+        |value: u64| if value == libc::RLIM_INFINITY { "infinity".to_owned() } else { value.to_string() };
+    Node::group("limits").why("setrlimit(2), soft and hard").with(limits.iter().map(|limit| {
+        let Limit { resource: _, name, soft, hard } = limit;
+        let value = if soft == hard { shown(*soft) } else { format!("{}, {}", shown(*soft), shown(*hard)) };
+        Node::new(*name, value).why(why_limit(name))
+    }))
+}
+
+fn why_limit(name: &str) -> &'static str {
+    match name {
+        "nofile" => "descriptors",
+        "fsize" => "bytes of a file it writes",
+        "core" => "1, not 0: a core_pattern that is a pipe ignores 0 and runs a helper as root (core(5))",
+        "data" => "memory; runtimes reserve address space they never touch",
+        "nproc" => "processes and threads, the stub included",
+        "as" => "address space, which bounds page tables",
+        "stack" => "bytes of a stack",
+        "cpu" => "seconds of CPU; soft as hard, since PID 1 may ignore SIGXCPU",
+        _ => "--rlimit",
+    }
+}
+
+fn landlock(plan: &landlock::Plan) -> Node {
+    let (network, scopes) = plan.governs();
+    let rules = plan.rules().iter().map(|rule| {
+        let name = match rule.right {
+            Right::Read => format!("{} (read)", text(&rule.path)),
+            Right::ReadWrite => format!("{} (read and write)", text(&rule.path)),
+        };
+        Node::new(name, plan.allowed(rule.right).join(" "))
+    });
+    let governed = |on: bool| if on { "denied" } else { "not governed" };
+    Node::new("Landlock", format!("ABI {}", plan.abi())).why("hard: less is a refusal").with([
+        Node::new("files", plan.handled().join(" ")).why("denied wherever no rule allows it"),
+        Node::group("rules").with(rules).with([Node::new(
+            "the handler's file",
+            plan.allowed_of_handler().join(" "),
+        )
+        .why("the only one, but under profile tree")]),
+        Node::new("TCP", governed(network)).why("connect with an address, and bind; from ABI 4"),
+        Node::new("signals and abstract sockets", governed(scopes)).why("out of the sandbox; from ABI 6"),
+    ])
+}
+
+fn programs(plan: &seccomp::Plan) -> Node {
+    let sizes = format!("guard {} instructions, profile {}", plan.guard.len(), plan.profile.len());
+    Node::new("programs", sizes).why("the kernel asks both at each call")
+}
+
+/// What is done and proved between accept and exec, in order.
+fn steps(service: &Service, purpose: Purpose) -> Node {
+    let taken = Step::all().filter(|step| is_taken(*step, service, purpose));
+    let nodes = taken.map(|step| Node::new(step.name(), step.phrase()));
+    Node::group("steps").why("one that fails refuses the connection").with(nodes)
+}
+
+fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
+    let plan = &service.plan;
+    let rootfs = &plan.rootfs;
+    match step {
+        Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
+        Step::IdMap => rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace,
+        Step::BindSource | Step::BindChanged | Step::Bind => !rootfs.binds.is_empty(),
+        Step::Tmpfs => !rootfs.tmpfs.is_empty(),
+        Step::Proc => rootfs.proc,
+        Step::Dev => rootfs.dev,
+        Step::Groups => plan.identity.drop_groups,
+        Step::Keyring => plan.keyring,
+        Step::Mdwe => plan.mdwe,
+        Step::Init | Step::InitFilter => plan.init,
+        Step::Base => purpose == Purpose::Serve,
+        Step::Parked => service.park != Park::None,
+        Step::Died => false,
+        _ => true,
+    }
+}

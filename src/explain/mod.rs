@@ -1,0 +1,91 @@
+//! `dayfly explain`: the whole sandbox as it would be, from the data that it would be made by.
+//!
+//! The plans are taken apart field by field, without `..`: what is added to one and not explained does not compile.
+
+mod filters;
+mod layers;
+mod serving;
+mod tree;
+
+use crate::cli::ExplainOptions;
+use crate::command::stdout_line;
+use crate::config::options::Options;
+use crate::config::service::{Purpose, Service};
+use crate::config::{self, ConfigError, ErrorKind, Settings};
+use crate::kernel::Kernel;
+use crate::log::{self, Verbosity};
+use serde_json::json;
+use tree::Node;
+
+pub(crate) fn main(given: ExplainOptions) -> u8 {
+    log::init(None, Verbosity::Normal, false);
+    let explained = match given.diff {
+        Some(services) => explain_both(given.options, &services, given.json),
+        None => explain_one(given.options, given.name, given.json),
+    };
+    match explained {
+        Ok(lines) => {
+            lines.iter().for_each(|line| stdout_line(line));
+            0
+        }
+        Err(error) => {
+            log::fatal(&error.message);
+            error.kind.status()
+        }
+    }
+}
+
+fn explain_one(mut options: Options, name: Option<String>, json: bool) -> Result<Vec<String>, ConfigError> {
+    if let Some(name) = name {
+        options.service = Some(vec![name]);
+    }
+    let tree = explained(options)?;
+    Ok(if json { vec![tree.json().to_string()] } else { tree.lines() })
+}
+
+fn explain_both(options: Options, names: &[String], json: bool) -> Result<Vec<String>, ConfigError> {
+    let [a, b] = names else { return Err(ConfigError::usage("--diff takes two services")) };
+    let tree = |name: &String| explained(Options { service: Some(vec![name.clone()]), ..options.clone() });
+    let differences = tree::compare(&tree(a)?, &tree(b)?);
+    if json {
+        let list: Vec<_> = differences.iter().map(tree::Difference::json).collect();
+        return Ok(vec![json!({"a": a, "b": b, "differences": list}).to_string()]);
+    }
+    Ok(differences.iter().flat_map(tree::Difference::lines).collect())
+}
+
+/// A wrong option or file is an error; what this host cannot have is part of the explanation.
+fn explained(options: Options) -> Result<Node, ConfigError> {
+    let settings = config::load(options)?;
+    let kernel = Kernel::probe();
+    if settings.options.template.is_none() && settings.options.handler.is_none() {
+        return without_service(settings, &kernel);
+    }
+    let purpose = if settings.options.only_for_serve().is_some() { Purpose::Serve } else { Purpose::Run };
+    let name = settings.name.clone();
+    match Service::resolve(settings, purpose, &kernel) {
+        Ok(service) => sandbox(&service, purpose, &kernel),
+        Err(error) if error.kind == ErrorKind::Usage => Err(error),
+        Err(error) => {
+            let refused = Node::new("refused", error.message).why("on this host nothing would run");
+            Ok(Node::new("sandbox", title(&name)).with([refused, layers::kernel(&kernel)]))
+        }
+    }
+}
+
+/// Without a template there is still a profile to explain.
+fn without_service(settings: Settings, kernel: &Kernel) -> Result<Node, ConfigError> {
+    let profile = config::profile(settings.options.profile.as_deref())?;
+    let filters = filters::filters(&profile)?;
+    Ok(Node::new("profile", profile.name()).with([layers::kernel(kernel), filters]))
+}
+
+fn title(name: &str) -> String {
+    if name == "-" { "of these options".to_owned() } else { format!("of service {name}") }
+}
+
+fn sandbox(service: &Service, purpose: Purpose, kernel: &Kernel) -> Result<Node, ConfigError> {
+    let parts = layers::layers(service, purpose, kernel)?;
+    let serving = serving::serving(service, purpose);
+    Ok(Node::new("sandbox", title(&service.name)).with(parts).with(serving))
+}

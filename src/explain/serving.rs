@@ -1,0 +1,92 @@
+//! What surrounds the sandbox: the connection's bounds and times, and how `serve` keeps sandboxes ready.
+
+use super::tree::Node;
+use crate::config::service::{Purpose, Service};
+use crate::sandbox::park::Park;
+use std::time::Duration;
+
+pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
+    let Service {
+        name: _,
+        plan: _,
+        hostname: _,
+        net: _,
+        environment: _,
+        wall_time,
+        idle_time,
+        proxies,
+        wait_for_data,
+        min_rate,
+        send_buffer,
+        on_refusal,
+        admission: _,
+        park: _,
+        warm: _,
+        over_limit: _,
+        drain_time: _,
+        remarks,
+        given_up: _,
+        profile: _,
+        has_os_release: _,
+        handler_is_readable: _,
+    } = service;
+    let bytes =
+        |number: &Option<u64>| number.map_or_else(|| "the system's".to_owned(), |number| number.to_string());
+    let wait = wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
+    let mut connection = vec![
+        Node::new("wall time", time(*wall_time)).why("from the connection to the end"),
+        Node::new("idle time", time(*idle_time)).why("without a byte either way, sockets only"),
+        Node::new("send buffer", bytes(send_buffer))
+            .why("memory of a peer that does not read, which outlives the sandbox"),
+        Node::new("on refusal", format!("{} bytes", on_refusal.len()))
+            .why("what the peer gets where no sandbox can be had"),
+    ];
+    if purpose == Purpose::Serve {
+        connection.extend([
+            Node::new("PROXY header from", proxies.to_string()).why("who may say who the peer is"),
+            Node::new("wait for data", wait).why("a silent connection costs no sandbox"),
+            Node::new(
+                "least rate",
+                min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
+            ),
+        ]);
+    }
+    let mut nodes = vec![Node::group("connection").with(connection)];
+    if purpose == Purpose::Serve {
+        nodes.push(resident(service));
+    }
+    let remarks =
+        remarks.iter().enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
+    nodes.push(Node::list("remarks", remarks).why("said once at start"));
+    nodes
+}
+
+fn resident(service: &Service) -> Node {
+    let limits = &service.admission;
+    let rate = limits.rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate:?}"));
+    let warm = &service.warm;
+    Node::group("serve").with([
+        Node::new("parked", format!("{} to {} sandboxes, {}", warm.min, warm.max, parked(service.park)))
+            .why("each is used once"),
+        Node::new("connections", limits.total.to_string()),
+        Node::new("connections of a source", limits.per_source.to_string())
+            .why(format!("a source is a /{} of IPv4 or a /{} of IPv6", limits.prefix4, limits.prefix6)),
+        Node::new("rate of a source", rate),
+        Node::new("over the limit", format!("{} bytes, then the close", service.over_limit.len())),
+        Node::new("drain time", time(service.drain_time)).why("for live connections after SIGTERM"),
+    ])
+}
+
+fn parked(park: Park) -> &'static str {
+    match park {
+        Park::None => "none ahead",
+        Park::BeforeExec => "all but executed",
+        Park::Entry => "executed, before the handler's first instruction",
+        Park::Ready => "at the handler's first sched_yield",
+        Park::Read => "at the handler's first read of the connection",
+    }
+}
+
+fn time(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "infinity".to_owned(), |time| format!("{time:?}"))
+}

@@ -28,6 +28,8 @@ pub(super) enum Deadline {
     WriteStats,
     /// Accepting may be tried again.
     ResumeAccepting,
+    /// Handlers need not wait for input any more.
+    EndInput,
     /// Live connections of a service are killed now.
     StopEnd(ServiceId),
 }

@@ -6,7 +6,10 @@ use super::live::Verdict;
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::notify::Notifier;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Who has just been accepted has so long to send its request before the end of input is put in the place of it.
+const REQUEST_TIME: Duration = Duration::from_secs(1);
 
 impl Supervisor<'_> {
     /// Makes the services anew. What is being served goes on as it began; parked sandboxes of the old ones are replaced; a
@@ -42,13 +45,15 @@ impl Supervisor<'_> {
         }
     }
 
-    /// `run` ends its sandbox at once. `serve` stops accepting, lets handlers see the end of input, and kills what is left
-    /// when the drain time is over, or at a second signal.
+    /// `run` ends its sandbox at once. `serve` stops accepting, serves whom it has accepted, lets handlers see the end of
+    /// input when requests have had their time, and kills what is left when the drain time is over, or at a second signal.
     pub(super) fn stop(&mut self, signal: i32) {
-        let serving = !self.listeners.is_empty();
+        let serving = self.reload.is_some();
         let again = self.stopping.is_some();
         if serving && signal == libc::SIGHUP {
-            self.reload();
+            if !again {
+                self.reload();
+            }
             return;
         }
         self.stopping.get_or_insert(signal);
@@ -61,11 +66,9 @@ impl Supervisor<'_> {
         self.pause_listeners();
         self.listeners.clear();
         self.turn_all_awaited_away();
-        self.empty_pools();
-        for live in self.live.values() {
-            live.end_input();
-        }
+        self.retire_unneeded();
         let now = Instant::now();
+        self.deadlines.set(now + REQUEST_TIME, Deadline::EndInput);
         for (id, state) in self.services.all() {
             if let Some(time) = state.service.drain_time {
                 self.deadlines.set(now + time, Deadline::StopEnd(id));
@@ -73,14 +76,24 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Handlers that still wait for their peers see the end of input.
+    pub(super) fn end_input(&self) {
+        for live in self.live.values() {
+            live.end_input();
+        }
+    }
+
     fn kill_all(&mut self) {
-        let signal = self.stopping.unwrap_or(libc::SIGTERM);
-        for live in self.live.values_mut() {
-            live.condemn(Verdict::Stopped(signal));
+        let ids: Vec<ServiceId> = self.services.all().map(|(id, _)| id).collect();
+        for id in ids {
+            self.kill_all_of(id);
         }
     }
 
     pub(super) fn kill_all_of(&mut self, service: ServiceId) {
+        for arrival in std::mem::take(&mut self.services[service].pool.waiting) {
+            self.turn_away(arrival);
+        }
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
         for live in self.live.values_mut().filter(|live| live.service_id == service) {
             live.condemn(Verdict::Stopped(signal));

@@ -173,7 +173,11 @@ impl<'a> Supervisor<'a> {
         self.notifier = Some(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
         self.tell_watchdog();
-        while self.stopping.is_none() || !self.live.is_empty() || !self.draining.is_empty() {
+        while self.stopping.is_none()
+            || self.services.anybody_waits()
+            || !self.live.is_empty()
+            || !self.draining.is_empty()
+        {
             self.turn()?;
         }
         self.write_stats();

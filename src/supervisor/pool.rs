@@ -77,6 +77,16 @@ impl Pool {
         taken
     }
 
+    /// None is kept ahead any more.
+    pub(super) fn close(&mut self) {
+        self.bounds = Warm { min: 0, max: 0 };
+        self.target = 0;
+        self.parked.clear();
+        if self.waiting.is_empty() {
+            self.building = 0;
+        }
+    }
+
     /// One has parked.
     pub(super) fn parked(&mut self) {
         self.building = self.building.saturating_sub(1);

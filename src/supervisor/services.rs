@@ -68,6 +68,10 @@ impl Services {
         self.0.iter().map(|state| state.admission.count()).sum()
     }
 
+    pub(super) fn anybody_waits(&self) -> bool {
+        self.0.iter().any(|state| !state.pool.waiting.is_empty())
+    }
+
     /// Whose pool the next sandbox is built for: whose connection has waited longest, else the first one that wants any.
     pub(super) fn wanting(&self, now: Instant) -> Option<ServiceId> {
         let wanting = || self.all().filter(|(_, state)| state.pool.wants_one(now));

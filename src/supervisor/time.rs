@@ -46,6 +46,7 @@ impl Supervisor<'_> {
             // The loop looks at the pools by itself.
             Deadline::ResumeBuilding => {}
             Deadline::ResumeAccepting => self.resume_accepting(now),
+            Deadline::EndInput => self.end_input(),
             Deadline::StopEnd(service) => self.kill_all_of(service),
         }
     }

@@ -3,7 +3,6 @@
 use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
 use super::pool::AfterFailure;
-use super::services::State;
 use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
@@ -32,7 +31,7 @@ pub(super) fn is_shortage(errno: Errno) -> bool {
 impl Supervisor<'_> {
     /// The service that the loop should build a sandbox for, ahead.
     pub(super) fn wants_sandbox(&self, now: Instant) -> Option<ServiceId> {
-        if self.stopping.is_some() || self.listeners.is_empty() { None } else { self.services.wanting(now) }
+        self.services.wanting(now)
     }
 
     /// Launches a sandbox without a connection; it reports when it is parked.
@@ -66,6 +65,7 @@ impl Supervisor<'_> {
         pool.parked();
         match pool.waiting.pop_front() {
             Some(arrival) => self.hand_over(id, arrival),
+            None if self.stopping.is_some() => self.retire(id),
             None => {
                 pool.parked.push_back(id);
                 self.on_status_change();
@@ -125,7 +125,7 @@ impl Supervisor<'_> {
 
     /// A sandbox ended that never had a connection.
     pub(super) fn on_end_before_connection(&mut self, id: u64, live: &Live, outcome: &Outcome) {
-        if live.retired || self.stopping.is_some() {
+        if live.retired {
             return;
         }
         self.services[live.service_id].pool.parked.retain(|parked| *parked != id);
@@ -210,13 +210,18 @@ impl Supervisor<'_> {
         }
     }
 
-    /// No connection comes any more: parked sandboxes end, and who waits for one is refused.
-    pub(super) fn empty_pools(&mut self) {
-        self.retire_all();
-        let waiting = |state: &mut State| std::mem::take(&mut state.pool.waiting);
-        let unserved: Vec<Arrival> = self.services.all_mut().flat_map(waiting).collect();
-        for arrival in unserved {
-            self.turn_away(arrival);
+    /// No connection comes any more: only those go on being built that somebody waits for.
+    pub(super) fn retire_unneeded(&mut self) {
+        let services = &mut self.services;
+        for (id, live) in self.live.iter_mut().filter(|(_, live)| live.served.is_none() && !live.retired) {
+            let pool = &services[live.service_id].pool;
+            if pool.waiting.is_empty() || pool.parked.contains(id) {
+                live.retired = true;
+                live.kill();
+            }
+        }
+        for state in services.all_mut() {
+            state.pool.close();
         }
     }
 

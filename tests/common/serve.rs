@@ -20,6 +20,8 @@ pub(crate) struct Serve<'s> {
     activated: bool,
     /// Of the listening sockets that are handed over; one without a name where there is none.
     names: Vec<String>,
+    /// One that exists, in the place of new ones: as systemd keeps it over a restart.
+    kept: Option<&'s TcpListener>,
     /// Where they listen.
     bind: &'static str,
 }
@@ -31,14 +33,14 @@ impl<'s> Serve<'s> {
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
         let (before, names) = (Vec::new(), Vec::new());
-        Serve { site, before, options, handler, activated: true, names, bind: "127.0.0.1:0" }
+        Serve { site, before, options, handler, activated: true, names, kept: None, bind: "127.0.0.1:0" }
     }
 
     /// Serves what service files say.
     pub(crate) fn files(site: &'s Site, paths: &[&Path]) -> Self {
         let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
         let (before, handler, names) = (Vec::new(), Vec::new(), Vec::new());
-        Serve { site, before, options, handler, activated: true, names, bind: "127.0.0.1:0" }
+        Serve { site, before, options, handler, activated: true, names, kept: None, bind: "127.0.0.1:0" }
     }
 
     /// Serves what a service file says.
@@ -72,6 +74,12 @@ impl<'s> Serve<'s> {
         self
     }
 
+    /// This listening socket is handed over, and stays with the test as well.
+    pub(crate) fn on(mut self, listener: &'s TcpListener) -> Self {
+        self.kept = Some(listener);
+        self
+    }
+
     /// The sockets listen on `[::]`, for IPv4 as well; clients connect by IPv4.
     pub(crate) fn dual_stack(mut self) -> Self {
         self.bind = "[::]:0";
@@ -81,8 +89,9 @@ impl<'s> Serve<'s> {
     pub(crate) fn start(self) -> Serving<'s> {
         // Activation needs no waiting for readiness: connections queue on the socket from the start.
         let count = self.names.len().max(1);
-        let listeners: Vec<_> =
-            (0..count).map(|_| TcpListener::bind(self.bind).expect("a free port")).collect();
+        let bind = || TcpListener::bind(self.bind).expect("a free port");
+        let listener = || self.kept.map_or_else(bind, |kept| kept.try_clone().expect("another descriptor"));
+        let listeners: Vec<_> = (0..count).map(|_| listener()).collect();
         let port = |listener: &TcpListener| listener.local_addr().expect("the port it got").port();
         let addresses: Vec<_> =
             listeners.iter().map(|listener| SocketAddr::from(([127, 0, 0, 1], port(listener)))).collect();

@@ -1,6 +1,9 @@
 //! The cgroup the launcher is in: for `run` under systemd the unit instance's, one a connection.
 
+use crate::sys::mount;
+use std::ffi::CString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Whether the own cgroup v2 group limits memory and tasks; else what it lacks.
@@ -13,6 +16,15 @@ pub(crate) fn own_limits() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The own group, and whether systemd has delegated it (`Delegate=yes`): that mkdir(2) works there proves nothing.
+pub(crate) fn own_group_is_delegated() -> Option<(PathBuf, bool)> {
+    let group = own_group()?;
+    let path = CString::new(group.as_os_str().as_bytes()).ok()?;
+    let delegated =
+        mount::has_attribute(&path, c"user.delegate") || mount::has_attribute(&path, c"trusted.delegate");
+    Some((group, delegated))
 }
 
 /// The directory of the own group: the line `0::PATH` of /proc/self/cgroup below the cgroup2 mount.

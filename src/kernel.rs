@@ -96,6 +96,11 @@ fn read_number(path: &str) -> Option<u32> {
     read(path)?.parse().ok()
 }
 
+/// A number below /proc/sys.
+pub(crate) fn sysctl(name: &str) -> Option<u32> {
+    read_number(&format!("/proc/sys/{name}"))
+}
+
 /// Why an ordinary user gets no user namespace here, in the words of the sysctl that says so.
 pub(crate) fn why_no_user_namespace() -> Option<String> {
     let sysctls = [

@@ -6,7 +6,7 @@ mod handler;
 mod limits;
 pub(crate) mod options;
 mod profiles;
-mod program;
+pub(crate) mod program;
 pub(crate) mod proxies;
 mod requirements;
 pub(crate) mod service;

@@ -72,6 +72,42 @@ fn elf(head: &[u8]) -> Option<Program> {
     Some(Program::Static)
 }
 
+/// What is unusual about an ELF program, from its first [`HEAD`] bytes.
+pub(crate) fn oddities(head: &[u8]) -> Vec<&'static str> {
+    const EXECUTABLE: u16 = 2;
+    const PT_LOAD: u32 = 1;
+    const PT_GNU_STACK: u32 = 0x6474_e551;
+    const EXECUTES: u32 = 1;
+    const WRITES: u32 = 2;
+    let mut oddities = Vec::new();
+    if !head.starts_with(b"\x7fELF") {
+        return oddities;
+    }
+    if u16_at(head, 16) == Some(EXECUTABLE) {
+        oddities.push("it is not position-independent: its code is always at the same address");
+    }
+    let headers = headers(head);
+    let flags = |kind: u32| headers.iter().filter(move |(found, _)| *found == kind).map(|(_, flags)| *flags);
+    if flags(PT_LOAD).any(|flags| flags & (EXECUTES | WRITES) == EXECUTES | WRITES) {
+        oddities.push("it has memory that is writable and executable");
+    }
+    if flags(PT_GNU_STACK).any(|flags| flags & EXECUTES != 0) {
+        oddities.push("it asks for an executable stack");
+    }
+    oddities
+}
+
+/// Kind and flags of each program header in the head.
+fn headers(head: &[u8]) -> Vec<(u32, u32)> {
+    let table = u64_at(head, 32).and_then(|offset| usize::try_from(offset).ok());
+    let count = u16_at(head, 56).map_or(0, usize::from);
+    let header = |index: usize| {
+        let at = table?.checked_add(index * PROGRAM_HEADER_LEN)?;
+        Some((u32_at(head, at)?, u32_at(head, at.checked_add(4)?)?))
+    };
+    (0..count).map_while(header).collect()
+}
+
 fn interpreter(head: &[u8], header: usize) -> Option<OsString> {
     let offset = usize::try_from(u64_at(head, header.checked_add(8)?)?).ok()?;
     let path = head.get(offset..)?.split(|byte| *byte == 0).next()?;
@@ -114,10 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn an_executable_stack_is_odd() {
+        let mut head = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        head.truncate(HEAD);
+        assert_eq!(oddities(&head), [""; 0]);
+        let table = usize::try_from(u64_at(&head, 32).unwrap()).unwrap();
+        let stack =
+            (0..).map(|n| table + n * PROGRAM_HEADER_LEN).find(|at| u32_at(&head, *at) == Some(0x6474_e551));
+        head[stack.unwrap() + 4] |= 1;
+        assert_eq!(oddities(&head), ["it asks for an executable stack"]);
+    }
+
+    #[test]
     fn no_prefix_of_an_elf_file_panics() {
         let head = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         for end in 0..HEAD {
             classify(&head[..end]);
+            oddities(&head[..end]);
         }
     }
 

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) const ABI_MIN: i32 = 2;
 
 /// The newest ABI the crate speaks.
-const ABI_CRATE: i32 = ABI::V9 as i32;
+pub(crate) const ABI_CRATE: i32 = ABI::V9 as i32;
 
 /// What one path may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

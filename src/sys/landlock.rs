@@ -24,6 +24,17 @@ pub(crate) fn abi() -> Result<i32> {
     Ok(i32::try_from(version).unwrap_or(i32::MAX))
 }
 
+/// The kernel's own mends of Landlock, one bit each (LANDLOCK_CREATE_RULESET_ERRATA, Linux 6.15); EINVAL before.
+pub(crate) fn errata() -> Result<u32> {
+    const LANDLOCK_CREATE_RULESET_ERRATA: u32 = 1 << 1;
+    let none = ptr::null::<u8>();
+    // SAFETY: with the ERRATA flag, a null pointer and size 0 the call only answers a number.
+    let errata = check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, LANDLOCK_CREATE_RULESET_ERRATA)
+    })?;
+    Ok(u32::try_from(errata).unwrap_or(u32::MAX))
+}
+
 /// Allows `access` beneath the file or directory `path` is.
 pub(crate) fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<()> {
     let rule = PathBeneath { allowed_access: access, parent_fd: path.as_raw_fd() };

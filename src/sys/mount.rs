@@ -196,6 +196,13 @@ pub(crate) fn make_character_device(dir: BorrowedFd<'_>, name: &CStr, device: li
     check(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), libc::S_IFCHR, device) }.into()).map(drop)
 }
 
+/// Whether a file has an extended attribute (lgetxattr(2)).
+pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
+    // SAFETY: two C strings; with size 0 nothing is written.
+    let size = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) };
+    size >= 0
+}
+
 /// fchownat(2), links not followed.
 pub(crate) fn chown(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a C string and ints.

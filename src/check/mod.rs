@@ -1,16 +1,23 @@
 //! `dayfly check`: would this service run on this host?
+//!
+//! Each finding that keeps a service from running, or would under `--strict`, says what to do, and which option allows it
+//! where there is one.
+
+mod host;
+mod template;
 
 use crate::cli::CheckOptions;
 use crate::command::stdout_line;
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ErrorKind};
-use crate::kernel::{self, Kernel};
+use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
-use crate::privilege::{self, Privilege};
 use crate::sandbox::seccomp::profile::constants;
 use crate::sandbox::seccomp::profile::model::{Action, Entry};
 use serde_json::json;
+use std::ffi::CString;
+use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -35,6 +42,14 @@ struct Finding {
     level: Level,
     what: &'static str,
     text: String,
+    /// The option that allows what is refused.
+    option: Option<String>,
+}
+
+impl Finding {
+    fn allowed_by(self, option: impl Into<String>) -> Finding {
+        Finding { option: Some(option.into()), ..self }
+    }
 }
 
 const WOULD_RUN: u8 = 0;
@@ -46,7 +61,7 @@ pub(crate) fn main(mut given: CheckOptions) -> u8 {
         given.options.service = given.name.take().map(|name| vec![name]);
     }
     let kernel = Kernel::probe();
-    let mut findings = host(&kernel);
+    let mut findings = host::findings(&kernel, given.options.snapshot);
     if names_a_service(&given.options) {
         match service(given.options, &kernel) {
             Ok(found) => findings.extend(found),
@@ -65,58 +80,28 @@ fn names_a_service(options: &Options) -> bool {
 }
 
 fn finding(level: Level, what: &'static str, text: impl Into<String>) -> Finding {
-    Finding { level, what, text: text.into() }
-}
-
-/// Kernel and privileges.
-fn host(kernel: &Kernel) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let lacks = kernel.lacks();
-    if lacks.is_empty() {
-        let abi = kernel.landlock.unwrap_or(0);
-        let text = format!("Linux {}: Landlock ABI {abi}, seccomp user notification", kernel.release);
-        findings.push(finding(Level::Ok, "kernel", text));
-    }
-    findings.extend(lacks.into_iter().map(|lack| finding(Level::Fail, "kernel", format!("it lacks {lack}"))));
-    findings.extend(kernel.missing_walls().into_iter().map(|missing| {
-        let text = format!("it lacks {}; {} (--strict refuses this)", missing.wall, missing.instead);
-        finding(Level::Note, "kernel", text)
-    }));
-    match Privilege::of_this_process() {
-        Privilege::Root => {
-            let missing = privilege::missing_capabilities(false, false);
-            if missing.is_empty() {
-                findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch takes"));
-            }
-            let lack = |missing| finding(Level::Fail, "privileges", format!("the launcher lacks {missing}"));
-            findings.extend(missing.into_iter().map(lack));
-        }
-        Privilege::Rootless => {
-            let text = "ordinary user: needs --allow-degraded uid,groups";
-            findings.push(finding(Level::Note, "privileges", text));
-            let why = kernel::why_no_user_namespace().into_iter();
-            findings.extend(why.map(|why| finding(Level::Fail, "user namespace", why)));
-        }
-    }
-    findings
+    Finding { level, what, text: text.into(), option: None }
 }
 
 /// Template, handler and policy. Err is a wrong option or file.
 fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let settings = config::load(options).map_err(|error| error.message)?;
     let verbose = settings.options.verbose.is_some_and(|switch| switch.0);
-    let purpose = if settings.options.listen.is_some() { Purpose::Serve } else { Purpose::Run };
+    let purpose = if settings.options.only_for_serve().is_some() { Purpose::Serve } else { Purpose::Run };
     let service = match Service::resolve(settings, purpose, kernel) {
         Ok(service) => service,
         Err(error) if error.kind == ErrorKind::Usage => return Err(error.message),
         Err(error) => return Ok(vec![finding(Level::Fail, "service", error.message)]),
     };
     let plan = &service.plan;
-    let template = plan.rootfs.template.path.to_string_lossy();
-    let handler = plan.rootfs.handler.to_string_lossy();
+    let path = text_of(&plan.rootfs.template.path);
     let mut findings = vec![
-        finding(Level::Ok, "template", format!("{template}: there, its path is trusted")),
-        finding(Level::Ok, "handler", format!("{handler}: static, executable, for this machine")),
+        finding(Level::Ok, "template", format!("{path}: there, its path is trusted")),
+        finding(
+            Level::Ok,
+            "handler",
+            format!("{}: executable, for this machine", text_of(&plan.rootfs.handler)),
+        ),
         finding(Level::Ok, "policy", policy(&service)?),
     ];
     if verbose {
@@ -126,13 +111,15 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     if !service.has_os_release {
         findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
     }
-    if service.handler_is_readable {
-        let text =
-            format!("{handler} is readable for its own uid; mode 0711 would keep it undumpable after exec");
-        findings.push(finding(Level::Note, "handler", text));
-    }
+    findings.extend(template::of_handler(&service));
+    findings.extend(template::lint(Path::new(&path)));
+    findings.extend(host::of_service(&service, purpose));
     findings.extend(service.remarks.iter().map(|remark| finding(Level::Note, "service", remark.clone())));
     Ok(findings)
+}
+
+fn text_of(path: &CString) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn policy(service: &Service) -> Result<String, String> {
@@ -158,13 +145,18 @@ fn print(findings: &[Finding], as_json: bool) {
     if as_json {
         let list: Vec<_> = findings
             .iter()
-            .map(|finding| json!({"level": finding.level.word(), "what": finding.what, "text": finding.text}))
+            .map(|finding| {
+                let Finding { level, what, text, option } = finding;
+                json!({"level": level.word(), "what": what, "text": text, "option": option})
+            })
             .collect();
         let would_run = !findings.iter().any(|finding| finding.level == Level::Fail);
         stdout_line(&json!({"would_run": would_run, "findings": list}).to_string());
         return;
     }
     for finding in findings {
-        stdout_line(&format!("{:<5} {}: {}", finding.level.word(), finding.what, finding.text));
+        let option =
+            finding.option.as_ref().map(|option| format!("; {option} allows it")).unwrap_or_default();
+        stdout_line(&format!("{:<5} {}: {}{option}", finding.level.word(), finding.what, finding.text));
     }
 }

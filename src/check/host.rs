@@ -1,0 +1,175 @@
+//! What the host has: kernel, Landlock, privileges, sysctls, cgroups, ids.
+
+use super::{Finding, Level, finding};
+use crate::cgroup;
+use crate::config::options::SnapshotKind;
+use crate::config::service::{Purpose, Service};
+use crate::kernel::{self, Kernel};
+use crate::privilege::{self, Privilege};
+use crate::sandbox::IdSource;
+use crate::sandbox::landlock::ABI_CRATE;
+use crate::sandbox::rootfs::Snapshot;
+use crate::sys;
+use std::fs;
+
+/// Kernel and privileges, whatever the service.
+pub(super) fn findings(kernel: &Kernel, snapshot: Option<SnapshotKind>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let lacks = kernel.lacks();
+    if lacks.is_empty() {
+        let abi = kernel.landlock.unwrap_or(0);
+        let text = format!("Linux {}: Landlock ABI {abi}, seccomp user notification", kernel.release);
+        findings.push(finding(Level::Ok, "kernel", text));
+    }
+    findings.extend(lacks.into_iter().map(|lack| finding(Level::Fail, "kernel", format!("it lacks {lack}"))));
+    findings.extend(kernel.missing_walls().into_iter().map(|missing| {
+        let text = format!("it lacks {}; {} (--strict refuses this)", missing.wall, missing.instead);
+        finding(Level::Note, "kernel", text).allowed_by(format!("--allow-degraded {}", missing.layer))
+    }));
+    findings.extend(landlock(kernel));
+    findings.extend(privileges(snapshot));
+    findings.extend(own_filters());
+    findings
+}
+
+fn landlock(kernel: &Kernel) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Ok(abi) = kernel.landlock else { return findings };
+    if abi > ABI_CRATE {
+        let text = format!("the kernel has ABI {abi}, this dayfly uses {ABI_CRATE} of it");
+        findings.push(finding(Level::Note, "landlock", text));
+    }
+    match sys::landlock::errata() {
+        // linux/landlock.h: 1 TCP socket identification, 2 scoped signal handling, 3 disconnected directories.
+        Ok(errata) => {
+            let bits = (1..=u32::BITS).filter(|bit| errata >> (bit - 1) & 1 == 1);
+            let mended = bits.map(|bit| bit.to_string()).collect::<Vec<_>>().join(" ");
+            let mended = if mended.is_empty() { "none".to_owned() } else { mended };
+            findings.push(finding(
+                Level::Ok,
+                "landlock",
+                format!("errata that the kernel has mended: {mended}"),
+            ));
+        }
+        Err(_) => {
+            let text =
+                "the kernel does not say which errata it has mended (Linux 6.15 and stable kernels do)";
+            findings.push(finding(Level::Note, "landlock", text));
+        }
+    }
+    findings
+}
+
+fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match Privilege::of_this_process() {
+        Privilege::Root => {
+            let overlay = snapshot == Some(SnapshotKind::Overlay);
+            let missing = privilege::missing_capabilities(overlay, false);
+            if missing.is_empty() {
+                findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch takes"));
+            }
+            let lack = |missing| finding(Level::Fail, "privileges", format!("the launcher lacks {missing}"));
+            findings.extend(missing.into_iter().map(lack));
+        }
+        Privilege::Rootless => {
+            let text = "an ordinary user has no uid of its own for each sandbox, and keeps its groups";
+            let option = "--allow-degraded uid,groups";
+            findings.push(finding(Level::Note, "privileges", text).allowed_by(option));
+            let why = kernel::why_no_user_namespace().into_iter();
+            findings.extend(why.map(|why| finding(Level::Fail, "user namespace", why)));
+        }
+    }
+    findings
+}
+
+/// A unit's filters are the launcher's and the handler's as well.
+fn own_filters() -> Option<Finding> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let count = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim();
+    let text = format!(
+        "{count} seccomp filters are on the launcher already; they stay on the handler, and one with a listener makes \
+         --park entry impossible"
+    );
+    (count != "0").then(|| finding(Level::Note, "filters", text))
+}
+
+/// What this service asks of the host.
+pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let rootfs = &service.plan.rootfs;
+    let overlay = rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace;
+    if overlay && kernel::sysctl("user/max_user_namespaces") == Some(0) {
+        let text = "user.max_user_namespaces is 0: an overlay takes one for its owner map";
+        findings.push(finding(Level::Fail, "sysctl", text).allowed_by("--snapshot readonly"));
+    }
+    if service.net == crate::config::options::Net::Private
+        && kernel::sysctl("user/max_net_namespaces") == Some(0)
+    {
+        let text = "user.max_net_namespaces is 0: each sandbox takes one";
+        findings.push(finding(Level::Fail, "sysctl", text).allowed_by("--net shared"));
+    }
+    findings.push(cgroup(purpose));
+    findings.extend(ids(service.plan.ids));
+    findings
+}
+
+fn cgroup(purpose: Purpose) -> Finding {
+    let what = "cgroup";
+    match (purpose, cgroup::own_group_is_delegated()) {
+        (_, None) => finding(Level::Note, what, "there is no cgroup v2 group here: rlimits bound a sandbox"),
+        (Purpose::Run, Some(_)) => match cgroup::own_limits() {
+            Ok(()) => finding(Level::Ok, what, "the own group limits memory and tasks"),
+            Err(lacks) => finding(
+                Level::Note,
+                what,
+                format!("{lacks}: rlimits bound a sandbox (--cgroup required refuses this)"),
+            ),
+        },
+        (Purpose::Serve, Some((group, true))) => {
+            finding(Level::Ok, what, format!("{} is delegated", group.display()))
+        }
+        (Purpose::Serve, Some((group, false))) => {
+            let text =
+                format!("{} is not delegated (Delegate=yes): rlimits bound a sandbox", group.display());
+            finding(Level::Note, what, text)
+        }
+    }
+}
+
+/// Ids that somebody else gives away too.
+fn ids(source: IdSource) -> Vec<Finding> {
+    let IdSource::BasePlusPid(base) = source else { return Vec::new() };
+    let end = u64::from(base) + u64::from(kernel::sysctl("kernel/pid_max").unwrap_or(0));
+    let mut findings = Vec::new();
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        for line in text.lines().filter(|line| overlaps(line, base.into(), end)) {
+            let text = format!("{file} gives ids of --user-range away: {line}");
+            findings.push(finding(Level::Note, "ids", text).allowed_by("--user-range"));
+        }
+    }
+    findings
+}
+
+/// `name:first:count`, as in subuid(5).
+fn overlaps(line: &str, base: u64, end: u64) -> bool {
+    let mut fields = line.split(':').skip(1).map(str::parse::<u64>);
+    match (fields.next(), fields.next()) {
+        (Some(Ok(first)), Some(Ok(count))) => first < end && first.saturating_add(count) > base,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_do_not_overlap() {
+        assert!(overlaps("u:100:10", 109, 200));
+        assert!(!overlaps("u:100:10", 110, 200));
+        assert!(!overlaps("u:200:10", 110, 200));
+        assert!(!overlaps("what is this", 0, 200));
+    }
+}

@@ -17,7 +17,7 @@ use crate::sandbox::base::{self, Base, Clones};
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
-use crate::sys::{self, Ignoring};
+use crate::sys::{Errno, Ignoring};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -99,7 +99,7 @@ pub(crate) fn run(options: Options) -> u8 {
     let outcome = match prepare(vec![settings], Purpose::Run) {
         Ok(prepared) => match prepared.run(connection, began) {
             Ok(outcome) => outcome,
-            Err(message) => return fail(&message, SANDBOX),
+            Err((errno, connection)) => give_up(errno, connection, &on_refusal),
         },
         Err(error) => {
             log::fatal(&error.message);
@@ -110,6 +110,16 @@ pub(crate) fn run(options: Options) -> u8 {
         report(status, &outcome);
     }
     outcome.status()
+}
+
+/// The event loop cannot go on.
+fn give_up(errno: Errno, connection: Option<Box<Connection>>, on_refusal: &[u8]) -> Outcome {
+    let error = ConfigError::sandbox(loop_failed(errno));
+    log::fatal(&error.message);
+    match connection {
+        Some(connection) => refuse(error, *connection, on_refusal),
+        None => Outcome::Refused(Refusal { failure: None, status: SANDBOX, message: error.message }),
+    }
 }
 
 /// The peer gets the service's bytes, never a diagnostic; for a wrong option or file it gets nothing.
@@ -135,7 +145,10 @@ struct Prepared {
 
 /// Checks everything, then leaves the host's namespaces. Listeners must be bound before.
 fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, ConfigError> {
-    if !privilege::is_single_threaded() {
+    let alone = privilege::is_single_threaded().map_err(|error| {
+        ConfigError::sandbox(format!("cannot count the launcher's threads in /proc/self/task: {error}"))
+    })?;
+    if !alone {
         // A clone copies the memory of all threads and runs one: a lock held by another would be held for ever.
         return Err(ConfigError::sandbox("the launcher must have one thread; something has started another"));
     }
@@ -201,14 +214,15 @@ fn remarks(services: &[Service]) -> Vec<String> {
 }
 
 /// Leaves the host's mounts; the services' trees stand ready in the new ones.
-fn settle(services: &mut [Service], host_network: Result<OwnedFd, sys::Errno>) -> Result<Base, ConfigError> {
+fn settle(services: &mut [Service], host_network: Result<OwnedFd, Errno>) -> Result<Base, ConfigError> {
     let clones = services
         .iter()
         .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)))
         .collect::<Result<Vec<_>, _>>()?;
+    let in_user_namespace = services.iter().any(|service| service.plan.rootfs.in_user_namespace);
     let base = host_network
         .step(Step::Base)
-        .and_then(Base::enter)
+        .and_then(|network| Base::enter(network, in_user_namespace))
         .map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
     attach(&base, services, clones)?;
     Ok(base)
@@ -245,15 +259,22 @@ fn seal(services: &[Service], purpose: Purpose) -> Result<Workshop, ConfigError>
 }
 
 impl Prepared {
-    fn run(self, connection: Connection, began: Instant) -> Result<Outcome, String> {
-        let signals = supervisor::signal_descriptor().map_err(loop_failed)?;
-        let supervisor =
-            Supervisor::new(self.services, &self.workshop, signals, Vec::new()).map_err(loop_failed)?;
-        supervisor.run(connection, began).map_err(loop_failed)
+    /// A failure is of the loop itself; with the connection, if no handler can have it.
+    fn run(
+        self,
+        connection: Connection,
+        began: Instant,
+    ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
+        let made = supervisor::signal_descriptor()
+            .and_then(|signals| Supervisor::new(self.services, &self.workshop, signals, Vec::new()));
+        match made {
+            Ok(supervisor) => supervisor.run(connection, began),
+            Err(errno) => Err((errno, Some(Box::new(connection)))),
+        }
     }
 }
 
-fn loop_failed(errno: sys::Errno) -> String {
+fn loop_failed(errno: Errno) -> String {
     format!("the event loop failed: {errno}")
 }
 

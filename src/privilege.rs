@@ -26,8 +26,8 @@ impl Privilege {
 }
 
 /// Whether this process has one thread: /proc/self/task has `.`, `..` and one directory a thread.
-pub(crate) fn is_single_threaded() -> bool {
-    fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
+pub(crate) fn is_single_threaded() -> io::Result<bool> {
+    Ok(fs::metadata("/proc/self/task")?.nlink() == 3)
 }
 
 /// Each connection takes five descriptors here: as many as the hard limit allows.

@@ -88,7 +88,10 @@ fn lookup(search: Search<'_>, name: &str) -> Result<TrustedFile, ConfigError> {
 
 fn resolve(search: Search<'_>, path: &Path, shown: &str) -> Result<TrustedFile, ConfigError> {
     let template = search.template;
-    let root = template.fd.try_clone().map_err(|error| ConfigError::sandbox(error.to_string()))?;
+    let root = template
+        .fd
+        .try_clone()
+        .map_err(|error| ConfigError::sandbox(format!("cannot copy the template's descriptor: {error}")))?;
     trust::walk(root, path, search.trusted).map_err(|error| match error {
         TrustError::Missing(_) => ConfigError {
             kind: ErrorKind::NotFound,

@@ -37,15 +37,15 @@ pub(crate) struct Base {
 impl Base {
     /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share by now;
     /// `host_network` is the one before.
-    pub(crate) fn enter(host_network: OwnedFd) -> Result<Base, Failure> {
+    pub(crate) fn enter(host_network: OwnedFd, in_user_namespace: bool) -> Result<Base, Failure> {
         let step = Step::Base;
         let host = namespace(c"/proc/self/ns/mnt").step(step)?;
         let own_network = network().step(step)?;
         let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
         rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
-        sysmount::make_all_private().step(Step::Private)?;
+        rootfs::make_private(in_user_namespace)?;
         let proc = sysmount::clone_tree(cwd(), c"/proc", true).step(step)?;
-        let root = rootfs::new_tmpfs(c"1M", c"1024", c"0700", step, 0)?;
+        let root = rootfs::new_tmpfs(c"1048576", c"1024", c"0700", step, 0)?;
         sysmount::attach_at(root.as_fd(), cwd(), rootfs::PLACE).step(step)?;
         sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;

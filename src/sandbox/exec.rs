@@ -31,7 +31,8 @@ pub(crate) struct Filtered(());
 pub(crate) fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<Restricted, Failure> {
     let plan = context.plan;
     if plan.keyring {
-        privilege::join_new_session_keyring().step(Step::Keyring)?;
+        let joined = privilege::join_new_session_keyring().step(Step::Keyring)?;
+        verify(Step::Keyring, privilege::session_keyring().step(Step::Keyring)? == joined)?;
     }
     if plan.dumpable_off_early {
         switch_dumpable_off()?;
@@ -92,8 +93,9 @@ fn verify_descriptors() -> Result<(), Failure> {
             CHANNEL_FD | EXEC_FD => Some(Lifetime::UntilExec),
             _ => None,
         };
-        if lifetime(number) != expected {
-            return Err(Errno::EBADF).step_on(Step::VerifyDescriptors, usize::try_from(number).unwrap_or(0));
+        let operand = usize::try_from(number).unwrap_or(0);
+        if lifetime(number).step_on(Step::VerifyDescriptors, operand)? != expected {
+            return Err(Errno::EBADF).step_on(Step::VerifyDescriptors, operand);
         }
     }
     Ok(())
@@ -106,11 +108,12 @@ enum Lifetime {
 }
 
 /// None: closed.
-fn lifetime(number: RawFd) -> Option<Lifetime> {
+fn lifetime(number: RawFd) -> Result<Option<Lifetime>, Errno> {
     match sys::is_cloexec(number) {
-        Ok(true) => Some(Lifetime::UntilExec),
-        Ok(false) => Some(Lifetime::Kept),
-        Err(_) => None,
+        Ok(true) => Ok(Some(Lifetime::UntilExec)),
+        Ok(false) => Ok(Some(Lifetime::Kept)),
+        Err(Errno::EBADF) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -9,12 +9,12 @@ use super::seccomp::GUARD_CANARY;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{GO_ON, Report};
 use crate::sys::mount::identify;
-use crate::sys::{self, Ignoring, process};
+use crate::sys::{self, Errno, Ignoring, process};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and never returns
-/// but with a failure.
+/// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and, sealed or not,
+/// never returns.
 ///
 /// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at a gate
 /// until the parent is done with it.
@@ -27,7 +27,14 @@ pub(super) fn divide(restricted: Restricted, context: &Context<'_>) -> Result<Re
     };
     // The supervisor fetches the pidfd from us: it is to fetch the listener from the handler's process.
     context.link.report_and_wait(Report::Handler(handler.pidfd.as_raw_fd()), Step::Init)?;
-    match seal(status, gatekeeper.as_fd(), context)? {}
+    match seal(status, gatekeeper.as_fd(), context) {
+        Ok(never) => match never {},
+        Err(failure) => {
+            // Said here: the way out would close descriptors, which is death under the stub's filter.
+            context.link.report_failure(failure);
+            process::exit_now(super::child::SETUP_FAILED)
+        }
+    }
 }
 
 /// *Removes* everything: descriptors but two, system calls but three. The gate opens last: no handler runs under a stub
@@ -43,15 +50,18 @@ fn seal(
         let put = identify(sys::borrowed(number).step(step)?, c"").step(step)?;
         verify(step, put == identify(given, c"").step(step)?)?;
     }
-    // The channel stays for a failure; it is closed by hand once nothing can fail any more.
+    // The channel stays for a failure.
     sys::close_range(GATE_FD + 1, (CHANNEL_FD - 1).unsigned_abs(), 0).step(step)?;
     sys::close_range(CHANNEL_FD + 1, u32::MAX, 0).step(step)?;
     for number in (GATE_FD + 1..=EXEC_FD).filter(|number| *number != CHANNEL_FD) {
-        verify(step, sys::is_cloexec(number).is_err())?;
+        verify(step, sys::is_cloexec(number) == Err(Errno::EBADF))?;
     }
     let (status, gate) = (sys::borrowed(STATUS_FD).step(step)?, sys::borrowed(GATE_FD).step(step)?);
     sys::seccomp::install(&context.plan.seccomp.init).step(step)?;
     verify(step, sys::nonexistent_call(GUARD_CANARY.number) == i32::from(GUARD_CANARY.errno))?;
+    // Held open it would keep the supervisor from seeing the exec.
+    sys::close_range(CHANNEL_FD, CHANNEL_FD.unsigned_abs(), 0).step(step)?;
+    // A gate that cannot be opened has nobody to tell: the child behind it finds it closed.
     sys::write(gate, &GO_ON).step(step)?;
     reap_until_the_handler_ends(status)
 }
@@ -61,10 +71,6 @@ const GATE_FD: i32 = 1;
 
 /// The first child is the handler: orphans that end before it are reaped and forgotten.
 fn reap_until_the_handler_ends(status_pipe: BorrowedFd<'_>) -> ! {
-    // Held open it would keep the supervisor from seeing the exec.
-    if sys::close_range(CHANNEL_FD, CHANNEL_FD.unsigned_abs(), 0).is_err() {
-        process::exit_now(super::child::SETUP_FAILED);
-    }
     loop {
         match process::wait_any() {
             Ok((HANDLER_PID, status)) => {

@@ -50,21 +50,27 @@ pub(crate) fn seal(hostname: &str, keep_network: bool) -> Result<(), SealError> 
     let what = "make the shared net, ipc, uts and cgroup namespaces";
     let kinds: &[&str] =
         if keep_network { &["ipc", "uts", "cgroup"] } else { &["ipc", "uts", "cgroup", "net"] };
-    let before = ids(kinds).ok_or(SealError { what, errno: Errno::ENOENT })?;
+    let ids = || ids(kinds).map_err(|errno| SealError { what: "look at the own namespaces", errno });
+    let before = ids()?;
     sys::process::unshare(namespaces).map_err(|errno| SealError { what, errno })?;
     // Before the hostname is set: with a call that only said so, it would be the host's.
-    let after = ids(kinds).ok_or(SealError { what, errno: Errno::ENOENT })?;
+    let after = ids()?;
     if before.iter().zip(&after).any(|(before, after)| before == after) {
         return Err(SealError { what, errno: Errno::EBADE });
     }
-    sys::process::set_hostname(hostname.as_bytes())
-        .map_err(|errno| SealError { what: "set the sandboxes' hostname", errno })
+    set_hostname(hostname).map_err(|errno| SealError { what: "set the sandboxes' hostname", errno })
+}
+
+/// And reads it back: with a call that only said so it would still be the host's.
+fn set_hostname(hostname: &str) -> Result<(), Errno> {
+    sys::process::set_hostname(hostname.as_bytes())?;
+    if nix::sys::utsname::uname()?.nodename() == hostname { Ok(()) } else { Err(Errno::EBADE) }
 }
 
 /// The numbers of our own namespaces of these kinds (namespaces(7)).
-fn ids(kinds: &[&str]) -> Option<Vec<u64>> {
-    use std::os::unix::fs::MetadataExt;
-    kinds.iter().map(|kind| Some(std::fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())).collect()
+fn ids(kinds: &[&str]) -> Result<Vec<u64>, Errno> {
+    let id = |kind| Ok(nix::sys::stat::stat(format!("/proc/self/ns/{kind}").as_str())?.st_ino);
+    kinds.iter().map(id).collect()
 }
 
 /// Whether the own network namespace is as empty as a new one: one interface, the loopback, and it is down.

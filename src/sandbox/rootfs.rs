@@ -120,7 +120,7 @@ pub(crate) fn enter(
     namespaces: c_int,
 ) -> Result<(Rooted, Tree, Identity), Failure> {
     unshare_and_verify(namespaces)?;
-    sysmount::make_all_private().step(Step::Private)?;
+    make_private(plan.in_user_namespace)?;
     let handler = match &plan.prebuilt {
         Some(prebuilt) => sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?,
         None => open_handler(plan)?,
@@ -164,6 +164,15 @@ pub(super) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Cuts the tie to the namespace that this one was copied from, and proves it before anything is mounted: with a call that
+/// only said so, the first mount would appear there as well. The kernel itself cuts it between user namespaces
+/// (mount_namespaces(7)), where its mounts are locked and cannot be asked.
+pub(super) fn make_private(in_user_namespace: bool) -> Result<(), Failure> {
+    let step = Step::Private;
+    sysmount::make_all_private().step(step)?;
+    verify(step, in_user_namespace || sysmount::is_private(PLACE).step(step)?)
 }
 
 /// The number of a namespace (namespaces(7)): that of the file behind its link in /proc.
@@ -307,7 +316,19 @@ pub(super) fn new_tmpfs(
     for (key, value) in [(c"size", bytes), (c"nr_inodes", inodes), (c"mode", mode)] {
         sysmount::fsconfig_string(fs.as_fd(), key, value).step_on(step, operand)?;
     }
-    sysmount::fsmount(fs.as_fd(), WRITABLE | sysmount::MOUNT_ATTR_NOATIME).step_on(step, operand)
+    let attributes = WRITABLE | sysmount::MOUNT_ATTR_NOATIME;
+    let tree = sysmount::fsmount(fs.as_fd(), attributes).step_on(step, operand)?;
+    // The kernel counts whole pages. With a call that only said so it would be half of the memory.
+    let (size, files) = sysmount::size(tree.as_fd()).step_on(step, operand)?;
+    let bounded = size / PAGE == number(bytes).div_ceil(PAGE) && files == number(inodes);
+    if bounded { Ok(tree) } else { Err(Errno::EBADE).step_on(step, operand) }
+}
+
+const PAGE: u64 = 4096;
+
+/// The value of decimal digits.
+fn number(text: &CStr) -> u64 {
+    text.to_bytes().iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
 fn mount_binds(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {

@@ -45,6 +45,7 @@ steps! {
     IdMap, "id-map", "make the id map of the snapshot";
     Release, "release", "release the sandbox's first process";
     Watch, "watch", "watch the sandbox";
+    Report, "report", "hear the sandbox's report";
     // In the child.
     CloseInherited, "close-inherited", "mark inherited descriptors close-on-exec";
     ParentDeathSignal, "parent-death-signal", "set the parent-death signal";

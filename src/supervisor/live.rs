@@ -184,11 +184,16 @@ impl Live {
             Ok(0) => return Progress::Ended,
             // The child has died without reading what we sent; what it said before comes next.
             Err(Errno::ECONNRESET) => return Progress::Going,
-            Ok(_) | Err(_) => None,
+            Ok(_) => None,
+            // Unheard it would wait for an answer for ever.
+            Err(errno) => {
+                self.fail(Step::Report, errno);
+                return Progress::Ended;
+            }
         };
         match report {
             Some(Report::Failed(failure)) => {
-                self.failure = Some(failure);
+                self.failure.get_or_insert(failure);
                 Progress::Going
             }
             Some(Report::Handler(number)) => {
@@ -207,7 +212,10 @@ impl Live {
                 }
                 Progress::Going
             }
-            None => Progress::Ended,
+            None => {
+                self.fail(Step::Report, Errno::EBADMSG);
+                Progress::Ended
+            }
         }
     }
 

@@ -151,13 +151,29 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Serves one connection and answers how it ended.
-    pub(crate) fn run(mut self, connection: Connection, began: Instant) -> Result<Outcome, Errno> {
+    ///
+    /// A failure is of the loop itself; the connection comes back if no handler can have it.
+    pub(crate) fn run(
+        mut self,
+        connection: Connection,
+        began: Instant,
+    ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         self.begin(Supervisor::arrival_of_run(connection, began));
         while !self.live.is_empty() || !self.draining.is_empty() {
-            self.turn()?;
+            if let Err(errno) = self.turn() {
+                return Err((errno, self.take_back()));
+            }
         }
         // `begin` has either made a live sandbox, whose end is recorded, or recorded a refusal.
-        self.last.ok_or(Errno::EINVAL)
+        self.last.ok_or((Errno::EINVAL, None))
+    }
+
+    /// Ends the sandbox of `run`.
+    fn take_back(&mut self) -> Option<Box<Connection>> {
+        let (_, mut live) = std::mem::take(&mut self.live).into_iter().next()?;
+        live.sandbox.destroy();
+        // Without our word it cannot have been executed.
+        if live.has_executed() { None } else { live.served.take()?.connection.map(Box::new) }
     }
 
     /// Serves until a signal says to stop; SIGHUP makes the services anew.

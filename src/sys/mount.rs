@@ -1,6 +1,6 @@
 //! Mounts and paths: the mount API of Linux 5.2 and later, openat2(2), pivot_root(2).
 
-use super::{Result, check, check_fd, cwd};
+use super::{Errno, Result, check, check_fd, cwd};
 use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -166,6 +166,18 @@ pub(crate) fn pivot_to_cwd() -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
 }
 
+/// Whether neither `/` nor what is mounted at `path` passes mounts on to other namespaces. Asked of pivot_root(2) by what
+/// it never does: to put `/` in its own place is EBUSY, but where one of them is shared, EINVAL comes before that.
+pub(crate) fn is_private(path: &CStr) -> Result<bool> {
+    let root = c"/".as_ptr();
+    // SAFETY: two C strings.
+    match check(unsafe { libc::syscall(libc::SYS_pivot_root, root, path.as_ptr()) }) {
+        Err(Errno::EBUSY) => Ok(true),
+        Err(Errno::EINVAL) | Ok(_) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Detaches the mount stacked on the cwd, with all below it.
 pub(crate) fn detach_cwd() -> Result<()> {
     // SAFETY: a C string and flags.
@@ -272,12 +284,21 @@ pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
 
 /// The flags of the mount that `file` was reached through (`ST_*` of statvfs(3), by fstatfs(2)).
 pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u64> {
+    Ok(statvfs(file)?.f_flag)
+}
+
+/// Bytes and inodes that the file system has in all.
+pub(crate) fn size(file: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    let stat = statvfs(file)?;
+    Ok((stat.f_blocks * stat.f_frsize, stat.f_files))
+}
+
+fn statvfs(file: BorrowedFd<'_>) -> Result<libc::statvfs> {
     let mut buffer = mem::MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: `buffer` has room for one struct statvfs.
     check(unsafe { libc::fstatvfs(file.as_raw_fd(), buffer.as_mut_ptr()) }.into())?;
     // SAFETY: zeroed, all fields are integers, and filled by libc.
-    let stat = unsafe { buffer.assume_init() };
-    Ok(stat.f_flag)
+    Ok(unsafe { buffer.assume_init() })
 }
 
 const STATX_MNT_ID: u32 = 0x1000;

@@ -3,14 +3,16 @@
 //! Raw system calls on purpose: libc's wrappers for the id calls talk to other threads, of which there are none.
 
 use super::{Result, check};
-use std::ffi::{c_int, c_ulong};
+use std::ffi::{c_int, c_long, c_ulong};
 use std::ptr;
 
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const PR_SET_MDWE: c_int = 65;
 const PR_GET_MDWE: c_int = 66;
 const PR_MDWE_REFUSE_EXEC_GAIN: c_ulong = 1;
+const KEYCTL_GET_KEYRING_ID: c_int = 0;
 const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+const KEY_SPEC_SESSION_KEYRING: c_int = -3;
 
 #[repr(C)]
 struct CapHeader {
@@ -172,11 +174,19 @@ pub(crate) fn uids() -> Result<[u32; 3]> {
     Ok(ids)
 }
 
-/// A new, empty, anonymous session keyring (keyctl(2)).
-pub(crate) fn join_new_session_keyring() -> Result<()> {
+/// A new, empty, anonymous session keyring (keyctl(2)); answers its serial number.
+pub(crate) fn join_new_session_keyring() -> Result<c_long> {
     // SAFETY: a null name asks for an anonymous keyring; nothing is read.
     check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<u8>()) })
-        .map(drop)
+}
+
+/// The serial number of the session keyring.
+pub(crate) fn session_keyring() -> Result<c_long> {
+    const DO_NOT_CREATE: c_int = 0;
+    // SAFETY: three numbers.
+    check(unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, DO_NOT_CREATE)
+    })
 }
 
 /// Sets soft and hard limit of the calling process (prlimit(2)).

@@ -119,7 +119,9 @@ fn every_dependency_has_its_line_and_every_line_its_dependency() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned))
         .collect();
     let mut used = BTreeSet::new();
-    for manifest in ["Cargo.toml", "src/handler/Cargo.toml", "tests/probe/Cargo.toml"] {
+    for manifest in
+        ["Cargo.toml", "src/handler/Cargo.toml", "tests/injector/Cargo.toml", "tests/probe/Cargo.toml"]
+    {
         let text = fs::read_to_string(root().join(manifest)).unwrap();
         let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
         let names = section.lines().filter_map(|line| line.split(['=', '.', ' ']).next());

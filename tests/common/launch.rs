@@ -1,5 +1,6 @@
 //! One `dayfly run`: put together, started, watched and ended.
 
+use super::inject::{Injector, REPORT_FD};
 use super::{Client, Ended, PATIENCE, Site, dayfly, process, sys};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -41,6 +42,7 @@ pub(crate) struct Launch<'s> {
     handler: Vec<OsString>,
     variables: Vec<(String, String)>,
     inherited: Vec<RawFd>,
+    injector: Option<Injector>,
 }
 
 impl<'s> Launch<'s> {
@@ -57,6 +59,7 @@ impl<'s> Launch<'s> {
             handler: handler.iter().map(OsString::from).collect(),
             variables: Vec::new(),
             inherited: Vec::new(),
+            injector: None,
         }
     }
 
@@ -99,9 +102,16 @@ impl<'s> Launch<'s> {
         self
     }
 
+    /// Under the injector.
+    pub(crate) fn under(mut self, injector: Injector) -> Self {
+        self.injector = Some(injector);
+        self
+    }
+
     /// The whole command line, without redirections.
     fn command(&self) -> Command {
         let mut words = self.before.clone();
+        words.extend(self.injector.iter().flat_map(|injector| injector.words.iter().cloned()));
         if self.wire == Wire::Activated {
             // exec keeps the pid, so that LISTEN_PID is the launcher's.
             words.extend(
@@ -128,6 +138,7 @@ impl<'s> Launch<'s> {
         let (err, err_writer) = sys::pipe().expect("a pipe");
         let (record, record_writer) = sys::pipe().expect("a pipe");
         let mut fds = vec![(record_writer, 9)];
+        fds.extend(self.injector.map(|injector| (injector.report, REPORT_FD)));
         for &number in &self.inherited {
             fds.push((File::open("/etc/passwd").expect("a file of the host").into(), number));
         }

@@ -1,5 +1,6 @@
 //! One `dayfly serve`: started with a listening socket, connected to, and ended.
 
+use super::inject::{Injector, REPORT_FD};
 use super::{Client, PATIENCE, Site, dayfly, process, sys};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -24,6 +25,7 @@ pub(crate) struct Serve<'s> {
     kept: Option<&'s TcpListener>,
     /// Where they listen.
     bind: &'static str,
+    injector: Option<Injector>,
 }
 
 impl<'s> Serve<'s> {
@@ -32,15 +34,15 @@ impl<'s> Serve<'s> {
         let mark = format!("@{}", site.tag());
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
-        let (before, names) = (Vec::new(), Vec::new());
-        Serve { site, before, options, handler, activated: true, names, kept: None, bind: "127.0.0.1:0" }
+        let (before, names, bind) = (Vec::new(), Vec::new(), "127.0.0.1:0");
+        Serve { site, before, options, handler, activated: true, names, kept: None, bind, injector: None }
     }
 
     /// Serves what service files say.
     pub(crate) fn files(site: &'s Site, paths: &[&Path]) -> Self {
         let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
-        let (before, handler, names) = (Vec::new(), Vec::new(), Vec::new());
-        Serve { site, before, options, handler, activated: true, names, kept: None, bind: "127.0.0.1:0" }
+        let (before, handler, names, bind) = (Vec::new(), Vec::new(), Vec::new(), "127.0.0.1:0");
+        Serve { site, before, options, handler, activated: true, names, kept: None, bind, injector: None }
     }
 
     /// Serves what a service file says.
@@ -61,6 +63,12 @@ impl<'s> Serve<'s> {
 
     pub(crate) fn before(mut self, command: &[&str]) -> Self {
         self.before = command.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// Under the injector.
+    pub(crate) fn under(mut self, injector: Injector) -> Self {
+        self.injector = Some(injector);
         self
     }
 
@@ -96,6 +104,7 @@ impl<'s> Serve<'s> {
         let addresses: Vec<_> =
             listeners.iter().map(|listener| SocketAddr::from(([127, 0, 0, 1], port(listener)))).collect();
         let mut words = self.before.clone();
+        words.extend(self.injector.iter().flat_map(|injector| injector.words.iter().cloned()));
         if self.activated {
             let names = self.names.join(":");
             let script = format!(r#"LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec "$0" "$@""#);
@@ -112,9 +121,12 @@ impl<'s> Serve<'s> {
         command.env("RUNTIME_DIRECTORY", self.site.directory());
         let (err, err_writer) = sys::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err_writer);
+        let mut fds: Vec<_> =
+            self.injector.map(|injector| (injector.report, REPORT_FD)).into_iter().collect();
         if self.activated {
-            sys::place(&mut command, listeners.into_iter().map(OwnedFd::from).zip(3..).collect());
+            fds.extend(listeners.into_iter().map(OwnedFd::from).zip(3..));
         }
+        sys::place(&mut command, fds);
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         drop(command);
         Serving { site: self.site, child, address: addresses[0], addresses, log: lines(err) }

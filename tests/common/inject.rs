@@ -1,0 +1,131 @@
+//! The injector around a launch: which calls it changes, and what it says of them.
+
+use super::{PATIENCE, Site, sys, test_bin};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+
+/// Where the injector finds its report.
+pub(crate) const REPORT_FD: i32 = 250;
+
+/// What stands before a command to run it under the injector, and the descriptor to put at [`REPORT_FD`].
+#[derive(Debug)]
+pub(crate) struct Injector {
+    pub(crate) words: Vec<OsString>,
+    pub(crate) report: OwnedFd,
+}
+
+/// What the injector will have said when the last process that it follows has ended.
+#[derive(Debug)]
+pub(crate) struct Pending(Receiver<Vec<u8>>);
+
+#[derive(Debug)]
+pub(crate) struct Report {
+    text: String,
+}
+
+/// One call of a trace, by which it can be found again in the next launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) role: String,
+    pub(crate) name: String,
+    /// Among the calls of this name of its process.
+    pub(crate) nth: u64,
+    pub(crate) text: String,
+    pub(crate) answer: i64,
+}
+
+/// An injector with these rules (`tests/injector/rule.rs` explains them); the last argument are further options.
+pub(crate) fn injector(rules: &[String], options: &[&str]) -> (Injector, Pending) {
+    let (reader, report) = sys::pipe().expect("a pipe");
+    let mut words = vec![test_bin("injector").into_os_string(), "--report".into()];
+    words.push(REPORT_FD.to_string().into());
+    words.extend(options.iter().map(OsString::from));
+    for rule in rules {
+        words.extend(["--rule".into(), OsString::from(rule)]);
+    }
+    words.push("--".into());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _read_or_cut = File::from(reader).read_to_end(&mut bytes);
+        let _nobody_waits_any_more = sender.send(bytes);
+    });
+    (Injector { words, report }, Pending(receiver))
+}
+
+/// For as long as the file is there, the rules hold.
+pub(crate) fn valid_while(file: &Path) -> [&str; 2] {
+    ["--while", file.to_str().expect("a path of ours")]
+}
+
+impl Pending {
+    pub(crate) fn read(self) -> Report {
+        let bytes = self.0.recv_timeout(PATIENCE).expect("the injector ends with what it follows");
+        Report { text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+}
+
+impl Report {
+    /// How often a rule was applied.
+    pub(crate) fn fired(&self) -> usize {
+        self.text.lines().filter(|line| line.starts_with("fired ")).count()
+    }
+
+    /// Whether this rule was.
+    pub(crate) fn fired_rule(&self, index: usize) -> bool {
+        self.text.lines().any(|line| line.starts_with(&format!("fired {index} ")))
+    }
+
+    /// Whether a handler was executed.
+    pub(crate) fn ran(&self) -> bool {
+        self.text.lines().any(|line| line.starts_with("ran "))
+    }
+
+    /// Every call up to the first handler. What is the site's own in their texts is written TAG.
+    pub(crate) fn calls(&self, site: &Site) -> Vec<Call> {
+        let text = self.text.replace(site.tag(), "TAG");
+        let lines = text.lines().take_while(|line| !line.starts_with("ran "));
+        // The holder of an id map is killed as soon as its namespace is open: how far it comes is chance, and nothing
+        // depends on it.
+        let calls: Vec<Call> =
+            lines.filter_map(Call::parse).filter(|call| call.role != "launcher/user").collect();
+        // The launcher's part ends with its last word to the child: what it does while the exec is made comes by chance.
+        let last_word =
+            |call: &Call| call.role == "launcher" && call.name == "write" && call.text == r#""socket""#;
+        let end = calls.iter().rposition(last_word).unwrap_or(calls.len());
+        let is_early = |(index, call): &(usize, Call)| *index <= end || call.role != "launcher";
+        calls.into_iter().enumerate().filter(is_early).map(|(_, call)| call).collect()
+    }
+}
+
+impl Call {
+    /// `call ROLE CALL NTH TEXT = ANSWER`.
+    fn parse(line: &str) -> Option<Call> {
+        let (call, answer) = line.strip_prefix("call ")?.rsplit_once(" = ")?;
+        let mut parts = call.splitn(4, ' ');
+        Some(Call {
+            role: parts.next()?.to_owned(),
+            name: parts.next()?.to_owned(),
+            nth: parts.next()?.parse().ok()?,
+            text: parts.next().unwrap_or_default().to_owned(),
+            answer: answer.parse().ok()?,
+        })
+    }
+
+    /// The rule that makes this call answer `answer` without being made.
+    pub(crate) fn rule(&self, answer: i64) -> String {
+        let Call { role, name, nth, .. } = self;
+        format!("role={role} call={name} nth={nth} : return={answer}")
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Call { role, name, nth, text, .. } = self;
+        write!(f, "{role} {name} {text} #{nth}")
+    }
+}

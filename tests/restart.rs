@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::a_site;
 use common::serve::Serve;
+use common::{SetAtEnd, a_site};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,6 +44,7 @@ fn a_restart_under_load_drops_no_connection_that_the_listening_socket_queues() {
                 Ok::<_, String>(())
             };
             let clients: Vec<_> = (0..8).map(|client| scope.spawn(move || ask_on(client))).collect();
+            let _done = SetAtEnd(&done);
             let mut logs = Vec::new();
             for _ in 0..5 {
                 let serving = start();

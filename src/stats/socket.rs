@@ -38,10 +38,13 @@ impl StatsSocket {
         let own = format!("stats-{}", std::process::id());
         let paths = match runtime_directory() {
             // Somebody may live there already.
-            Some(directory) => vec![directory.join("stats"), directory.join(own)],
+            Some(directory) => {
+                sweep(&directory);
+                vec![directory.join("stats"), directory.join(own)]
+            }
             None => {
                 fs::create_dir_all(SHARED)?;
-                sweep();
+                sweep(Path::new(SHARED));
                 vec![Path::new(SHARED).join(own)]
             }
         };
@@ -80,8 +83,8 @@ impl AsFd for StatsSocket {
 }
 
 /// Sockets of supervisors that were killed.
-fn sweep() {
-    for path in candidates_in(Path::new(SHARED)) {
+fn sweep(directory: &Path) {
+    for path in candidates_in(directory) {
         let refused = UnixStream::connect(&path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
         if refused {
             fs::remove_file(path).ignoring("another start has swept it");

@@ -28,6 +28,16 @@ use std::time::Duration;
 /// No step of a test takes as long as this; one that does has hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Tells the threads of a test to end, also when it fails.
+#[derive(Debug)]
+pub(crate) struct SetAtEnd<'a>(pub(crate) &'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// The bounding set of a shipped unit as setpriv(1) writes it. It is for readonly sandboxes; an overlay copies files up
 /// with the launcher's capabilities, not the handler's.
 pub(crate) fn bounding_set(unit: &str, snapshot: &str) -> String {

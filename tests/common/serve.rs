@@ -220,8 +220,10 @@ impl Serving<'_> {
     fn wait(&mut self) -> i32 {
         let pidfd = sys::pidfd(self.supervisor()).expect("a child not waited for has a pidfd");
         if !sys::readable(pidfd.as_fd(), PATIENCE) {
+            let there = process::describe(&process::tagged(self.site.tag()));
+            let log: Vec<String> = self.log.try_iter().collect();
             self.signal(libc::SIGKILL);
-            panic!("serve did not end within {PATIENCE:?}");
+            panic!("serve did not end within {PATIENCE:?}; there is\n{there}\n{}", log.join("\n"));
         }
         let status = self.child.wait().expect("a child to wait for");
         status.code().unwrap_or_else(|| -status.signal().expect("ended by code or signal"))

@@ -36,6 +36,7 @@ fn perform(verb: &str, args: &[String]) -> i32 {
         "echo" => echo(),
         "big" => big(number(args, 0)),
         "sleep" => sleep(),
+        "meet" => meet(),
         "banner" => banner(),
         "spin" => spin(),
         "stderr" => complain(number(args, 0), args.get(1).map_or("line", String::as_str)),
@@ -147,6 +148,35 @@ fn sleep() -> i32 {
             Err(_) => return 1,
         }
     }
+}
+
+/// Reads a word, leaves it wherever it may write, and says who and what it meets there; waits for one more line, so that
+/// others can do the same meanwhile, and looks again.
+fn meet() -> i32 {
+    let Some(word) = line() else { return 1 };
+    see::see(&["ids".into(), "pid".into(), "/".into(), "/tmp".into()]);
+    for directory in ["/tmp", ""] {
+        // Under a readonly snapshot there is only one place.
+        let _may_be_refused = tree::write(&format!("{directory}/{word}"));
+    }
+    println!("met {word}");
+    let _flushed = std::io::stdout().flush();
+    let Some(again) = line() else { return 1 };
+    see::see(&["/tmp".into(), "/".into()]);
+    println!("met {again}");
+    0
+}
+
+/// One line of fd 0, byte by byte: what follows it stays there.
+fn line() -> Option<String> {
+    let (mut line, mut one) = (Vec::new(), [0u8; 1]);
+    while read(0, &mut one) == Ok(1) {
+        if one[0] == b'\n' {
+            return String::from_utf8(line).ok();
+        }
+        line.push(one[0]);
+    }
+    None
 }
 
 /// Speaks before it reads, as CTF tasks and SMTP do, and answers with the line it got.

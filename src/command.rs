@@ -5,6 +5,8 @@ mod serve;
 pub(crate) use serve::serve;
 
 use crate::activation::{self, Inherited};
+use crate::cgroup;
+use crate::cgroup::leaves::{Delegated, GroupError};
 use crate::config::options::{LogFormat, Net, Options};
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
@@ -22,6 +24,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
 const USAGE: u8 = 2;
@@ -252,10 +255,15 @@ fn seal(services: &[Service], purpose: Purpose) -> Result<Workshop, ConfigError>
     }
     let private = services.iter().all(|service| service.net == Net::Private);
     let keep_network = private || (purpose == Purpose::Run && namespaces::network_is_empty());
+    let group = cgroup::delegated().filter(|_| services.iter().any(|service| service.cgroup.is_some()));
+    let no_group = |error: GroupError| ConfigError::sandbox(error.to_string());
+    // A process may be put only into groups below the root of its cgroup namespace, which is the group it is made in.
+    group.map(Delegated::go_to).transpose().map_err(no_group)?;
     namespaces::seal(&service.hostname, keep_network).map_err(|error| {
         ConfigError::sandbox(format!("cannot {}: {:?} ({})", error.what, error.errno, error.errno.desc()))
     })?;
-    Workshop::open().map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))
+    let groups = group.map(Delegated::enter).transpose().map_err(no_group)?.map(Rc::new);
+    Workshop::open(groups).map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))
 }
 
 impl Prepared {

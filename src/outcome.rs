@@ -48,6 +48,8 @@ pub(crate) enum Outcome {
     /// `min_rate`: its peer took too little of the answer.
     TooSlow,
     Denied(Denied),
+    /// The kernel killed it for want of memory in its cgroup.
+    OutOfMemory,
     Refused(Refusal),
     /// Ended by the supervisor's own end, by this signal.
     Stopped(i32),
@@ -63,6 +65,7 @@ impl Outcome {
             Outcome::WallTime => "wall",
             Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => "idle",
             Outcome::Denied(_) => "denied",
+            Outcome::OutOfMemory => "oom",
             Outcome::Refused(refusal) => match refusal.status {
                 126 => "not-executable",
                 127 => "not-found",
@@ -79,7 +82,7 @@ impl Outcome {
                 u8::try_from(128 + signal).unwrap_or(u8::MAX)
             }
             Outcome::WallTime | Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => 124,
-            Outcome::Denied(_) => SIGKILL_STATUS,
+            Outcome::Denied(_) | Outcome::OutOfMemory => SIGKILL_STATUS,
             Outcome::Refused(refusal) => refusal.status,
         }
     }
@@ -87,7 +90,7 @@ impl Outcome {
     pub(crate) fn signal(&self) -> Option<i32> {
         match self {
             Outcome::Signaled(signal) | Outcome::Stopped(signal) => Some(*signal),
-            Outcome::Denied(_) => Some(libc::SIGKILL),
+            Outcome::Denied(_) | Outcome::OutOfMemory => Some(libc::SIGKILL),
             Outcome::Exited(_)
             | Outcome::WallTime
             | Outcome::IdleTime
@@ -107,6 +110,7 @@ impl Outcome {
             Outcome::Exited(_)
             | Outcome::Signaled(_)
             | Outcome::Denied(_)
+            | Outcome::OutOfMemory
             | Outcome::Refused(_)
             | Outcome::Stopped(_) => None,
         }

@@ -61,12 +61,12 @@ fn start(
     for listener in &listeners {
         log::listening(&listener.address);
     }
-    let base = prepared.base.as_ref();
+    let (base, has_groups) = (prepared.base.as_ref(), prepared.workshop.groups.is_some());
     // Not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, signals, listeners).map_err(failed)?;
     supervisor
-        .serve(Box::new(|listeners| reload(options.clone(), base, listeners)), notifier, telling)
+        .serve(Box::new(|listeners| reload(options.clone(), base, has_groups, listeners)), notifier, telling)
         .map_err(failed)
 }
 
@@ -83,7 +83,12 @@ fn stats_socket() -> Option<StatsSocket> {
 
 /// The services anew, from the same command line and their files as they are now: all of them, or none. Sockets that were
 /// passed stay; those of `--listen` become what it says now.
-fn reload(options: Options, base: Option<&Base>, listeners: &[Listener]) -> Result<Reloaded, String> {
+fn reload(
+    options: Options,
+    base: Option<&Base>,
+    has_groups: bool,
+    listeners: &[Listener],
+) -> Result<Reloaded, String> {
     let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
     let found = base.in_host(|| {
         let mut settings = config::load_all(options)?;
@@ -102,6 +107,9 @@ fn reload(options: Options, base: Option<&Base>, listeners: &[Listener]) -> Resu
             format!("cannot look at the host's files: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= of the unit)")
         })?
         .map_err(|error| error.message)?;
+    if !has_groups && services.iter().any(|service| service.cgroup.is_some()) {
+        return Err("cgroups are asked for where there were none: that takes a restart".to_owned());
+    }
     attach(base, &mut services, clones).map_err(|error| error.message)?;
     let wanted = wanted.into_iter().map(|(service, address, _)| (service, address)).collect();
     Ok(Reloaded { services, wanted, bound })

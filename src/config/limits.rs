@@ -9,12 +9,14 @@ use crate::sandbox::limits::{self, Limit};
 use crate::sandbox::seccomp::profile::model::{Exec, Traits};
 use crate::sys::privilege;
 
-const MEMORY: u64 = 64 << 20;
+pub(super) const MEMORY: u64 = 64 << 20;
 const ADDRESS_SPACE_PER_MEMORY: u64 = 16;
 const STACK: u64 = 8 << 20;
 
 /// The defaults, then what --memory and --tasks say, then --rlimit, by name.
-pub(super) fn limits(options: &Options, profile: Traits) -> Result<Vec<Limit>, ConfigError> {
+///
+/// In a cgroup, memory and tasks are its business: the kernel counts there what no rlimit does.
+pub(super) fn limits(options: &Options, profile: Traits, in_cgroup: bool) -> Result<Vec<Limit>, ConfigError> {
     let infinity = libc::RLIM_INFINITY;
     if profile.exec == Exec::Tree && options.memory == Some(Size::INFINITE) {
         return Err(ConfigError::usage("--memory infinity: a profile that executes the tree needs a bound"));
@@ -37,6 +39,9 @@ pub(super) fn limits(options: &Options, profile: Traits) -> Result<Vec<Limit>, C
         given("as", memory.saturating_mul(ADDRESS_SPACE_PER_MEMORY)),
         given("stack", STACK),
     ];
+    if in_cgroup {
+        specs.retain(|spec| !["data", "nproc", "as"].contains(&spec.name.as_str()));
+    }
     // A default is no reason to ask for more than the launcher itself may have; core is, see above.
     for spec in specs.iter_mut().filter(|spec| spec.name != "core") {
         let own = limits::NAMES.iter().find(|(name, _)| *name == spec.name);

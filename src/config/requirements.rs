@@ -1,12 +1,14 @@
 //! What must be there before anything is begun: kernel, privileges, what was given up by name.
 
 use super::ConfigError;
+use super::limits::MEMORY;
 use super::options::{CgroupMode, CpuShare, Layer, Options, SnapshotKind};
-use super::service::Purpose;
+use super::service::{Purpose, finite};
 use super::values::UserRange;
+use crate::cgroup::leaves::Bounds;
 use crate::kernel::{self, Kernel};
 use crate::privilege::Privilege;
-use crate::sandbox::seccomp::profile::model::Exec;
+use crate::sandbox::seccomp::profile::model::{Exec, Traits};
 
 /// Layers given up by name.
 #[derive(Debug)]
@@ -98,31 +100,58 @@ pub(super) fn require_kernel_and_privilege(
     Ok(privilege)
 }
 
-/// `required` means that a cgroup must limit the sandbox. `run` makes none: its own group, the unit's, must have limits.
-pub(super) fn check_cgroup(options: &Options, purpose: Purpose) -> Result<(), ConfigError> {
-    if options.cgroup != Some(CgroupMode::Required) {
-        return Ok(());
+/// Bounds of the cgroup that each sandbox of `serve` gets, where one was delegated. `required` means that a cgroup must limit
+/// it; `run` makes none: its own group, the unit's, must have limits then.
+pub(super) fn cgroup(
+    options: &Options,
+    purpose: Purpose,
+    profile: Traits,
+    degraded: &Degraded,
+) -> Result<Option<Bounds>, ConfigError> {
+    let mode = options.cgroup.unwrap_or(CgroupMode::Auto);
+    if mode == CgroupMode::None || degraded.has(Layer::Cgroup) {
+        return Ok(None);
     }
+    let required = mode == CgroupMode::Required;
     match purpose {
-        Purpose::Run => crate::cgroup::own_limits().map_err(|missing| {
+        Purpose::Run if required => crate::cgroup::own_limits().map(|()| None).map_err(|missing| {
             ConfigError::sandbox(format!(
                 "--cgroup required: {missing}; set MemoryMax= and TasksMax= in the unit"
             ))
         }),
-        Purpose::Serve => Err(ConfigError::sandbox(
-            "--cgroup required: serve makes no cgroups yet; rlimits bound its sandboxes",
+        Purpose::Run => Ok(None),
+        Purpose::Serve if crate::cgroup::delegated().is_some() => Ok(Some(Bounds {
+            memory: options.memory.map_or(Some(MEMORY), finite),
+            tasks: options.tasks.unwrap_or(profile.tasks),
+            cpu_percent: options.cpu.map_or(Some(100), |CpuShare(percent)| Some(percent.into())),
+        })),
+        Purpose::Serve if required => Err(ConfigError::sandbox(
+            "--cgroup required: no cgroup was delegated with memory and pids; set Delegate=yes in the unit",
         )),
+        Purpose::Serve => Ok(None),
     }
 }
 
-pub(super) fn remarks(options: &Options, kernel: &Kernel, degraded: &Degraded) -> Vec<String> {
+pub(super) fn remarks(
+    options: &Options,
+    kernel: &Kernel,
+    degraded: &Degraded,
+    purpose: Purpose,
+    in_cgroup: bool,
+) -> Vec<String> {
     let missing = kernel.missing_walls().into_iter();
     let mut remarks: Vec<String> =
         missing.map(|wall| format!("this kernel lacks {}: {}", wall.wall, wall.instead)).collect();
     if !degraded.0.is_empty() {
         remarks.push(format!("given up by --allow-degraded: {}", degraded.names().join(" ")));
     }
-    if options.cpu.is_some_and(|CpuShare(percent)| percent > 0) {
+    let none_wanted = options.cgroup == Some(CgroupMode::None) || degraded.has(Layer::Cgroup);
+    if purpose == Purpose::Serve && !in_cgroup && !none_wanted {
+        remarks.push(
+            "no cgroup was delegated (Delegate=): rlimits bound memory and tasks of a sandbox".to_owned(),
+        );
+    }
+    if options.cpu.is_some() && !(in_cgroup && crate::cgroup::delegates_cpu()) {
         remarks.push(
             "the CPU share is not limited without a cgroup; --rlimit cpu=N bounds CPU seconds".to_owned(),
         );

@@ -10,6 +10,7 @@ use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
 use super::values::{Size, Span, UserRange, Variable, Warm};
 use super::{ConfigError, Settings};
+use crate::cgroup::leaves;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::identity::{self, Identity};
@@ -51,6 +52,8 @@ pub(crate) struct Service {
     pub(crate) remarks: Vec<String>,
     /// Layers given up by name.
     pub(crate) given_up: Vec<&'static str>,
+    /// Bounds of the cgroup that each sandbox gets; None: rlimits bound it.
+    pub(crate) cgroup: Option<leaves::Bounds>,
     pub(crate) profile: profile::Loaded,
     /// For `check`.
     pub(crate) has_os_release: bool,
@@ -105,11 +108,10 @@ impl Service {
         let degraded = Degraded::new(&options);
         let range = options.user_range.unwrap_or(UserRange::DEFAULT);
         requirements::check_range(range, kernel)?;
-        let limits = limits(&options, traits)?;
         requirements::check_hostname(options.hostname.as_deref())?;
         let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, traits.exec)?;
-        requirements::check_cgroup(&options, purpose)?;
-        let mut remarks = requirements::remarks(&options, kernel, &degraded);
+        let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
+        let mut remarks = requirements::remarks(&options, kernel, &degraded, purpose, cgroup.is_some());
         let trusted = Trusted::for_caller();
         let template = open_template(&options, trusted)?;
         let command = options.handler.as_deref().unwrap_or_default();
@@ -133,7 +135,7 @@ impl Service {
                 last_capability: kernel.last_capability.unwrap_or(0),
             },
             ids: id_source(range, purpose, privilege),
-            limits: with_init(limits, init),
+            limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             rootfs,
             seccomp: seccomp::Plan::new(&profile, privilege == Privilege::Rootless, park)
@@ -164,6 +166,7 @@ impl Service {
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,
             given_up: degraded.names(),
+            cgroup: cgroup.map(|bounds| bounds.with_init(init)),
             profile,
             has_os_release: sys::mount::identify(template.fd.as_fd(), c"etc/os-release").is_ok(),
             handler_is_readable: handler_mode & libc::S_IROTH != 0,

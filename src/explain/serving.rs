@@ -1,6 +1,7 @@
 //! What surrounds the sandbox: the connection's bounds and times, and how `serve` keeps sandboxes ready.
 
 use super::tree::Node;
+use crate::cgroup::leaves::Bounds;
 use crate::config::service::{Purpose, Service};
 use crate::sandbox::park::Park;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         drain_time: _,
         remarks,
         given_up: _,
+        cgroup,
         profile: _,
         has_os_release: _,
         handler_is_readable: _,
@@ -51,7 +53,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
             ),
         ]);
     }
-    let mut nodes = vec![Node::group("connection").with(connection)];
+    let mut nodes = vec![Node::group("connection").with(connection), self::cgroup(*cgroup)];
     if purpose == Purpose::Serve {
         nodes.push(resident(service));
     }
@@ -59,6 +61,21 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         remarks.iter().enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
     nodes.push(Node::list("remarks", remarks).why("said once at start"));
     nodes
+}
+
+fn cgroup(bounds: Option<Bounds>) -> Node {
+    let Some(Bounds { memory, tasks, cpu_percent }) = bounds else {
+        return Node::new("cgroup", "none of its own")
+            .why("rlimits bound it, and under run the unit's group");
+    };
+    let shown = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
+    Node::group("cgroup").why("of its own, from its first moment").with([
+        Node::new("memory.max", shown(memory)).why("tmpfs, page tables and sockets count as well"),
+        Node::new("memory.swap.max", "0"),
+        Node::new("memory.oom.group", "1").why("out of memory ends the sandbox whole"),
+        Node::new("pids.max", tasks.to_string()),
+        Node::new("cpu.max", cpu_percent.map_or_else(|| "max".to_owned(), |percent| format!("{percent}%"))),
+    ])
 }
 
 fn resident(service: &Service) -> Node {

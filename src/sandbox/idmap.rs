@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 ///
 /// A namespace needs a process to be born with; it is gone when this returns, the namespace lives by its descriptor.
 pub(super) fn user_namespace(identity: Identity, supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let holder = process::spawn(libc::CLONE_NEWUSER, hold, &supervisor)?;
+    let holder = process::spawn(libc::CLONE_NEWUSER, None, hold, &supervisor)?;
     let userns = map_and_open(&holder, identity).map_err(|error| errno_of(&error));
     process::send_signal(holder.pidfd.as_fd(), libc::SIGKILL)?;
     process::wait_for_end(holder.pidfd.as_fd());

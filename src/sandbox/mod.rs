@@ -36,11 +36,13 @@ pub(crate) mod step;
 mod supervisor_link;
 pub(crate) mod wire;
 
+use crate::cgroup::leaves::Delegated;
 use crate::sys::{self, CStrings, Errno};
 use identity::Identity;
 use park::Park;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use step::{AtStep, Failure, Step};
 
 /// The whole policy of a service, made once. Immutable; holds no descriptor that a handler could ever see.
@@ -99,14 +101,16 @@ pub(crate) struct Workshop {
     pub(crate) canary: OwnedFd,
     /// /dev/null: descriptors 0 and 1 of a sandbox without a connection.
     pub(crate) placeholder: OwnedFd,
+    /// `serve`, where one was delegated and a service wants it.
+    pub(crate) groups: Option<Rc<Delegated>>,
 }
 
 impl Workshop {
     /// After the supervisor has left the host's namespaces; rootless, in its own user and mount namespace.
-    pub(crate) fn open() -> Result<Workshop, Failure> {
+    pub(crate) fn open(groups: Option<Rc<Delegated>>) -> Result<Workshop, Failure> {
         let supervisor = sys::process::pidfd_open(std::process::id()).step(Step::SupervisorAlive)?;
         let placeholder = sys::mount::openat2(sys::cwd(), c"/dev/null", libc::O_RDWR, 0).step(Step::Stdio)?;
-        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)?, placeholder })
+        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)?, placeholder, groups })
     }
 }
 
@@ -125,10 +129,11 @@ pub(crate) struct Sandbox {
 }
 
 /// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the channel. With
-/// `park`, the two descriptors stand in for a connection that is not there yet.
+/// `park`, the two descriptors stand in for a connection that is not there yet. `group` is the cgroup it is born in.
 pub(crate) fn launch(
     plan: &Plan,
     workshop: &Workshop,
+    group: Option<BorrowedFd<'_>>,
     (input, output): (BorrowedFd<'_>, BorrowedFd<'_>),
     environment: &CStrings,
     park: Park,
@@ -153,7 +158,7 @@ pub(crate) fn launch(
         park,
         status: status.as_ref().map(|(_, write)| write.as_fd()),
     };
-    let child = sys::process::spawn(namespaces::AT_CLONE, child::main, &context).step(Step::Clone)?;
+    let child = sys::process::spawn(namespaces::AT_CLONE, group, child::main, &context).step(Step::Clone)?;
     let sandbox = Sandbox {
         identity: plan.ids.identity(child.pid),
         pid: child.pid,

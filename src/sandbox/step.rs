@@ -41,6 +41,7 @@ steps! {
     BoundConnection, "bound-connection", "bound the connection";
     Ruleset, "landlock-ruleset", "make the Landlock ruleset";
     Canary, "canary-file", "make the canary file";
+    Group, "cgroup", "give the sandbox a cgroup of its own";
     Clone, "clone", "clone the sandbox's first process";
     IdMap, "id-map", "make the id map of the snapshot";
     Release, "release", "release the sandbox's first process";

@@ -3,6 +3,7 @@
 use super::admission::Source;
 use super::pace::Pace;
 use super::stderr::Lines;
+use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{self, Connection, Kind};
 use crate::log;
@@ -41,6 +42,8 @@ pub(super) struct Live {
     pub(super) service: Rc<Service>,
     pub(super) service_id: ServiceId,
     pub(super) sandbox: Sandbox,
+    /// Its cgroup, where it has one of its own.
+    pub(super) leaf: Option<Leaf>,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
@@ -153,6 +156,7 @@ impl Live {
             service,
             service_id,
             sandbox,
+            leaf: None,
             handler: None,
             listener: None,
             lines: Lines::new(now),
@@ -406,6 +410,11 @@ impl Live {
         }
         if let Some(denied) = self.denied {
             return Outcome::Denied(denied);
+        }
+        if ending == Ending::Signaled(libc::SIGKILL)
+            && self.leaf.as_ref().is_some_and(Leaf::ran_out_of_memory)
+        {
+            return Outcome::OutOfMemory;
         }
         if !self.ready {
             let failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };

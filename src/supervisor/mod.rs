@@ -19,6 +19,7 @@ mod stderr;
 mod time;
 mod warm;
 
+use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
 use crate::listener::{Address, Listener};
@@ -44,7 +45,7 @@ use services::Services;
 use statistics::Telling;
 use status::Tally;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -127,7 +128,7 @@ impl<'a> Supervisor<'a> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Signal, 0)))?;
         let supervisor = Supervisor {
-            services: Services::new(services),
+            services: Services::new(services, workshop.groups.as_ref()),
             reload: None,
             notifier: None,
             workshop,
@@ -242,31 +243,48 @@ impl<'a> Supervisor<'a> {
     fn begin(&mut self, arrival: Arrival) {
         let (began, now) = (arrival.began, Instant::now());
         let (id, service) = (arrival.service, Rc::clone(&self.services[arrival.service].service));
-        let launched = self
-            .launch_for(&service, &arrival.connection, began)
-            .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
+        let launched = bound(&service, &arrival.connection, began).and_then(|()| {
+            let mut environment = service.environment.clone();
+            environment.extend(arrival.connection.environment());
+            let environment = CStrings::new(environment);
+            self.launch(id, &service, arrival.connection.ends(), &environment, Park::None)
+        });
         match launched {
-            Ok((number, sandbox)) => {
+            Ok((number, sandbox, leaf)) => {
                 let served = self.served(arrival, now);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
-                self.live.insert(number, Live::new((id, service), sandbox, Park::None, Some(served), began));
+                let mut live = Live::new((id, service), sandbox, Park::None, Some(served), began);
+                live.leaf = leaf;
+                self.live.insert(number, live);
                 self.watch_time(number);
             }
             Err(failure) => self.refuse_for(arrival, failure),
         }
     }
 
-    fn launch_for(
-        &self,
+    /// Launches a sandbox, in a cgroup of its own where the service has them, and watches it.
+    fn launch(
+        &mut self,
+        id: ServiceId,
         service: &Service,
-        connection: &Connection,
-        began: Instant,
-    ) -> Result<Sandbox, Failure> {
-        bound(service, connection, began)?;
-        let mut environment = service.environment.clone();
-        environment.extend(connection.environment());
-        let environment = CStrings::new(environment);
-        sandbox::launch(&service.plan, self.workshop, connection.ends(), &environment, Park::None)
+        ends: (BorrowedFd<'_>, BorrowedFd<'_>),
+        environment: &CStrings,
+        park: Park,
+    ) -> Result<(u64, Sandbox, Option<Leaf>), Failure> {
+        let leaf = match &mut self.services[id].leaves {
+            Some(leaves) => Some(leaves.take().map_err(|error| error.failure())?),
+            None => None,
+        };
+        let group = leaf.as_ref().map(AsFd::as_fd);
+        let launched = sandbox::launch(&service.plan, self.workshop, group, ends, environment, park)
+            .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
+        match launched {
+            Ok((number, sandbox)) => Ok((number, sandbox, leaf)),
+            Err(failure) => {
+                self.services[id].put_leaf(leaf, service);
+                Err(failure)
+            }
+        }
     }
 
     fn served(&mut self, arrival: Arrival, sandbox_at: Instant) -> Served {
@@ -364,6 +382,7 @@ impl<'a> Supervisor<'a> {
         }
         live.drain_stderr();
         let outcome = live.outcome(ending);
+        self.services[live.service_id].put_leaf(live.leaf.take(), &live.service);
         match live.served.take() {
             Some(served) => self.finish(&live, served, outcome, usage),
             None => self.on_end_before_connection(id, &live, &outcome),

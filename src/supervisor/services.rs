@@ -4,6 +4,7 @@
 use super::admission::Admission;
 use super::pool::Pool;
 use super::statistics::Statistics;
+use crate::cgroup::leaves::{Delegated, Leaf, Leaves};
 use crate::config::service::{Service, ServiceId};
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
@@ -15,13 +16,16 @@ pub(super) struct State {
     pub(super) service: Rc<Service>,
     pub(super) pool: Pool,
     pub(super) admission: Admission,
+    /// The cgroups of its sandboxes, where it has them.
+    pub(super) leaves: Option<Leaves>,
     /// Of all sandboxes under this name, whatever reloads came between.
     pub(super) statistics: Statistics,
 }
 
 impl State {
-    fn new(service: Service) -> State {
+    fn new(service: Service, groups: Option<&Rc<Delegated>>) -> State {
         State {
+            leaves: leaves(&service, groups),
             pool: Pool::new(service.park, service.warm),
             admission: Admission::new(service.admission),
             service: Rc::new(service),
@@ -29,8 +33,18 @@ impl State {
         }
     }
 
+    /// A group whose sandbox is dead, of a service that may have been replaced since.
+    pub(super) fn put_leaf(&mut self, leaf: Option<Leaf>, service: &Service) {
+        if let (Some(leaf), Some(leaves), Some(bounds)) = (leaf, &mut self.leaves, service.cgroup) {
+            leaves.put(leaf, bounds);
+        }
+    }
+
     /// Who waits for a sandbox, and who is counted, stays so.
-    fn replace(&mut self, service: Service) {
+    fn replace(&mut self, service: Service, groups: Option<&Rc<Delegated>>) {
+        if service.cgroup != self.service.cgroup {
+            self.leaves = leaves(&service, groups);
+        }
         let waiting = std::mem::take(&mut self.pool.waiting);
         self.pool = Pool::new(service.park, service.warm);
         self.pool.waiting = waiting;
@@ -39,19 +53,23 @@ impl State {
     }
 }
 
+fn leaves(service: &Service, groups: Option<&Rc<Delegated>>) -> Option<Leaves> {
+    Some(Leaves::new(Rc::clone(groups?), service.cgroup?))
+}
+
 /// One for each service, never more or fewer.
 #[derive(Debug)]
 pub(super) struct Services(Vec<State>);
 
 impl Services {
-    pub(super) fn new(services: Vec<Service>) -> Services {
-        Services(services.into_iter().map(State::new).collect())
+    pub(super) fn new(services: Vec<Service>, groups: Option<&Rc<Delegated>>) -> Services {
+        Services(services.into_iter().map(|service| State::new(service, groups)).collect())
     }
 
     /// In the order they were made in.
-    pub(super) fn replace(&mut self, services: Vec<Service>) {
+    pub(super) fn replace(&mut self, services: Vec<Service>, groups: Option<&Rc<Delegated>>) {
         for (state, service) in self.0.iter_mut().zip(services) {
-            state.replace(service);
+            state.replace(service, groups);
         }
     }
 

@@ -7,7 +7,6 @@ use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::Outcome;
-use crate::sandbox;
 use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sys::{CStrings, Errno};
@@ -43,11 +42,11 @@ impl Supervisor<'_> {
         let placeholder = self.workshop.placeholder.as_fd();
         let environment = CStrings::new(service.environment.clone());
         let ends = (placeholder, placeholder);
-        let launched = sandbox::launch(&service.plan, self.workshop, ends, &environment, park)
-            .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
-        match launched {
-            Ok((id, sandbox)) => {
-                self.live.insert(id, Live::new((service_id, service), sandbox, park, None, now));
+        match self.launch(service_id, &service, ends, &environment, park) {
+            Ok((id, sandbox, leaf)) => {
+                let mut live = Live::new((service_id, service), sandbox, park, None, now);
+                live.leaf = leaf;
+                self.live.insert(id, live);
                 self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(id));
             }
             Err(failure) => {

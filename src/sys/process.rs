@@ -35,8 +35,15 @@ pub(crate) struct Child {
 /// The child has a copy of the memory, as after fork(2). This process must have one thread, which start-up asserts:
 /// then no lock can be held by a thread that the child lacks. `main` cannot return, so the child never runs the
 /// parent's code or destructors.
-pub(crate) fn spawn<T>(namespaces: c_int, main: fn(&T) -> !, context: &T) -> Result<Child> {
-    match clone(namespaces)? {
+///
+/// With `group`, it is born in that cgroup (CLONE_INTO_CGROUP, Linux 5.7).
+pub(crate) fn spawn<T>(
+    namespaces: c_int,
+    group: Option<BorrowedFd<'_>>,
+    main: fn(&T) -> !,
+    context: &T,
+) -> Result<Child> {
+    match clone(namespaces, group)? {
         Some(child) => Ok(child),
         None => main(context),
     }
@@ -44,13 +51,18 @@ pub(crate) fn spawn<T>(namespaces: c_int, main: fn(&T) -> !, context: &T) -> Res
 
 /// Clones this process as it is (fork(2) with a pidfd): Some in the parent, None in the child. For a process of one thread.
 pub(crate) fn fork() -> Result<Option<Child>> {
-    clone(0)
+    clone(0, None)
 }
 
-fn clone(namespaces: c_int) -> Result<Option<Child>> {
+/// uapi/linux/sched.h; beyond an int.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
     let mut pidfd: c_int = -1;
+    let into_group = group.map_or(0, |_| CLONE_INTO_CGROUP);
     let mut args = CloneArgs {
-        flags: u64::from((namespaces | libc::CLONE_PIDFD).unsigned_abs()),
+        flags: u64::from((namespaces | libc::CLONE_PIDFD).unsigned_abs()) | into_group,
+        cgroup: group.map_or(0, |group| u64::from(group.as_raw_fd().unsigned_abs())),
         pidfd: ptr::from_mut(&mut pidfd).addr() as u64,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         ..CloneArgs::default()

@@ -27,6 +27,7 @@ install_dayfly() {
     variant overlay 7072 CapabilityBoundingSet='CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER'
     variant mortal 7073 CapabilityBoundingSet='~CAP_KILL'
     variant watched 7074 WatchdogSec=3s TimeoutAbortSec=2s
+    variant undelegated 7075 Delegate=no
     systemctl daemon-reload
 }
 
@@ -66,7 +67,7 @@ with_socket() {
 
 stop_all() {
     # Patterns, which mean what is loaded: cheaper than names.
-    systemctl stop {gopher,probe,bare,overlay,mortal,watched}'*'
+    systemctl stop {gopher,probe,bare,overlay,mortal,watched,undelegated}'*'
     systemctl reset-failed
 }
 
@@ -119,7 +120,11 @@ hold() {
 inventory() {
     sandboxes
     sort /proc/self/mounts
-    find /sys/fs/cgroup -type d -name '*.service' | grep -E 'gopher|probe|bare' || :
+    # An empty group of a unit is systemd's to remove; with KillMode=process it may leave it.
+    for group in $(find /sys/fs/cgroup -type d -name '*.service' | grep -E 'gopher|probe|bare'); do
+        [ -z "$(find "$group" -name cgroup.procs -exec cat {} +)" ] || echo "$group"
+    done
+    find /sys/fs/cgroup -type d -name 'sandbox-*'
     readlink /proc/[0-9]*/ns/{mnt,pid,net,ipc,uts,cgroup,user} 2>/dev/null | sort -u
     ls -d /sys/block/loop*/loop/backing_file 2>/dev/null || :
     find /usr/lib/dayfly /srv /etc/dayfly /tmp /var/tmp /dev/shm -mindepth 1 -newer /etc/dayfly/stamp 2>/dev/null | grep -v systemd-private || :

@@ -14,6 +14,8 @@ mod compile;
 mod condition;
 #[path = "src/sandbox/seccomp/profile/constants.rs"]
 mod constants;
+#[path = "src/sandbox/seccomp/guard.rs"]
+mod guard;
 #[path = "src/sandbox/seccomp/profile/model.rs"]
 mod model;
 #[path = "src/sys/names.rs"]
@@ -44,8 +46,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         source.push_str(&built_in(name, text, machine)?);
     }
     source.push(']');
-    let path = std::path::Path::new(&std::env::var("OUT_DIR")?).join("built_in_profiles.rs");
-    Ok(std::fs::write(path, source)?)
+    let directory = std::env::var("OUT_DIR")?;
+    let directory = std::path::Path::new(&directory);
+    std::fs::write(directory.join("built_in_profiles.rs"), source)?;
+    let guard = guard::program(machine).map_err(|unknown| unknown.to_string())?;
+    Ok(std::fs::write(directory.join("guard_program.rs"), array(&guard))?)
+}
+
+fn array(program: &[bpf::Instruction]) -> String {
+    let instruction =
+        |i: &bpf::Instruction| format!("Instruction{{code:{},jt:{},jf:{},k:{}}},", i.code, i.jt, i.jf, i.k);
+    format!("&[{}]", program.iter().map(instruction).collect::<String>())
 }
 
 /// One profile as a Rust expression.
@@ -67,11 +78,9 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
         profile.meets_in_ipc()
     )?;
     for variant in Variant::ALL {
-        source.push_str("&[");
-        for i in compile::compile(&profile, machine, variant).map_err(|error| error.to_string())? {
-            write!(source, "Instruction{{code:{},jt:{},jf:{},k:{}}},", i.code, i.jt, i.jf, i.k)?;
-        }
-        source.push_str("],");
+        let program = compile::compile(&profile, machine, variant).map_err(|error| error.to_string())?;
+        source.push_str(&array(&program));
+        source.push(',');
     }
     source.push_str("] },\n");
     Ok(source)

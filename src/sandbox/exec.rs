@@ -122,7 +122,7 @@ fn lifetime(number: RawFd) -> Result<Option<Lifetime>, Errno> {
 /// The supervisor fetches the profile's listener while we wait: the guard forbids sending it, and at exec it is closed.
 pub(crate) fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure> {
     let plan = context.plan;
-    sys::seccomp::install(&plan.seccomp.guard).step(Step::GuardFilter)?;
+    sys::seccomp::install(plan.seccomp.guard).step(Step::GuardFilter)?;
     let listener = sys::seccomp::install_with_listener(plan.seccomp.profile_for(context.park))
         .step(Step::ProfileFilter)?;
     seccomp::verify()?;

@@ -6,10 +6,11 @@
 use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Variant};
 use super::bpf::{self, Instruction};
 use super::compile::{compile, waits_in};
+use super::guard;
 use super::profile::model::{Action, Condition, Entry, Profile};
 use super::profile::{self, Loaded};
 use crate::sys::names::{self, Machine};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Debug, Clone, Copy)]
 struct Call {
@@ -193,7 +194,7 @@ fn each_canary_is_for_its_own_filter() {
     let program = compile(&profile, names::NATIVE, Variant::ALL[0]).unwrap();
     let answer = |number| {
         let call = Call { number, name: "", arch: names::NATIVE.audit_arch(), args: [0; 6] };
-        (interpret(&program, &call), interpret(&super::guard::program(), &call))
+        (interpret(&program, &call), interpret(super::GUARD, &call))
     };
     assert_eq!(answer(PROFILE_CANARY.number), (bpf::errno(PROFILE_CANARY.errno), bpf::ALLOW));
     assert_eq!(answer(GUARD_CANARY.number), (bpf::ALLOW, bpf::errno(GUARD_CANARY.errno)));
@@ -202,13 +203,14 @@ fn each_canary_is_for_its_own_filter() {
 /// What is built in was compiled by build.rs; the same source compiles an operator's file here.
 #[test]
 fn the_built_in_programs_are_those_that_their_files_give_here() {
+    let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
+    assert!(super::GUARD.iter().map(plain).eq(guard::program(names::NATIVE).unwrap().iter().map(plain)));
     for name in profile::names_built_in() {
         let built_in = Loaded::BuiltIn(profile::built_in(name).unwrap());
         let profile = read(name, profile::included(name).unwrap(), names::NATIVE);
         assert_eq!(built_in.traits(), profile.traits);
         assert_eq!(built_in.meets_in_ipc(), profile.meets_in_ipc());
         let file = Loaded::File { name: name.to_owned(), profile };
-        let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
         for variant in Variant::ALL {
             let (built_in, here) = (built_in.program(variant).unwrap(), file.program(variant).unwrap());
             assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");
@@ -220,5 +222,54 @@ fn the_built_in_programs_are_those_that_their_files_give_here() {
 fn variants_have_the_places_that_their_index_says() {
     for (index, variant) in Variant::ALL.into_iter().enumerate() {
         assert_eq!(variant.index(), index);
+    }
+}
+
+/// The guard read in the plainest way.
+fn guarded(denied: &HashSet<&str>, call: &Call) -> u32 {
+    const NAMESPACES: u64 = 0x7e02_0000;
+    let [request, _, _, flags, address, _] = call.args;
+    let (request, flags) = match call.name {
+        "ioctl" => (call.args[1], flags),
+        _ => (request, flags & 0xffff_ffff),
+    };
+    match call.name {
+        _ if call.number >= 0x4000_0000 => bpf::NOTIFY,
+        name if denied.contains(name) => bpf::NOTIFY,
+        "clone3" => bpf::errno(38),
+        "clone" if request & NAMESPACES != 0 => bpf::NOTIFY,
+        "sendto" if address != 0 || flags & 0x2000_0001 != 0 => bpf::NOTIFY,
+        "ioctl" if request != 0x5401 && request != 0x5413 => bpf::NOTIFY,
+        _ => bpf::ALLOW,
+    }
+}
+
+#[test]
+fn the_guard_says_what_its_table_says_of_every_number_on_both_machines() {
+    let denied: HashSet<&str> = guard::denied().map(|(name, _)| name).collect();
+    let bits = |word: u64| (0..64).map(move |bit| word ^ 1 << bit).chain([word]);
+    for machine in Machine::ALL {
+        let program = guard::program(machine).unwrap();
+        let names: HashMap<u32, &'static str> =
+            machine.calls().map(|(name, number)| (number, name)).collect();
+        for number in (0..1024).chain(0x4000_0000..0x4000_0400) {
+            let name = names.get(&number).copied().unwrap_or("");
+            for index in 0..6 {
+                // Every argument of the calls that are judged by one, and two of the others.
+                let judged = guard::judged_by_argument().any(|(judged, ..)| judged == name);
+                let count = if judged { usize::MAX } else { 2 };
+                for word in bits(0).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
+                    let mut args = [0; 6];
+                    args[index] = word;
+                    let call = Call { number, name, arch: machine.audit_arch(), args };
+                    assert_eq!(interpret(&program, &call), guarded(&denied, &call), "{machine:?} {call:x?}");
+                }
+            }
+        }
+        let other = Machine::ALL.into_iter().find(|other| *other != machine).unwrap();
+        for arch in [0x4000_0003, 0x4000_0028, other.audit_arch()] {
+            let call = Call { number: 0, name: "", arch, args: [0; 6] };
+            assert_eq!(interpret(&program, &call), bpf::NOTIFY);
+        }
     }
 }

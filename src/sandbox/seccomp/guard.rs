@@ -6,86 +6,74 @@
 //! always allows AF_UNSPEC. So here is everything that opens the hole again, and everything that makes or enters a
 //! namespace, mounts, traces or loads programs into the kernel, whatever a profile may say.
 
+#![cfg_attr(not(test), allow(dead_code, reason = "the program is made by build.rs"))]
+
 use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
 use super::bpf::{
     ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
     unless_equal,
 };
+use super::names::{self, Machine};
 use super::shrink::shrink;
-use crate::sys::names;
-use crate::sys::seccomp::NATIVE_ARCH;
-use libc::c_long;
 
 /// Denied whatever the arguments, with the reason.
-const DENIED: &[(&str, &[c_long])] = &[
+const DENIED: &[(&str, &[&str])] = &[
     (
         "new sockets, and everything that changes what the connection is",
         &[
-            libc::SYS_socket,
-            libc::SYS_socketpair,
-            libc::SYS_connect,
-            libc::SYS_bind,
-            libc::SYS_listen,
-            libc::SYS_accept,
-            libc::SYS_accept4,
-            libc::SYS_sendmsg,
-            libc::SYS_sendmmsg,
-            libc::SYS_recvmsg,
-            libc::SYS_recvmmsg,
-            libc::SYS_setsockopt,
+            "socket",
+            "socketpair",
+            "connect",
+            "bind",
+            "listen",
+            "accept",
+            "accept4",
+            "sendmsg",
+            "sendmmsg",
+            "recvmsg",
+            "recvmmsg",
+            "setsockopt",
         ],
     ),
-    (
-        "operations by a ring pass no filter",
-        &[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register],
-    ),
-    ("makes or enters namespaces", &[libc::SYS_unshare, libc::SYS_setns]),
+    ("operations by a ring pass no filter", &["io_uring_setup", "io_uring_enter", "io_uring_register"]),
+    ("makes or enters namespaces", &["unshare", "setns"]),
     (
         "changes what is mounted where",
         &[
-            libc::SYS_mount,
-            libc::SYS_umount2,
-            libc::SYS_pivot_root,
-            libc::SYS_chroot,
-            libc::SYS_open_tree,
-            libc::SYS_move_mount,
-            libc::SYS_fsopen,
-            libc::SYS_fsconfig,
-            libc::SYS_fsmount,
-            libc::SYS_fspick,
-            libc::SYS_mount_setattr,
-            OPEN_TREE_ATTR,
+            "mount",
+            "umount2",
+            "pivot_root",
+            "chroot",
+            "open_tree",
+            "move_mount",
+            "fsopen",
+            "fsconfig",
+            "fsmount",
+            "fspick",
+            "mount_setattr",
+            "open_tree_attr",
         ],
     ),
     (
         "reaches into other processes",
-        &[
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_pidfd_getfd,
-            libc::SYS_kcmp,
-        ],
+        &["ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"],
     ),
     (
         "gives programs and pages to the kernel",
         &[
-            libc::SYS_bpf,
-            libc::SYS_perf_event_open,
-            libc::SYS_userfaultfd,
-            libc::SYS_init_module,
-            libc::SYS_finit_module,
-            libc::SYS_delete_module,
-            libc::SYS_kexec_load,
-            libc::SYS_kexec_file_load,
+            "bpf",
+            "perf_event_open",
+            "userfaultfd",
+            "init_module",
+            "finit_module",
+            "delete_module",
+            "kexec_load",
+            "kexec_file_load",
         ],
     ),
-    ("keyrings are not namespaced", &[libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl]),
-    ("opens files by handle, past every path", &[libc::SYS_open_by_handle_at]),
+    ("keyrings are not namespaced", &["add_key", "request_key", "keyctl"]),
+    ("opens files by handle, past every path", &["open_by_handle_at"]),
 ];
-
-/// Linux 6.15; libc does not have it yet.
-const OPEN_TREE_ATTR: c_long = 467;
 
 /// x32 calls carry this bit on x86-64 (`__X32_SYSCALL_BIT`) and reach the same kernel by other numbers.
 const X32_BIT: u32 = 0x4000_0000;
@@ -102,33 +90,48 @@ const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
 #[allow(clippy::cast_sign_loss)]
 const SEND_FLAGS: u32 = (libc::MSG_FASTOPEN | libc::MSG_OOB) as u32;
 
-/// System call numbers are small and non-negative.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn number(call: c_long) -> u32 {
-    call as u32
+/// A name that a machine's table does not have: an error of the build.
+#[derive(Debug)]
+pub(crate) struct UnknownCall(&'static str);
+
+impl std::fmt::Display for UnknownCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the guard names '{}', which is no system call", self.0)
+    }
+}
+
+fn number(machine: Machine, name: &'static str) -> Result<u32, UnknownCall> {
+    machine.call(name).map(|(_, number)| number).ok_or(UnknownCall(name))
 }
 
 /// The program: architecture, x32 and canaries first, then each call by its number; what has none is allowed.
-pub(crate) fn program() -> Vec<Instruction> {
-    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(NOTIFY), load(Field::Number)];
+///
+/// build.rs compiles this file too: a launch finds the program ready.
+pub(crate) fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall> {
+    let mut program =
+        vec![load(Field::Arch), unless_equal(machine.audit_arch()), give(NOTIFY), load(Field::Number)];
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
     program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
     program.extend([if_at_least(X32_BIT), give(NOTIFY)]);
-    let denied = DENIED.iter().flat_map(|(_, calls)| *calls);
-    let judged = by_argument().into_iter().map(|judged| (judged.number, judged.code));
-    let mut calls: Vec<(u32, Vec<Instruction>)> =
-        denied.map(|&call| (number(call), vec![give(NOTIFY)])).chain(judged).collect();
+    let mut calls = Vec::new();
+    for name in DENIED.iter().flat_map(|(_, names)| *names) {
+        calls.push((number(machine, name)?, vec![give(NOTIFY)]));
+    }
+    for judged in by_argument() {
+        calls.push((number(machine, judged.name)?, judged.code));
+    }
     calls.sort_by_key(|(number, _)| *number);
     program.extend(decide(&calls, ALLOW));
-    shrink(&program)
+    Ok(shrink(&program))
 }
 
 /// The init stub's own filter: it opens the gate, waits, writes one status, exits.
 pub(crate) fn init_program() -> Vec<Instruction> {
-    let mut program = vec![load(Field::Arch), unless_equal(NATIVE_ARCH), give(KILL), load(Field::Number)];
+    let arch = names::NATIVE.audit_arch();
+    let mut program = vec![load(Field::Arch), unless_equal(arch), give(KILL), load(Field::Number)];
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
     for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group, libc::SYS_close_range] {
-        program.extend([if_equal(number(call)), give(ALLOW)]);
+        program.extend([if_equal(u32::try_from(call).unwrap_or(u32::MAX)), give(ALLOW)]);
     }
     program.push(give(KILL));
     program
@@ -139,7 +142,7 @@ const ENOSYS: u16 = libc::ENOSYS as u16;
 
 /// A call that depends on its arguments.
 struct Judged {
-    number: u32,
+    name: &'static str,
     /// What remains of it, and why not the rest.
     remains: &'static str,
     why: &'static str,
@@ -176,28 +179,19 @@ fn by_argument() -> [Judged; 4] {
         give(ALLOW),
         give(NOTIFY),
     ];
-    let judged = |call, remains, why, code: &[Instruction]| Judged {
-        number: number(call),
-        remains,
-        why,
-        code: code.to_vec(),
-    };
+    let judged =
+        |name, remains, why, code: &[Instruction]| Judged { name, remains, why, code: code.to_vec() };
     [
-        judged(libc::SYS_clone, "without new namespaces", "namespaces give powers back", &clone),
+        judged("clone", "without new namespaces", "namespaces give powers back", &clone),
+        judged("clone3", "never: ENOSYS", "its flags are in memory; libc falls back on clone", &clone3),
         judged(
-            libc::SYS_clone3,
-            "never: ENOSYS",
-            "its flags are in memory; libc falls back on clone",
-            &clone3,
-        ),
-        judged(
-            libc::SYS_sendto,
+            "sendto",
             "without an address, MSG_FASTOPEN and MSG_OOB",
             "data in a SYN would go to any address the host reaches",
             &sendto,
         ),
         judged(
-            libc::SYS_ioctl,
+            "ioctl",
             "TIOCGWINSZ and TCGETS only",
             "others list the host's interfaces, type into terminals, ask for signals",
             &ioctl,
@@ -207,16 +201,12 @@ fn by_argument() -> [Judged; 4] {
 
 /// For those who want to see it: what is denied whatever the arguments, with the reason.
 pub(crate) fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let named = |call: c_long| names::NATIVE.call_name(number(call)).unwrap_or("a call without a name");
-    DENIED.iter().flat_map(move |(why, calls)| calls.iter().map(move |call| (named(*call), *why)))
+    DENIED.iter().flat_map(|(why, names)| names.iter().map(|name| (*name, *why)))
 }
 
 /// What is denied by its arguments: what remains, and why not the rest.
 pub(crate) fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    by_argument().into_iter().map(|judged| {
-        let name = names::NATIVE.call_name(judged.number).unwrap_or("a call without a name");
-        (name, judged.remains, judged.why)
-    })
+    by_argument().into_iter().map(|judged| (judged.name, judged.remains, judged.why))
 }
 
 const TIOCGWINSZ: u32 = 0x5413;

@@ -28,13 +28,16 @@ use std::borrow::Cow;
 /// Both programs, compiled once a service, or with dayfly itself.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) guard: Vec<Instruction>,
+    pub(crate) guard: &'static [Instruction],
     pub(crate) profile: Cow<'static, [Instruction]>,
     /// The same profile for a sandbox that is parked after exec.
     parked: Option<(Park, Cow<'static, [Instruction]>)>,
     /// The init stub's: four calls, all else kills it and with it the sandbox.
     pub(crate) init: Vec<Instruction>,
 }
+
+/// The guard, compiled with dayfly.
+static GUARD: &[Instruction] = include!(concat!(env!("OUT_DIR"), "/guard_program.rs"));
 
 impl Plan {
     pub(crate) fn new(
@@ -44,7 +47,7 @@ impl Plan {
     ) -> Result<Plan, CompileError> {
         let program = |parked| profile.program(Variant { dumpable_off_late, parked });
         Ok(Plan {
-            guard: guard::program(),
+            guard: GUARD,
             profile: program(None)?,
             parked: park
                 .after_exec()

@@ -29,9 +29,9 @@ impl Filter {
             Plan::new(&profile, false, Park::None).unwrap()
         };
         match self {
-            Filter::Guard => vec![plan("static").guard],
+            Filter::Guard => vec![plan("static").guard.to_vec()],
             Filter::Profile(name) => vec![plan(name).profile.into_owned()],
-            Filter::Both(name) => vec![plan(name).guard, plan(name).profile.into_owned()],
+            Filter::Both(name) => vec![plan(name).guard.to_vec(), plan(name).profile.into_owned()],
         }
     }
 }

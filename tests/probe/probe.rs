@@ -4,6 +4,7 @@
 //! What the profile forbids ends the probe, so each verb makes as few calls as it can.
 
 mod attempt;
+mod calls;
 mod memory;
 mod see;
 mod socket;
@@ -32,6 +33,9 @@ fn perform(verb: &str, args: &[String]) -> i32 {
     match verb {
         "see" => see::see(args),
         "try" => attempt::attempt(args),
+        "calls" => calls::calls(args),
+        "answers" => calls::answers(args),
+        "ends" => calls::ends(args.first().map_or("", String::as_str)),
         "env" => see::environment(),
         "echo" => echo(),
         "big" => big(number(args, 0)),

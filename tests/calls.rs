@@ -1,0 +1,151 @@
+//! Every call that a profile allows is made under it, in a real sandbox, and works; every call that it answers with an
+//! errno is answered so; every other number ends the sandbox.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{Ended, Site, a_site, dayfly};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+const PROFILES: [&str; 3] = ["static", "interpreter", "tree"];
+
+/// name, then what is said of it: the values of `dayfly explain`.
+fn explained(profile: &str, group: &str) -> Vec<(String, String)> {
+    let output = Command::new(dayfly()).args(["explain", "--json", "--profile", profile]).output().unwrap();
+    let tree: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let child = |node: &Value, name: &str| {
+        let children = node["children"].as_array().unwrap();
+        children.iter().find(|child| child["name"] == name).unwrap().clone()
+    };
+    let group = child(&child(&child(&tree, "seccomp"), "profile"), group);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let calls = group["children"].as_array().unwrap().iter();
+    calls.map(|call| (text(&call["name"]).replace(" (some)", ""), text(&call["value"]))).collect()
+}
+
+fn numbers() -> BTreeMap<&'static str, i64> {
+    #[cfg(target_arch = "x86_64")]
+    let table = include_str!("../src/sys/syscalls-x86_64.txt");
+    #[cfg(target_arch = "aarch64")]
+    let table = include_str!("../src/sys/syscalls-aarch64.txt");
+    table
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, n)| (name, n.parse().unwrap()))
+        .collect()
+}
+
+/// Those that end the one process, each with a sandbox of its own where the profile has no children.
+const ENDING: [&str; 4] = ["exit", "exit_group", "execve", "execveat"];
+
+fn under(site: &Site, profile: &str, words: &[&str]) -> Ended {
+    site.probe(words)
+        .options(&["--profile", profile, "--snapshot", "readonly"])
+        .talk(b"some bytes to receive\n")
+}
+
+#[test]
+fn every_allowed_call_works_under_its_profile() {
+    let site = a_site!();
+    for profile in PROFILES {
+        let allowed = explained(profile, "allowed");
+        let names = allowed.iter().map(|(name, _)| name.as_str());
+        let names: Vec<&str> = names.filter(|name| profile == "tree" || !ENDING.contains(name)).collect();
+        // Few at a time: each leaves descriptors open.
+        for some in names.chunks(12) {
+            let ended = under(&site, profile, &[&["calls"], some].concat());
+            ended.expect(0, "exited");
+            for name in some {
+                let worked = ended.text().lines().any(|line| line.starts_with(&format!("{name} ok ")));
+                assert!(worked, "{profile}: {name}\n{ended}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_calls_that_end_a_process_end_it() {
+    let site = a_site!();
+    for profile in ["static", "interpreter"] {
+        for name in ["exit", "exit_group"] {
+            under(&site, profile, &["ends", name]).expect(7, "exited");
+        }
+    }
+}
+
+#[test]
+fn what_the_tree_adds_to_a_call_works_there_alone() {
+    let site = a_site!();
+    for name in ["mmap of code", "mprotect of code", "futex between processes"] {
+        let ended = under(&site, "tree", &["calls", name]);
+        ended.expect(0, "exited");
+        assert!(ended.text().starts_with(&format!("{name} ok ")), "{ended}");
+        for profile in ["static", "interpreter"] {
+            under(&site, profile, &["calls", name]).expect(137, "denied");
+        }
+    }
+}
+
+/// Made with zeros, which no condition of such a call allows.
+#[test]
+fn every_call_that_is_answered_with_an_errno_is_answered_so() {
+    let site = a_site!();
+    let numbers = numbers();
+    for profile in PROFILES {
+        let allowed: BTreeSet<String> =
+            explained(profile, "allowed").into_iter().map(|(name, _)| name).collect();
+        let answered = explained(profile, "answered with an errno");
+        let pairs: Vec<String> = answered
+            .iter()
+            .filter(|(name, _)| !allowed.contains(name))
+            .map(|(name, _)| format!("{name}={}", numbers[name.as_str()]))
+            .collect();
+        let words: Vec<&str> = ["answers"].into_iter().chain(pairs.iter().map(String::as_str)).collect();
+        let ended = under(&site, profile, &words);
+        ended.expect(0, "exited");
+        for (name, errno) in answered.iter().filter(|(name, _)| !allowed.contains(name)) {
+            let expected = format!("{name} errno {}", number_of(errno));
+            assert!(ended.text().lines().any(|line| line == expected), "{profile}: {expected}\n{ended}");
+        }
+    }
+}
+
+fn number_of(errno: &str) -> i32 {
+    match errno {
+        "EPERM" => libc::EPERM,
+        "ENOENT" => libc::ENOENT,
+        "EACCES" => libc::EACCES,
+        "EINVAL" => libc::EINVAL,
+        "ENOTTY" => libc::ENOTTY,
+        "ENOSYS" => libc::ENOSYS,
+        "ENOTSOCK" => libc::ENOTSOCK,
+        "EOPNOTSUPP" => libc::EOPNOTSUPP,
+        "EAFNOSUPPORT" => libc::EAFNOSUPPORT,
+        other => panic!("{other} is not among these yet"),
+    }
+}
+
+/// All numbers up to beyond the newest that is known, each in a sandbox of its own, which it ends. The same for every
+/// profile, and by the x32 door, walks in src/sandbox/seccomp/tests.rs, where a call costs no sandbox.
+#[test]
+fn every_other_number_ends_the_sandbox_and_is_recorded() {
+    let site = a_site!();
+    let numbers = numbers();
+    let mut named: BTreeSet<i64> = BTreeSet::new();
+    for group in ["allowed", "answered with an errno"] {
+        named.extend(explained("static", group).iter().map(|(name, _)| numbers[name.as_str()]));
+    }
+    // Answered by the guard: ENOSYS, so that a libc falls back on clone.
+    named.insert(numbers["clone3"]);
+    // The kernel asks no filter about these two and ends whoever makes them (Linux 6.14).
+    named.extend(["uretprobe", "uprobe"].iter().filter_map(|name| numbers.get(name)));
+    let newest = numbers.values().max().unwrap() + 8;
+    for number in (0..newest).filter(|number| !named.contains(number)) {
+        let ended = under(&site, "static", &["answers", &format!("it={number}")]);
+        ended.expect(137, "denied");
+        assert_eq!(ended.record["denied"]["nr"], number, "{ended}");
+    }
+}

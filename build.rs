@@ -71,11 +71,12 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
     write!(
         source,
         "BuiltIn {{ name: {name:?}, text: {text:?}, traits: Traits {{ exec: Exec::{:?}, init: {}, tasks: {} }}, \
-         meets_in_ipc: {}, programs: [",
+         meets_in_ipc: {}, refuses_code: {}, programs: [",
         traits.exec,
         traits.init,
         traits.tasks,
-        profile.meets_in_ipc()
+        profile.meets_in_ipc(),
+        profile.refuses_code()
     )?;
     for variant in Variant::ALL {
         let program = compile::compile(&profile, machine, variant).map_err(|error| error.to_string())?;

@@ -6,9 +6,10 @@ use super::options::{CgroupMode, CpuShare, Layer, Options, SnapshotKind};
 use super::service::{Purpose, finite};
 use super::values::UserRange;
 use crate::cgroup::leaves::Bounds;
-use crate::kernel::{self, Kernel};
+use crate::kernel::{self, Kernel, MissingWall};
 use crate::privilege::Privilege;
-use crate::sandbox::seccomp::profile::model::{Exec, Traits};
+use crate::sandbox::seccomp::profile::Loaded;
+use crate::sandbox::seccomp::profile::model::Traits;
 
 /// Layers given up by name.
 #[derive(Debug)]
@@ -29,6 +30,39 @@ impl Degraded {
     pub(super) fn has(&self, layer: Layer) -> bool {
         self.0.contains(&layer)
     }
+}
+
+/// Each property must keep a wall, and under `--strict` all of them.
+fn require_walls(
+    options: &Options,
+    kernel: &Kernel,
+    degraded: &Degraded,
+    profile: &Loaded,
+) -> Result<(), ConfigError> {
+    if options.strict.is_some_and(|strict| strict.0) {
+        let given_up = |layer: &str| match layer {
+            "mdwe" => degraded.has(Layer::Mdwe),
+            "landlock-net" => degraded.has(Layer::LandlockNet),
+            _ => degraded.has(Layer::LandlockScope),
+        };
+        if let Some(missing) = kernel.missing_walls().into_iter().find(|wall| !given_up(wall.layer)) {
+            return Err(ConfigError::sandbox(format!(
+                "--strict: this kernel ({}) lacks {}; give it up with --allow-degraded {}",
+                kernel.release, missing.wall, missing.layer
+            )));
+        }
+    }
+    // A profile that executes the tree promises no W^X.
+    let code = !profile.executes_tree() && !profile.refuses_code();
+    if code && !kernel.mdwe && !degraded.has(Layer::Mdwe) {
+        return Err(ConfigError::sandbox(format!(
+            "this kernel ({}) lacks memory-deny-write-execute, and profile {} lets memory be made executable: W^X has \
+             no wall left; give it up with --allow-degraded mdwe",
+            kernel.release,
+            profile.name()
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn check_range(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
@@ -55,29 +89,17 @@ pub(super) fn require_kernel_and_privilege(
     options: &Options,
     kernel: &Kernel,
     degraded: &Degraded,
-    exec: Exec,
+    profile: &Loaded,
 ) -> Result<Privilege, ConfigError> {
     if let Some(lack) = kernel.lacks().into_iter().next() {
         return Err(ConfigError::sandbox(format!("this kernel ({}) lacks {lack}", kernel.release)));
     }
-    if options.strict.is_some_and(|strict| strict.0) {
-        let given_up = |layer: &str| match layer {
-            "mdwe" => degraded.has(Layer::Mdwe),
-            "landlock-net" => degraded.has(Layer::LandlockNet),
-            _ => degraded.has(Layer::LandlockScope),
-        };
-        if let Some(missing) = kernel.missing_walls().into_iter().find(|wall| !given_up(wall.layer)) {
-            return Err(ConfigError::sandbox(format!(
-                "--strict: this kernel ({}) lacks {}; give it up with --allow-degraded {}",
-                kernel.release, missing.wall, missing.layer
-            )));
-        }
-    }
+    require_walls(options, kernel, degraded, profile)?;
     let privilege = Privilege::of_this_process();
     let overlay = options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay;
     match privilege {
         Privilege::Root => {
-            let missing = crate::privilege::missing_capabilities(overlay, exec == Exec::Tree);
+            let missing = crate::privilege::missing_capabilities(overlay, profile.executes_tree());
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
                     "the launcher lacks {}; see CapabilityBoundingSet= of the unit",
@@ -136,10 +158,13 @@ pub(super) fn remarks(
     options: &Options,
     kernel: &Kernel,
     degraded: &Degraded,
+    profile: &Loaded,
     purpose: Purpose,
     in_cgroup: bool,
 ) -> Vec<String> {
-    let missing = kernel.missing_walls().into_iter();
+    // Where the tree is executed, W^X is not promised.
+    let promised = |wall: &MissingWall| wall.layer != "mdwe" || !profile.executes_tree();
+    let missing = kernel.missing_walls().into_iter().filter(promised);
     let mut remarks: Vec<String> =
         missing.map(|wall| format!("this kernel lacks {}: {}", wall.wall, wall.instead)).collect();
     if !degraded.0.is_empty() {
@@ -157,4 +182,66 @@ pub(super) fn remarks(
         );
     }
     remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_service_file;
+    use crate::sandbox::seccomp::profile;
+    use crate::sys::names;
+
+    /// Linux 6.1: no memory-deny-write-execute, Landlock of files alone.
+    fn floor() -> Kernel {
+        Kernel { landlock: Ok(2), mdwe: false, ..Kernel::probe() }
+    }
+
+    fn walls(kernel: &Kernel, options: &str, profile: &Loaded) -> Result<(), String> {
+        let options = parse_service_file(options).unwrap();
+        require_walls(&options, kernel, &Degraded::new(&options), profile).map_err(|error| error.message)
+    }
+
+    fn built_in(name: &str) -> Loaded {
+        Loaded::BuiltIn(profile::built_in(name).unwrap())
+    }
+
+    /// Of a profile that lets memory be made executable and executes no tree.
+    fn with_code() -> Loaded {
+        let text = "arch x86_64 aarch64\nallow mmap mprotect # a compiler";
+        let mut include = |name: &str| Err(name.to_owned());
+        let profile = profile::parse::parse("code", text, names::NATIVE, &mut include).unwrap();
+        Loaded::File { name: "code".to_owned(), profile }
+    }
+
+    #[test]
+    fn the_floor_is_enough_unless_strict() {
+        assert_eq!(walls(&floor(), "", &built_in("static")), Ok(()));
+        assert_eq!(walls(&floor(), "", &built_in("tree")), Ok(()));
+        let error = walls(&floor(), "strict = true", &built_in("static")).unwrap_err();
+        assert!(error.contains("--strict") && error.contains("--allow-degraded mdwe"), "{error}");
+    }
+
+    #[test]
+    fn what_is_given_up_by_name_is_not_missed_under_strict() {
+        let two = "strict = true\nallow_degraded = [\"mdwe\", \"landlock-net\"]";
+        let error = walls(&floor(), two, &built_in("static")).unwrap_err();
+        assert!(error.contains("--allow-degraded landlock-scope"), "{error}");
+        let all = "strict = true\nallow_degraded = [\"mdwe,landlock-net,landlock-scope\"]";
+        assert_eq!(walls(&floor(), all, &built_in("static")), Ok(()));
+    }
+
+    #[test]
+    fn a_property_without_any_wall_is_refused() {
+        let error = walls(&floor(), "", &with_code()).unwrap_err();
+        assert!(error.contains("no wall left") && error.contains("--allow-degraded mdwe"), "{error}");
+        assert_eq!(walls(&floor(), "allow_degraded = [\"mdwe\"]", &with_code()), Ok(()));
+        let newer = Kernel { mdwe: true, ..floor() };
+        assert_eq!(walls(&newer, "", &with_code()), Ok(()));
+    }
+
+    #[test]
+    fn the_built_in_profiles_refuse_code_but_tree() {
+        assert!(built_in("static").refuses_code() && built_in("interpreter").refuses_code());
+        assert!(!built_in("tree").refuses_code() && !with_code().refuses_code());
+    }
 }

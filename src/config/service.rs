@@ -109,9 +109,10 @@ impl Service {
         let range = options.user_range.unwrap_or(UserRange::DEFAULT);
         requirements::check_range(range, kernel)?;
         requirements::check_hostname(options.hostname.as_deref())?;
-        let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, traits.exec)?;
+        let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, &profile)?;
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
-        let mut remarks = requirements::remarks(&options, kernel, &degraded, purpose, cgroup.is_some());
+        let mut remarks =
+            requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
         let trusted = Trusted::for_caller();
         let template = open_template(&options, trusted)?;
         let command = options.handler.as_deref().unwrap_or_default();

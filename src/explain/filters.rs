@@ -26,7 +26,12 @@ pub(super) fn filters(profile: &Loaded) -> Result<Node, ConfigError> {
     let rest = Node::new("everything else", "denied")
         .why("the supervisor records number and arguments and kills; the call is never made");
     let profile = Node::new("profile", profile.name()).why("what the handler may call, from its file");
-    let profile = profile.with([exec(read.traits.exec)]).with(calls.into_iter().flatten()).with([rest]);
+    let code = match read.refuses_code() {
+        true => Node::new("executable memory", "refused")
+            .why("PROT_EXEC in no call: the wall of W^X that every kernel has"),
+        false => Node::new("executable memory", "allowed").why("W^X is the kernel's alone, or not promised"),
+    };
+    let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
     Ok(Node::group("seccomp").why("two filters that share no source").with([profile, guard()]))
 }
 

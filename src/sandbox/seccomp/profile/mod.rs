@@ -36,6 +36,7 @@ pub(crate) struct BuiltIn {
     text: &'static str,
     traits: Traits,
     meets_in_ipc: bool,
+    refuses_code: bool,
     programs: [&'static [Instruction]; Variant::ALL.len()],
 }
 
@@ -80,11 +81,23 @@ impl Loaded {
         }
     }
 
+    pub(crate) fn executes_tree(&self) -> bool {
+        self.traits().exec == Exec::Tree
+    }
+
     /// Whether two sandboxes could meet in an ipc namespace.
     pub(crate) fn meets_in_ipc(&self) -> bool {
         match self {
             Loaded::BuiltIn(built_in) => built_in.meets_in_ipc,
             Loaded::File { profile, .. } => profile.meets_in_ipc(),
+        }
+    }
+
+    /// Whether it never lets memory be made executable.
+    pub(crate) fn refuses_code(&self) -> bool {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.refuses_code,
+            Loaded::File { profile, .. } => profile.refuses_code(),
         }
     }
 

@@ -78,6 +78,20 @@ impl Profile {
         names
     }
 
+    /// Whether it never lets memory be made executable: the wall of W^X that every kernel has.
+    pub(crate) fn refuses_code(&self) -> bool {
+        const PROT_EXEC: u64 = 4;
+        let making = |entry: &&Entry| matches!(entry.name, "mmap" | "mprotect" | "pkey_mprotect");
+        let refuses = |condition: &Condition| match *condition {
+            Condition::Masked { index: 2, mask, value } => mask & PROT_EXEC != 0 && value & PROT_EXEC == 0,
+            _ => false,
+        };
+        let allowed = self.entries.iter().filter(|entry| entry.action == Action::Allow);
+        allowed
+            .filter(making)
+            .all(|entry| !entry.when.is_empty() && entry.when.iter().all(|all| all.iter().any(refuses)))
+    }
+
     /// Whether two sandboxes could meet in an ipc namespace: System V IPC or POSIX message queues.
     pub(crate) fn meets_in_ipc(&self) -> bool {
         const MEETING: [&str; 5] = ["shmget", "shmat", "semget", "msgget", "mq_open"];

@@ -164,7 +164,7 @@ impl Supervisor<'_> {
         match failure {
             Some(failure) => self.refuse_first_waiting(service, failure),
             // It may yet be parked elsewhere, or not at all.
-            None => self.refuse_waiting(service, DIED, PARK_TIME * 2),
+            None => self.refuse_waiting(service, DIED, PARK_TIME * 4),
         }
     }
 

@@ -1,6 +1,9 @@
 //! System calls by name and number: the tables of Linux as text, one `name number` a line, newest at the end.
 //!
-//! build.rs compiles this file too, for the machine that is built for.
+//! For plans and messages, not for what happens between clone and exec. build.rs compiles this file too.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// What the launcher runs on: which numbers calls have, and what a call by its own ABI carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,11 @@ impl Machine {
 
     /// The call of that name, with the name as the table has it.
     pub(crate) fn call(self, name: &str) -> Option<(&'static str, u32)> {
-        self.calls().find(|(known, _)| *known == name)
+        // Made at the first question: a profile asks a thousand.
+        static INDEX: [OnceLock<HashMap<&'static str, u32>>; Machine::ALL.len()] =
+            [const { OnceLock::new() }; 2];
+        let index = INDEX[self as usize].get_or_init(|| self.calls().collect());
+        index.get_key_value(name).map(|(name, number)| (*name, *number))
     }
 }
 

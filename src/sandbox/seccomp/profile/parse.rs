@@ -13,6 +13,8 @@ use super::{condition, constants};
 pub(crate) type Include<'i> = &'i mut dyn FnMut(&str) -> Result<(String, String), String>;
 
 const DEPTH_MAX: usize = 8;
+/// Of one profile, with all that they include: a file that includes two includes a hundred soon.
+const INCLUDES_MAX: usize = 32;
 
 /// Reads a profile for a machine.
 pub(crate) fn parse(
@@ -21,7 +23,8 @@ pub(crate) fn parse(
     machine: Machine,
     include: Include<'_>,
 ) -> Result<Profile, ProfileError> {
-    let mut reader = Reader { include, groups: Vec::new(), lines: Vec::new(), traits: Vec::new() };
+    let mut reader =
+        Reader { include, groups: Vec::new(), lines: Vec::new(), includes: 0, traits: Vec::new() };
     let head = reader.read(file, text, 0)?;
     reader.finish(file, &head, machine)
 }
@@ -30,6 +33,7 @@ struct Reader<'i> {
     include: Include<'i>,
     groups: Vec<(String, Vec<&'static str>)>,
     lines: Vec<Line>,
+    includes: usize,
     /// `exec`, `init` and `tasks` as they were said last, with the depth of the file that said it.
     traits: Vec<(Trait, usize)>,
 }
@@ -91,6 +95,10 @@ impl Reader<'_> {
         let failed = |message: String| ProfileError { file: file.to_owned(), place: name.place, message };
         if depth == DEPTH_MAX {
             return Err(failed(format!("includes {DEPTH_MAX} deep: does it include itself?")));
+        }
+        self.includes += 1;
+        if self.includes > INCLUDES_MAX {
+            return Err(failed(format!("more than {INCLUDES_MAX} includes")));
         }
         let (other, text) = (self.include)(name.text).map_err(failed)?;
         let theirs = self.read(&other, &text, depth + 1)?;

@@ -123,6 +123,14 @@ fn an_included_file_has_its_own_name_in_errors() {
 }
 
 #[test]
+fn includes_are_bounded_in_number_too() {
+    let files = [("o", "arch x86_64\ngroup @o read\nremove @o")];
+    let many = format!("arch x86_64\n{}", "include e\n".repeat(40));
+    fails_with(&many, &[("e", "arch x86_64\n")], "p:34:9", "more than 32 includes");
+    fails_with("arch x86_64\ninclude o", &files, "o:3:8", "no entry for @o");
+}
+
+#[test]
 fn what_includes_a_file_may_remove_and_decides() {
     let files = [("o", "arch x86_64\ntasks 7\ninit yes\ngroup @g read write\nallow @g open # o")];
     let text = "arch x86_64\ninclude o\ntasks 9\nremove open\nerrno ENOENT open # mine\n";
@@ -161,6 +169,24 @@ fn no_cut_of_a_profile_panics() {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             let mut include = |name: &str| Err(format!("{name} is left out"));
             let _either = parse("cut", &text[..end], Machine::Aarch64, &mut include);
+        }
+    }
+}
+
+/// What fuzzing begins with, and what it has found.
+#[test]
+fn every_seed_of_the_fuzzer_is_read_to_an_end() {
+    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/profile")).unwrap();
+    for seed in seeds {
+        let text = String::from_utf8_lossy(&std::fs::read(seed.unwrap().path()).unwrap()).into_owned();
+        for machine in Machine::ALL {
+            let mut include = |name: &str| match (name, super::included(name)) {
+                ("self", _) => Ok((name.to_owned(), text.clone())),
+                (name, included) => {
+                    included.map(|text| (name.to_owned(), text.to_owned())).ok_or_else(|| name.to_owned())
+                }
+            };
+            let _either = parse("seed", &text, machine, &mut include);
         }
     }
 }

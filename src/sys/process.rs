@@ -271,11 +271,3 @@ fn signal_mask() -> Result<u64> {
     })?;
     Ok(before)
 }
-
-/// Blocks for ever; for a process that exists only to hold a namespace.
-pub(crate) fn pause_for_ever() -> ! {
-    loop {
-        // SAFETY: no arguments; returns only for a handled signal, and none is handled.
-        unsafe { libc::pause() };
-    }
-}

@@ -94,6 +94,10 @@ pub(crate) fn run(options: Options) -> u8 {
     if let Some(option) = settings.options.only_for_serve().filter(|_| settings.name == "-") {
         return fail(&format!("{option} is an option of serve"), USAGE);
     }
+    if settings.options.proxy_protocol.is_some() {
+        // It would take the proxy's header for the peer's first bytes, and the proxy for the peer.
+        return fail("proxy_protocol is for serve: run does not read the header", USAGE);
+    }
     let (connection, status) = match inherited.and_then(Inherited::into_connection) {
         Ok(taken) => taken,
         Err(message) => return fail(&message, USAGE),

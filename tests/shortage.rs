@@ -108,11 +108,11 @@ fn a_sandbox_that_cannot_be_watched_is_a_refusal_and_leaves_nothing() {
 fn with_few_descriptors_those_who_come_are_served_one_after_the_other() {
     let site = a_site!();
     let prlimit = need!("prlimit");
-    // Enough for about fifteen live sandboxes.
-    let before = [prlimit.to_str().unwrap(), "--nofile=120:120"];
+    // Enough for about ten live sandboxes.
+    let before = [prlimit.to_str().unwrap(), "--nofile=100:100"];
     let options = ["--max-per-source", "100", "--warm", "2..4"];
     let serving = Serve::probe(&site, &["sleep"]).before(&before).options(&options).start();
-    let mut clients: Vec<Client> = (0..60).map(|_| serving.connect()).collect();
+    let mut clients: Vec<Client> = (0..40).map(|_| serving.connect()).collect();
     serving.await_log(&["pausing"]);
     for client in &mut clients {
         assert_eq!(client.line(), "ready");

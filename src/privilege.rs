@@ -56,19 +56,20 @@ const NEEDED_FOR_OVERLAY: [(Capability, &str); 3] = [
     (Capability::CAP_FOWNER, "the overlay"),
 ];
 
-/// What the devices of a profile that executes the tree take.
-const NEEDED_FOR_DEVICES: (Capability, &str) = (Capability::CAP_MKNOD, "the devices of /dev");
-
 /// Names of what is missing, with what it is for.
-pub(crate) fn missing_capabilities(overlay: bool, devices: bool) -> Vec<String> {
+pub(crate) fn missing_capabilities(overlay: bool) -> Vec<String> {
     let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
     NEEDED
         .iter()
         .chain(NEEDED_FOR_OVERLAY.iter().filter(|_| overlay))
-        .chain([&NEEDED_FOR_DEVICES].into_iter().filter(|_| devices))
         .filter(|(capability, _)| !effective.contains(capability))
         .map(|(capability, purpose)| format!("{capability} ({purpose})"))
         .collect()
+}
+
+/// Whether the devices of a /dev can be made.
+pub(crate) fn can_make_devices() -> bool {
+    matches!(caps::has_cap(None, CapSet::Effective, Capability::CAP_MKNOD), Ok(true))
 }
 
 /// Enters a user namespace with all capabilities in it, and a mount namespace that belongs to it. `id` is the one uid and

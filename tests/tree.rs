@@ -237,3 +237,33 @@ fn a_resident_service_keeps_shells_ready() {
         assert_eq!(status, 0, "{log}");
     }
 }
+
+/// Devices take one capability more; a template without a place for them does without both.
+#[test]
+fn without_the_capability_for_devices_a_template_with_dev_is_refused() {
+    let setpriv = need!("setpriv");
+    let mut site = a_site!();
+    let without = [setpriv.to_str().unwrap(), "--bounding-set=-mknod", "--inh-caps=-mknod"];
+    let run = |site: &Site| site.probe(&["echo"]).options(&TREE).before(&without).talk(b"");
+    run(&site).expect(0, "exited");
+    common::site::make_directory(&site.template().join("dev"), 0o755);
+    site.settle();
+    let ended = run(&site);
+    ended.expect(125, "refused");
+    assert!(ended.err.contains("CAP_MKNOD"), "{ended}");
+}
+
+/// An interpreter works within its one process; what it cannot have is an error in the script, not its end.
+#[test]
+fn an_interpreter_goes_on_where_it_cannot_fork() {
+    let busybox = need!("busybox");
+    let mut site = a_site!();
+    let program = std::fs::read(busybox).unwrap();
+    site.add("bin/busybox", &program, 0o711);
+    let script = "BEGIN {system(\"ls\"); print \"still\" > \"/tmp/x\"; close(\"/tmp/x\"); getline l < \"/tmp/x\"; print l}";
+    let mark = format!("@{}", site.tag());
+    let options = ["--profile", "interpreter", "--snapshot", "readonly"];
+    let ended = site.handler(&["/bin/busybox", "awk", script, &mark]).options(&options).talk(b"");
+    ended.expect(0, "exited");
+    assert_eq!(ended.text(), "still\n", "{ended}");
+}

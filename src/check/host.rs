@@ -65,7 +65,7 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
     match Privilege::of_this_process() {
         Privilege::Root => {
             let overlay = snapshot == Some(SnapshotKind::Overlay);
-            let missing = privilege::missing_capabilities(overlay, false);
+            let missing = privilege::missing_capabilities(overlay);
             if missing.is_empty() {
                 findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch takes"));
             }

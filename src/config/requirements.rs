@@ -99,7 +99,7 @@ pub(super) fn require_kernel_and_privilege(
     let overlay = options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay;
     match privilege {
         Privilege::Root => {
-            let missing = crate::privilege::missing_capabilities(overlay, profile.executes_tree());
+            let missing = crate::privilege::missing_capabilities(overlay);
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
                     "the launcher lacks {}; see CapabilityBoundingSet= of the unit",

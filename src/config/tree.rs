@@ -70,13 +70,23 @@ pub(super) fn rootfs_plan(
             .collect::<Result<_, ConfigError>>()?,
         proc: options.proc.is_some_and(|switch| switch.0),
         executable: exec == Exec::Tree,
-        // No user namespace can make devices.
-        dev: exec == Exec::Tree && privilege == Privilege::Root && is_directory(template, c"dev"),
+        dev: dev(template, privilege, exec)?,
         bury_canary: purpose == Purpose::Run,
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,
     })
+}
+
+/// Programs of a tree expect a few devices, where it has the place for them. No user namespace can make any.
+fn dev(template: &TrustedFile, privilege: Privilege, exec: Exec) -> Result<bool, ConfigError> {
+    let wanted = exec == Exec::Tree && privilege == Privilege::Root && is_directory(template, c"dev");
+    if wanted && !crate::privilege::can_make_devices() {
+        return Err(ConfigError::sandbox(
+            "the launcher lacks CAP_MKNOD (the devices of /dev); see CapabilityBoundingSet= and PrivateDevices= of the unit",
+        ));
+    }
+    Ok(wanted)
 }
 
 fn is_directory(template: &TrustedFile, name: &CStr) -> bool {

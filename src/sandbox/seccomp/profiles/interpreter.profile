@@ -17,7 +17,12 @@ allow pipe on x86_64            # wake-up pipes of event loops, within the proce
 allow pipe2                     # wake-up pipes of event loops, within the process
 allow uname                     # os.uname, platform; the name is a constant, the kernel's release is no secret
 allow sched_getaffinity         # os.cpu_count
+allow prctl                     # busybox asks for its own name
+    if int0 == PR_SET_NAME
+    or int0 == PR_GET_NAME
 
+errno EINVAL prctl              # questions about capabilities and the like
+errno EPERM @setuid             # os.setuid, busybox at its start: nobody can become somebody else
 errno EPERM @own                # shutil.chown: there is no capability for it
 errno EPERM clone               # threads and os.fork: an error in the script instead of its end
 errno EPERM fork vfork on x86_64 # os.fork: an error in the script instead of its end

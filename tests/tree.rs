@@ -267,3 +267,14 @@ fn an_interpreter_goes_on_where_it_cannot_fork() {
     ended.expect(0, "exited");
     assert_eq!(ended.text(), "still\n", "{ended}");
 }
+
+#[test]
+fn shared_memory_that_no_limit_counts_is_refused_without_an_end() {
+    let site = a_site!();
+    let ended =
+        site.probe(&["calls", "mmap of shared memory", "mmap of a growing stack"]).options(&TREE).talk(b"");
+    ended.expect(0, "exited");
+    let expected =
+        format!("mmap of shared memory errno {0}\nmmap of a growing stack errno {0}\n", libc::ENOMEM);
+    assert_eq!(ended.text(), expected, "{ended}");
+}

@@ -31,8 +31,10 @@ fn memory(name: &str) -> Option<Answer> {
         "madvise" => {
             page().and_then(|at| call(libc::SYS_madvise, [at, PAGE, libc::MADV_DONTNEED.into(), 0, 0, 0]))
         }
-        // What the profile tree adds: code.
+        // What the profile tree adds, code, and what it does not.
         "mmap of code" => map(libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE),
+        "mmap of shared memory" => map(libc::PROT_READ, libc::MAP_SHARED),
+        "mmap of a growing stack" => map(libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_GROWSDOWN),
         "mprotect of code" => page().and_then(|at| {
             let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
             call(libc::SYS_mprotect, [at, PAGE, all.into(), 0, 0, 0])

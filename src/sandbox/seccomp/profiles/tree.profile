@@ -22,6 +22,7 @@ allow setsid setpgid            # jobs
 allow mmap                      # loaders map libraries as code; shared memory only of files, which are bounded
     if arg3 has no MAP_SHARED|MAP_GROWSDOWN
     or arg3 has no MAP_ANONYMOUS|MAP_GROWSDOWN
+errno ENOMEM mmap               # memory shared with nobody's file: no limit counts it
 allow mprotect                  # loaders, and compilers of code at run time
 remove set_robust_list prlimit64
 allow set_robust_list           # threads

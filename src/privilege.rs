@@ -67,6 +67,13 @@ pub(crate) fn missing_capabilities(overlay: bool) -> Vec<String> {
         .collect()
 }
 
+/// The names of what a launcher needs, as units spell them.
+pub(crate) fn needed(overlay: bool, devices: bool) -> Vec<String> {
+    let all =
+        NEEDED.iter().chain(NEEDED_FOR_OVERLAY.iter().filter(|_| overlay)).map(|(capability, _)| *capability);
+    all.chain(devices.then_some(Capability::CAP_MKNOD)).map(|capability| capability.to_string()).collect()
+}
+
 /// Whether the devices of a /dev can be made.
 pub(crate) fn can_make_devices() -> bool {
     matches!(caps::has_cap(None, CapSet::Effective, Capability::CAP_MKNOD), Ok(true))

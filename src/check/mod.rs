@@ -5,6 +5,7 @@
 
 mod host;
 mod template;
+mod unit;
 
 use crate::cli::CheckOptions;
 use crate::command::stdout_line;
@@ -114,6 +115,7 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     findings.extend(template::of_handler(&service));
     findings.extend(template::lint(Path::new(&path)));
     findings.extend(host::of_service(&service, purpose));
+    findings.extend(unit::of_service(&service));
     findings.extend(service.remarks.iter().map(|remark| finding(Level::Note, "service", remark.clone())));
     Ok(findings)
 }

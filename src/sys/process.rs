@@ -1,6 +1,6 @@
 //! Processes: clone3(2), pidfds, waiting, namespaces, signals.
 
-use super::{Ignoring, Result, adopt, check, check_fd};
+use super::{Ignoring, Result, check, check_fd};
 use std::ffi::c_int;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -73,7 +73,7 @@ fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Chil
     if pid == 0 {
         return Ok(None);
     }
-    Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: adopt(pidfd)? }))
+    Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: check_fd(pidfd.into())? }))
 }
 
 /// Waits until a process of ours that was killed is gone, and reaps it.

@@ -15,5 +15,6 @@ mod cases;
 mod failing;
 mod pretending;
 mod run;
+mod serve;
 mod silent;
 mod workers;

@@ -149,3 +149,62 @@ fn the_callers_own_template_is_accepted_from_the_caller_and_not_from_root() {
     user.runs(site.probe(&["exit", "3"]).options(&DEGRADED)).talk(b"").expect(3, "exited");
     site.probe(&["exit", "3"]).talk(b"").expect(125, "refused");
 }
+
+/// The calls that open the way out, or to more privilege: each ends the handler, as it does root's.
+#[test]
+fn every_wall_stops_the_same_for_an_ordinary_user() {
+    let mut site = a_site!();
+    let Some(user) = user(&mut site) else { return };
+    let denied = [
+        "connect_unspec",
+        "listen",
+        "accept4",
+        "sendto_fastopen_flag",
+        "sendmsg",
+        "recvmsg",
+        "setsockopt",
+        "ioctl_siocgifconf",
+        "socket_inet",
+        "socket_unix",
+        "socket_netlink",
+        "socketpair",
+        "clone",
+        "clone_newuser",
+        "unshare_newuser",
+        "unshare_newns",
+        "setns",
+        "ptrace",
+        "kill",
+        "mount",
+        "umount2",
+        "open_tree",
+        "pivot_root",
+        "bpf",
+        "io_uring_setup",
+        "keyctl",
+        "userfaultfd",
+        "perf_event_open",
+        "open_by_handle_at",
+        "memfd_create",
+        "mprotect_exec",
+        "setresuid",
+        "capset",
+        "prctl_dumpable",
+        "nonexistent",
+    ];
+    for name in denied {
+        let ended = user.runs(site.probe(&["try", name]).options(&DEGRADED)).talk(b"");
+        ended.expect(137, "denied");
+        assert_eq!(ended.text(), "", "{name} was answered\n{ended}");
+    }
+}
+
+/// Whose groups may read a file is the user's own business; the launcher's file modes still hold.
+#[test]
+fn a_file_for_root_alone_stays_so() {
+    let mut site = a_site!();
+    let Some(user) = user(&mut site) else { return };
+    let ended = user.runs(site.probe(&["try", "open", "/etc/secret"]).options(&DEGRADED)).talk(b"");
+    ended.expect(0, "exited");
+    assert!(ended.text().contains(&format!("errno {} ", libc::EACCES)), "{ended}");
+}

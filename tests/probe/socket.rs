@@ -114,6 +114,45 @@ pub fn setsockopt() -> Answer {
     call(libc::SYS_setsockopt, [0, level, name, &raw const on as i64, 4, 0])
 }
 
+pub fn set_option(level: i32, name: i32, value: &[u8]) -> Answer {
+    let at = value.as_ptr() as i64;
+    call(libc::SYS_setsockopt, [0, level.into(), name.into(), at, value.len() as i64, 0])
+}
+
+/// A new socket, connected to a port of the loopback.
+pub fn reach(kind: i32, port: &str) -> Answer {
+    let fd = socket(libc::AF_INET, kind)?;
+    let raw = address(port);
+    call(libc::SYS_connect, [fd, raw.as_ptr() as i64, 16, 0, 0, 0])
+}
+
+/// An address that is no path (unix(7)), and its length.
+fn abstract_address(name: &str) -> ([u8; 110], i64) {
+    let mut raw = [0u8; 110];
+    raw[..2].copy_from_slice(&(libc::AF_UNIX as u16).to_ne_bytes());
+    let length = name.len().min(100);
+    raw[3..3 + length].copy_from_slice(&name.as_bytes()[..length]);
+    (raw, 3 + length as i64)
+}
+
+/// Says something to whoever has this abstract name in the network namespace.
+pub fn reach_abstract(name: &str) -> Answer {
+    let fd = socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
+    let (raw, length) = abstract_address(name);
+    call(libc::SYS_connect, [fd, raw.as_ptr() as i64, length, 0, 0, 0])
+}
+
+/// Takes an abstract name, says so, and keeps it until the peer has gone.
+pub fn hold_abstract(name: &str) -> Answer {
+    let fd = socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
+    let (raw, length) = abstract_address(name);
+    let bound = call(libc::SYS_bind, [fd, raw.as_ptr() as i64, length, 0, 0, 0])?;
+    crate::write_all(1, b"ready\n");
+    let mut byte = [0];
+    let _gone = crate::read(0, &mut byte);
+    Ok(bound)
+}
+
 pub fn getpeername(fd: i64) -> Answer {
     let mut raw = [0u8; 128];
     let mut length = 128u32;

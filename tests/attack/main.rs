@@ -9,6 +9,7 @@
 mod common;
 
 mod across;
+mod files;
 mod table;
 mod walls;
 

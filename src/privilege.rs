@@ -2,6 +2,7 @@
 
 use crate::sys::{self, Errno, Ignoring};
 use caps::{CapSet, Capability};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -32,10 +33,14 @@ pub(crate) fn is_single_threaded() -> io::Result<bool> {
 
 /// Each connection takes five descriptors here: as many as the hard limit allows.
 pub(crate) fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ignoring("a lower limit is met by backing off");
     }
+}
+
+/// How many descriptors this process may have.
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
 
 /// What a launch takes, each with its consumer.

@@ -3,7 +3,7 @@
 use super::{SERVE_FAILED, USAGE, attach, fail, in_words, init_log, loop_failed, or_say, prepare, resolve};
 use crate::activation::{self, Inherited};
 use crate::config::options::Options;
-use crate::config::service::{Purpose, ServiceId};
+use crate::config::service::{Purpose, Service, ServiceId};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::listener::{Address, Listener};
 use crate::log;
@@ -57,6 +57,7 @@ fn start(
         (error.message, status)
     })?;
     let failed = |errno| (loop_failed(errno), SERVE_FAILED);
+    remark_on_descriptors(&prepared.services);
     let signals = supervisor::signal_descriptor().map_err(failed)?;
     for listener in &listeners {
         log::listening(&listener.address);
@@ -68,6 +69,22 @@ fn start(
     supervisor
         .serve(Box::new(|listeners| reload(options.clone(), base, has_groups, listeners)), notifier, telling)
         .map_err(failed)
+}
+
+/// Of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the handler's pidfd.
+const DESCRIPTORS_EACH: u64 = 6;
+/// The supervisor's own, and those of a launch.
+const DESCRIPTORS_OWN: u64 = 96;
+
+/// Where fewer descriptors are allowed than the services may take, accepting pauses before their limits are reached.
+fn remark_on_descriptors(services: &[Service]) {
+    let sandboxes: usize = services.iter().map(|service| service.admission.total + service.warm.max).sum();
+    let wanted = sandboxes as u64 * DESCRIPTORS_EACH + DESCRIPTORS_OWN;
+    if let Some(limit) = privilege::descriptor_limit().filter(|limit| *limit < wanted) {
+        log::remark(&format!(
+            "at most {limit} descriptors are allowed and all connections may take {wanted}: raise LimitNOFILE= or lower --max-connections"
+        ));
+    }
 }
 
 /// Statistics are no layer: without the socket the service goes on.

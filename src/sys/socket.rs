@@ -118,7 +118,8 @@ pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<boo
     // SAFETY: an ifreq is bytes, integers and a union of such.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name) {
-        *to = from.cast_signed();
+        // c_char is i8 on x86-64 and u8 on aarch64.
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     let target = &raw mut request;
     // SAFETY: `request` is live, its name NUL-terminated; the kernel writes the flags into the union.

@@ -5,8 +5,7 @@ use crate::connection::{Connection, NoConnection};
 use crate::sys::{Errno, Ignoring};
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getsockname,
-    sockopt,
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, getsockname, sockopt,
 };
 use nix::sys::stat::{Mode, fchmod, umask};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -111,10 +110,8 @@ impl Listener {
 
     /// The next connection; None where none waits.
     pub(crate) fn accept(&self) -> Result<Option<Result<Connection, NoConnection>>, Errno> {
-        match accept4(self.fd.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-            Ok(number) => Ok(Some(
-                crate::sys::adopt(number).map_err(NoConnection::Failed).and_then(Connection::from_socket),
-            )),
+        match crate::sys::socket::accept(self.fd.as_fd()) {
+            Ok(socket) => Ok(Some(Connection::from_socket(socket))),
             Err(Errno::EAGAIN) => Ok(None),
             // The peer has gone, or the network had a passing fault: accept(2), ERRORS.
             Err(

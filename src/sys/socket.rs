@@ -15,6 +15,20 @@ pub(crate) fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok((check_fd(a.into())?, check_fd(b.into())?))
 }
 
+/// The next connection of a listening socket, close-on-exec (accept4(2)). The peer's address is not asked for.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    // SAFETY: with a null address the kernel writes none and looks at no length.
+    check_fd(unsafe {
+        libc::syscall(
+            libc::SYS_accept4,
+            listener.as_raw_fd(),
+            ptr::null_mut::<libc::sockaddr>(),
+            ptr::null_mut::<libc::socklen_t>(),
+            libc::SOCK_CLOEXEC,
+        )
+    })
+}
+
 /// Room for one descriptor in a control message.
 #[repr(C, align(8))]
 struct FdMessage {

@@ -166,12 +166,9 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
             Purpose::Serve => log::remark(&remark),
         }
     }
-    let host_network = base::network();
+    let host_network = (purpose == Purpose::Serve).then(base::network);
     let workshop = seal(&services, purpose)?;
-    let base = match purpose {
-        Purpose::Run => None,
-        Purpose::Serve => Some(settle(&mut services, host_network)?),
-    };
+    let base = host_network.map(|network| settle(&mut services, network)).transpose()?;
     Ok(Prepared { services, workshop, base })
 }
 
@@ -259,7 +256,8 @@ fn seal(services: &[Service], purpose: Purpose) -> Result<Workshop, ConfigError>
     }
     let private = services.iter().all(|service| service.net == Net::Private);
     let keep_network = private || (purpose == Purpose::Run && namespaces::network_is_empty());
-    let group = cgroup::delegated().filter(|_| services.iter().any(|service| service.cgroup.is_some()));
+    let in_groups = services.iter().any(|service| service.cgroup.is_some());
+    let group = in_groups.then(cgroup::delegated).flatten();
     let no_group = |error: GroupError| ConfigError::sandbox(error.to_string());
     // A process may be put only into groups below the root of its cgroup namespace, which is the group it is made in.
     group.map(Delegated::go_to).transpose().map_err(no_group)?;

@@ -48,10 +48,6 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fcntl", "\"user\",0x2", ALL, Runs, "opened with O_CLOEXEC already"),
 
     // Looks at the host: what cannot be known is taken to be the worse.
-    line("launcher", "openat2", "\"/proc/self/ns/net\"", ALL, Runs, "serve's way to new listeners, in which run has no interest"),
-    line("launcher", "open read", "\"/proc/self/cgroup\"", ALL, Runs, "a cgroup that is not found is not had; where it is required, that refuses"),
-    line("launcher", "open read", "\"/proc/self/mounts\"", ALL, Runs, "a cgroup that is not found is not had; where it is required, that refuses"),
-    line("launcher", "lgetxattr", "", ALL, Runs, "a cgroup that is not known to be delegated is not used"),
     line("launcher", "fstat", "\"/proc/", ALL, Runs, "how much to read"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", ALL, Runs, "for messages"),
     line("launcher", "open read", "\"/proc/sys/kernel/pid_max\"", ALL, Runs, "for a remark on the user range"),

@@ -32,7 +32,6 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "getcwd getsockopt getsockname getpeername", "", Either, "what is not filled in is no connection, or no peer for the environment"),
     line("launcher", "open", "\"/dev/null\"", Runs, "in its place stands the connection, which is put there anyway"),
     line("launcher", "openat2", "\"/dev/null\"", Runs, "the placeholder of parked sandboxes, of which run has none"),
-    line("launcher", "openat2", "\"/proc/self/ns/net\"", Runs, "serve's way to new listeners, in which run has no interest"),
     line("launcher", "fchmodat", "\"canary\"", Runs, "made with that mode; a canary that does not open before refuses"),
     line("launcher", "fsconfig", "0x1,", Runs, "bounds of the launcher's own tmpfs for the canary"),
 

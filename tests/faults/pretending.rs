@@ -37,8 +37,6 @@ pub(crate) const OF_RUN: &[Line] = &[
 
     // Looks at the host.
     line("launcher", "open read", "\"/proc/self/net/dev\"", Runs, "a network namespace that is not known to be empty is left"),
-    line("launcher", "open read", "\"/proc/self/cgroup\"", Runs, "a cgroup that is not found is not had"),
-    line("launcher", "open read", "\"/proc/self/mounts\"", Runs, "a cgroup that is not found is not had"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", Runs, "for messages"),
     line("launcher", "open read", "\"/proc/sys/kernel/pid_max\"", Runs, "for a remark on the user range"),
     line("launcher", "read", "\"/proc/sys/kernel/cap_last_cap\"", Either, "the end of the file comes early, or there is nothing"),

@@ -33,7 +33,8 @@ impl Site {
         if !super::needs_tmp() {
             sys::mount_tmpfs(c"/tmp").expect("a /tmp for the test");
         }
-        let tag = format!("dayfly-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // The end keeps one from being found in another: 1 is how 10 begins.
+        let tag = format!("dayfly-test-{}-{}x", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let directory = Path::new("/var/tmp").join(&tag);
         make_directory(&directory, 0o755);
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");

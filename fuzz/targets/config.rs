@@ -5,8 +5,7 @@
 
 include!("handler.rs");
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = config::apply(text, &mut settings::Settings::default());
-    }
-});
+#[path = "../checks/config.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data));

@@ -5,43 +5,7 @@
 
 include!("handler.rs");
 
-struct Checked;
+#[path = "../checks/gophermap.rs"]
+mod check;
 
-impl menu::Sink for Checked {
-    fn item(&mut self, item: &menu::Item<'_>) -> std::io::Result<()> {
-        for field in [item.name, item.selector, item.host] {
-            assert!(!field.iter().any(|byte| *byte < b' ' || *byte == 0x7F), "{field:?}");
-        }
-        assert!(item.item_type.is_ascii_graphic());
-        Ok(())
-    }
-}
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let mut settings = settings::Settings::default();
-    for dialect in [settings::Dialect::Gophernicus, settings::Dialect::Bucktooth] {
-        settings.dialect = dialect;
-        let site = site::Site::find(&settings, std::io::stdin());
-        let directory = path::TreePath::parse(b"/a/b").expect("a plain path");
-        for line in gophermap::lines(data) {
-            let mut sink = Checked;
-            let mut menu = menu::Menu::new(&mut sink, &site);
-            match gophermap::parse(line, dialect) {
-                gophermap::Line::Text(text) => menu.info(text).expect("checked"),
-                gophermap::Line::Title(text) => menu.title(text).expect("checked"),
-                gophermap::Line::Link(link) => {
-                    let selector = page::selector_of(&site, &directory, &link).unwrap_or_default();
-                    menu.own(link.item_type, link.name, &selector).expect("checked");
-                }
-                _ => {}
-            }
-            for charset in [charset::Charset::Utf8, charset::Charset::Latin1, charset::Charset::Ascii] {
-                let whole = charset.converted(line).into_owned();
-                let mut converter = charset::Converter::new(charset);
-                let (head, tail) = line.split_at(line.len() / 2);
-                let pieces = [&*converter.piece(head), &*converter.piece(tail), &*converter.rest()].concat();
-                assert_eq!(pieces, whole);
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data));

@@ -37,6 +37,8 @@ mod problem;
 mod receive;
 mod request;
 mod search;
+#[cfg(test)]
+mod seeds;
 mod settings;
 mod site;
 mod stats;

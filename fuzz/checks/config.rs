@@ -1,0 +1,11 @@
+//! A configuration file: an error or settings, and an end.
+//!
+//! Run by the fuzzer, and over its seeds by the tests.
+
+use crate::{config, settings};
+
+pub(crate) fn check(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = config::apply(text, &mut settings::Settings::default());
+    }
+}

@@ -1,0 +1,32 @@
+//! What fuzzing begins with, and what it has found, through the checks that the fuzzer makes.
+
+#[path = "../../fuzz/checks/config.rs"]
+mod config;
+#[path = "../../fuzz/checks/gophermap.rs"]
+mod gophermap;
+#[path = "../../fuzz/checks/request.rs"]
+mod request;
+
+fn each_of(target: &str, check: fn(&[u8])) {
+    let directory = format!("{}/../../fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+    let seeds: Vec<_> = std::fs::read_dir(directory).unwrap().map(|seed| seed.unwrap().path()).collect();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        check(&std::fs::read(&seed).unwrap());
+    }
+}
+
+#[test]
+fn seeds_of_requests_pass() {
+    each_of("request", request::check);
+}
+
+#[test]
+fn seeds_of_maps_pass() {
+    each_of("gophermap", gophermap::check);
+}
+
+#[test]
+fn seeds_of_configurations_pass() {
+    each_of("config", config::check);
+}

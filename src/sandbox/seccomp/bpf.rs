@@ -47,6 +47,14 @@ pub(super) fn load(field: Field) -> Instruction {
     Instruction { code: LOAD_WORD, jt: 0, jf: 0, k: field.offset() }
 }
 
+/// Comes first in a program, and no decision needs it. When a filter is installed the kernel runs it in software for each
+/// number of both architectures, to know which calls it need not ask for; it stops where an argument is loaded
+/// (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). Looking at an argument at once spares a launch those thousand
+/// runs, twice; each later call pays with two short programs, which a sandbox would have to make thousands of to lose.
+pub(super) fn not_by_number_alone() -> Instruction {
+    load(Field::ArgLow(0))
+}
+
 pub(super) fn give(action: u32) -> Instruction {
     Instruction { code: RETURN, jt: 0, jf: 0, k: action }
 }

@@ -10,7 +10,7 @@
 use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
 use super::bpf::{
     ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, decide, errno, give, if_equal, load,
-    unless_equal,
+    not_by_number_alone, unless_equal,
 };
 use super::model::{Action, Condition, Entry, Profile};
 use super::names::Machine;
@@ -66,7 +66,8 @@ pub(crate) fn compile(
     let calls =
         numbers.into_iter().map(|number| call(number, &programs, machine)).collect::<Result<Vec<_>, _>>()?;
     let arch = machine.audit_arch();
-    let mut program = vec![load(Field::Arch), unless_equal(arch), give(NOTIFY), load(Field::Number)];
+    let mut program = vec![not_by_number_alone(), load(Field::Arch), unless_equal(arch), give(NOTIFY)];
+    program.push(load(Field::Number));
     program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
     // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
     program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);

@@ -11,7 +11,7 @@
 use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
 use super::bpf::{
     ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
-    unless_equal,
+    not_by_number_alone, unless_equal,
 };
 use super::names::{self, Machine};
 use super::shrink::shrink;
@@ -108,8 +108,9 @@ fn number(machine: Machine, name: &'static str) -> Result<u32, UnknownCall> {
 ///
 /// build.rs compiles this file too: a launch finds the program ready.
 pub(crate) fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall> {
-    let mut program =
-        vec![load(Field::Arch), unless_equal(machine.audit_arch()), give(NOTIFY), load(Field::Number)];
+    let arch = machine.audit_arch();
+    let mut program = vec![not_by_number_alone(), load(Field::Arch), unless_equal(arch), give(NOTIFY)];
+    program.push(load(Field::Number));
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
     program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
     program.extend([if_at_least(X32_BIT), give(NOTIFY)]);

@@ -1,10 +1,13 @@
 //! How sockets arrive: systemd's LISTEN_FDS, or descriptors 0 and 1 from systemd, inetd, tcpserver or a person.
 
+pub(crate) mod variables;
+
 use crate::connection::Connection;
 use crate::sys;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use variables::Variables;
 
 /// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
@@ -46,7 +49,7 @@ pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
         Some(number @ 2) => Some(move_up(number)?),
         Some(_) => return Err("--status-fd: 0 and 1 are the connection; give another descriptor".to_owned()),
     };
-    let names = passed_names(count);
+    let names = Variables::from_environment().names(count);
     let passed = (LISTEN_FDS_START..).zip(names);
     let passed =
         passed.map(|(number, name)| Ok((move_up(number)?, name))).collect::<Result<Vec<_>, String>>()?;
@@ -73,30 +76,11 @@ fn null() -> Result<OwnedFd, String> {
         .map_err(|errno| format!("cannot open /dev/null: {errno}"))
 }
 
-/// LISTEN_FDS counts only if LISTEN_PID says that it is meant for us, and LISTEN_PIDFDID, where systemd gives it, agrees.
+/// How many descriptors are passed to this process.
 fn passed_count() -> Result<usize, String> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let (Some(pid), Some(count)) = (variable("LISTEN_PID"), variable("LISTEN_FDS")) else { return Ok(0) };
-    if pid.parse() != Ok(std::process::id()) {
-        return Ok(0);
-    }
-    if let Some(id) = variable("LISTEN_PIDFDID") {
-        let own = sys::process::pidfd_open(std::process::id()).and_then(fstat).map(|stat| stat.st_ino);
-        if own.is_ok_and(|own| id.parse() != Ok(own)) {
-            return Ok(0);
-        }
-    }
-    match count.parse() {
-        Ok(count @ 0..=1024) => Ok(count),
-        _ => Err(format!("LISTEN_FDS={count} is no number of descriptors")),
-    }
-}
-
-/// LISTEN_FDNAMES, colon-separated; "unknown" where there is no name (sd_listen_fds(3)).
-fn passed_names(count: usize) -> Vec<String> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let names = names.split(':').map(|name| if name.is_empty() { "unknown" } else { name }.to_owned());
-    names.chain(std::iter::repeat("unknown".to_owned())).take(count).collect()
+    let pid = std::process::id();
+    Variables::from_environment()
+        .count(pid, || sys::process::pidfd_open(pid).and_then(fstat).map(|stat| stat.st_ino).ok())
 }
 
 fn stat(number: RawFd) -> Option<FileStat> {

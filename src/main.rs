@@ -16,6 +16,8 @@ mod outcome;
 mod privilege;
 mod proxy_header;
 mod sandbox;
+#[cfg(test)]
+mod seeds;
 mod stats;
 mod supervisor;
 mod sys;

@@ -15,7 +15,7 @@ mod seldom;
 mod services;
 pub(crate) mod statistics;
 mod status;
-mod stderr;
+pub(crate) mod stderr;
 mod time;
 mod warm;
 

@@ -6,6 +6,6 @@ use crate::{config, settings};
 
 pub(crate) fn check(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
-        let _ = config::apply(text, &mut settings::Settings::default());
+        let _either = config::apply(text, &mut settings::Settings::default());
     }
 }

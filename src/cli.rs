@@ -3,6 +3,7 @@
 use crate::config::options::Options;
 use crate::stats::command::StatsOptions;
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 
 /// One ephemeral, sealed sandbox per connection.
 #[derive(Debug, Parser)]
@@ -35,6 +36,13 @@ pub(crate) enum Command {
         after_help = "Exit status: 0 printed, 1 neither a supervisor nor records in the journal, 2 usage"
     )]
     Stats(Box<StatsOptions>),
+    /// Run a line of systemd-nspawn's as `run` would; also by the name systemd-nspawn
+    #[command(disable_help_flag = true)]
+    Nspawn {
+        /// systemd-nspawn's options, then the command. They are read before clap sees them: nspawn's are getopt's
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<OsString>,
+    },
 }
 
 const RUN_STATUS: &str = "\

@@ -34,22 +34,28 @@ const SERVE_FAILED: u8 = 1;
 /// What clap has to say: help goes to stdout and is a success, an error goes to stderr, unless that is the connection.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     if message.use_stderr() {
-        log::init(None, Verbosity::Normal, activation::stderr_is_connection());
-        // One line: the first; the rest is clap's advice, which --help has.
-        let text = message.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let first = first.strip_prefix("error: ").unwrap_or(first);
-        let rest = text
-            .lines()
-            .skip(1)
-            .map(str::trim)
-            .find(|line| line.starts_with("tip:") || line.starts_with('-'));
-        let rest = rest.map(|rest| format!(" {rest}")).unwrap_or_default();
-        log::fatal(&format!("{first}{rest}; see dayfly --help"));
+        misuse(&format!("{}; see dayfly --help", in_one_line(message)));
     } else if message.print().is_err() {
         return ExitCode::FAILURE;
     }
     ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(USAGE))
+}
+
+/// The first line of an error of clap's, and of the rest what it is about; the other advice is in --help.
+pub(crate) fn in_one_line(message: &clap::Error) -> String {
+    let text = message.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let rest =
+        text.lines().skip(1).map(str::trim).find(|line| line.starts_with("tip:") || line.starts_with('-'));
+    let rest = rest.map(|rest| format!(" {rest}")).unwrap_or_default();
+    format!("{first}{rest}")
+}
+
+/// A wrong command line, before anything else is done.
+pub(crate) fn misuse(message: &str) -> u8 {
+    log::init(None, Verbosity::Normal, activation::stderr_is_connection());
+    fail(message, USAGE)
 }
 
 /// Says what is wrong and answers the exit status for it.
@@ -91,6 +97,7 @@ pub(crate) fn run(options: Options) -> u8 {
     };
     let inherited = activation::take(settings.options.status_fd);
     init_log(&settings.options, stderr_is_connection);
+    settings.options.notes.iter().flatten().for_each(|note| log::remark(note));
     if let Some(option) = settings.options.only_for_serve().filter(|_| settings.name == "-") {
         return fail(&format!("{option} is an option of serve"), USAGE);
     }

@@ -12,6 +12,7 @@ mod kernel;
 mod listener;
 mod log;
 mod notify;
+mod nspawn;
 mod outcome;
 mod privilege;
 mod proxy_header;
@@ -31,6 +32,9 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    if let Some(words) = nspawn::words(std::env::args_os()) {
+        return ExitCode::from(nspawn::main(words));
+    }
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(message) => return command::usage(&message),
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::main(*options),
         Command::Explain(options) => explain::main(*options),
         Command::Stats(options) => stats::command::main(&options),
+        Command::Nspawn { words } => nspawn::main(words),
     };
     ExitCode::from(status)
 }

@@ -71,6 +71,19 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
     Ok(Handler { file: handler, argv })
 }
 
+/// Whether the command, or its interpreter, needs no loader. What is wrong with it is told when it is looked for in earnest.
+pub(super) fn is_static(options: &Options) -> Option<bool> {
+    let trusted = Trusted::for_caller();
+    let template = open_template(options, trusted).ok()?;
+    let privilege = Privilege::of_this_process();
+    let search = Search { template: &template, trusted, privilege, exec: Exec::Tree };
+    let kind = |name: &str| inspect(search, &lookup(search, name).ok()?, name).ok();
+    match kind(options.handler.as_ref()?.first()?)? {
+        Program::Script(interpreter, _) => Some(kind(interpreter.to_str()?)? == Program::Static),
+        program => Some(program == Program::Static),
+    }
+}
+
 /// A CMD without `/` is looked up in PATH, inside the template.
 fn lookup(search: Search<'_>, name: &str) -> Result<TrustedFile, ConfigError> {
     if name.contains('/') {

@@ -137,6 +137,11 @@ pub(crate) fn profile(given: Option<&str>) -> Result<Loaded, ConfigError> {
     profiles::load(given)
 }
 
+/// Whether the command is statically linked, or a script whose interpreter is; None where that cannot be told.
+pub(crate) fn is_static(options: &Options) -> Option<bool> {
+    handler::is_static(options)
+}
+
 /// Flat TOML; an unknown key is an error.
 pub(crate) fn parse_service_file(text: &str) -> Result<Options, toml::de::Error> {
     toml::from_str(text)

@@ -150,6 +150,11 @@ pub(crate) struct Options {
     /// The handler and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub(crate) handler: Option<Vec<String>>,
+
+    /// What `dayfly nspawn` has to say of the line that it was given.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) notes: Option<Vec<String>>,
 }
 
 /// The options that mean nothing to one connection, by the names they were given with.
@@ -202,7 +207,7 @@ impl Options {
             wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler notes;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

@@ -63,14 +63,22 @@ fn explained(options: Options) -> Result<Node, ConfigError> {
     }
     let purpose = if settings.options.only_for_serve().is_some() { Purpose::Serve } else { Purpose::Run };
     let name = settings.name.clone();
+    let notes = of_nspawn(settings.options.notes.as_deref().unwrap_or_default());
     match Service::resolve(settings, purpose, &kernel) {
-        Ok(service) => sandbox(&service, purpose, &kernel),
+        Ok(service) => Ok(sandbox(&service, purpose, &kernel)?.with(notes)),
         Err(error) if error.kind == ErrorKind::Usage => Err(error),
         Err(error) => {
             let refused = Node::new("refused", error.message).why("on this host nothing would run");
             Ok(Node::new("sandbox", title(&name)).with([refused, layers::kernel(&kernel)]))
         }
     }
+}
+
+/// What became of a line of systemd-nspawn's.
+fn of_nspawn(notes: &[String]) -> Option<Node> {
+    let notes = notes.iter().enumerate().map(|(index, note)| Node::new(index.to_string(), note.as_str()));
+    let list = Node::group("from systemd-nspawn").with(notes);
+    (list != Node::group("from systemd-nspawn")).then_some(list)
 }
 
 /// Without a template there is still a profile to explain.

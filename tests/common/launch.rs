@@ -80,6 +80,12 @@ impl<'s> Launch<'s> {
         self
     }
 
+    /// What stands behind the program's name instead of `run` and a template.
+    pub(crate) fn verb(mut self, words: &[&str]) -> Self {
+        self.verb = words.iter().map(OsString::from).collect();
+        self
+    }
+
     /// A command that starts the launcher: `setpriv …`.
     pub(crate) fn before(mut self, command: &[&str]) -> Self {
         self.before = command.iter().map(OsString::from).collect();

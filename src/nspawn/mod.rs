@@ -1,0 +1,234 @@
+//! `dayfly nspawn`: what a unit says to systemd-nspawn, done as `run` would do it.
+//!
+//! [`translate`] makes options of `run` of the words; here is what needs a look at the host, and then the way of `run`
+//! itself. What nspawn leaves open and the line does not ask for is closed, and what it asks for and cannot have is
+//! refused: nothing is ignored. docs/from-systemd-nspawn.md says it option by option.
+
+pub(crate) mod translate;
+
+use crate::cli::{Cli, Command, ExplainOptions};
+use crate::command::{self, stdout_line};
+use crate::config;
+use crate::config::options::Options;
+use crate::explain;
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use translate::table::{Does, OPTIONS, OWN};
+use translate::{Line, Root, Volatile};
+
+/// By this name, in whatever directory, the program is `dayfly nspawn`.
+const NAME: &str = "systemd-nspawn";
+
+/// The words for nspawn, where they are: behind the first one, or behind the name that stands for it.
+pub(crate) fn words(mut arguments: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let program = arguments.next()?;
+    let by_name = Path::new(&program).file_name().is_some_and(|name| name == NAME);
+    (by_name || arguments.next()? == "nspawn").then(|| arguments.collect())
+}
+
+pub(crate) fn main(words: Vec<OsString>) -> u8 {
+    match understood(words) {
+        Ok(Understood::Run(options)) => command::run(*options),
+        Ok(Understood::Explain(options, json)) => {
+            explain::main(ExplainOptions { name: None, diff: None, json, options: *options })
+        }
+        Ok(Understood::Print(lines)) => {
+            lines.iter().for_each(|line| stdout_line(line));
+            0
+        }
+        Err(message) => command::misuse(&format!("{message}; see dayfly nspawn --help")),
+    }
+}
+
+enum Understood {
+    Run(Box<Options>),
+    Explain(Box<Options>, bool),
+    Print(Vec<String>),
+}
+
+fn understood(words: Vec<OsString>) -> Result<Understood, String> {
+    let text = |word: OsString| word.into_string().map_err(|word| format!("{} is no UTF-8", word.display()));
+    let words = words.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let line = translate::translate(&words, |name| std::env::var(name).ok())?;
+    if line.wants_help {
+        return Ok(Understood::Print(help()));
+    }
+    if line.wants_version {
+        return Ok(Understood::Print(vec![format!("dayfly {}", env!("CARGO_PKG_VERSION"))]));
+    }
+    refuse_environment(std::env::vars_os().map(|(name, _)| name))?;
+    let tree = tree(&line.root)?;
+    if !line.without_settings {
+        refuse_settings(&line, &tree)?;
+    }
+    let words = words_of_run(&line, &tree)?;
+    let mut options = parse(&words)?;
+    if !line.quiet || line.explain {
+        options.notes = Some(notes(&line, &options, &words));
+    }
+    Ok(match line.explain {
+        true => Understood::Explain(options, line.json),
+        false => Understood::Run(options),
+    })
+}
+
+/// nspawn has variables that open namespaces; none of them is read here.
+fn refuse_environment(mut names: impl Iterator<Item = OsString>) -> Result<(), String> {
+    match names.find(|name| name.to_string_lossy().starts_with("SYSTEMD_NSPAWN_")) {
+        Some(name) => {
+            Err(format!("the variable {} is systemd-nspawn's and not read here: unset it", name.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Where machinectl(1) keeps trees.
+const MACHINES: [&str; 3] = ["/var/lib/machines", "/usr/local/lib/machines", "/usr/lib/machines"];
+
+fn tree(root: &Root) -> Result<PathBuf, String> {
+    match root {
+        Root::Directory(path) => Ok(PathBuf::from(path)),
+        Root::Here => {
+            std::env::current_dir().map_err(|error| format!("cannot tell the current directory: {error}"))
+        }
+        Root::Machine(name) => {
+            let mut places = MACHINES.iter().map(|place| Path::new(place).join(name));
+            places
+                .find(|tree| tree.is_dir())
+                .ok_or_else(|| format!("there is no tree {name} in {}: name it with -D", MACHINES.join(", ")))
+        }
+    }
+}
+
+/// nspawn reads a file of the machine's name, some of it even where the tree's owner could have put it.
+fn refuse_settings(line: &Line, tree: &Path) -> Result<(), String> {
+    let absolute = std::path::absolute(tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+    let last = absolute.file_name().unwrap_or_default();
+    let mut name = line.machine.clone().map_or_else(|| last.to_owned(), OsString::from);
+    name.push(".nspawn");
+    let beside = absolute.parent().unwrap_or(Path::new("/"));
+    let places = [Path::new("/etc/systemd/nspawn"), Path::new("/run/systemd/nspawn"), beside];
+    match places.iter().map(|place| place.join(&name)).find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => Err(format!(
+            "systemd-nspawn would read {}, dayfly does not: put what it says on the line, and --settings=no",
+            file.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The line as one of `run`.
+fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
+    let tree_text = tree.to_str().ok_or_else(|| format!("{} is no UTF-8", tree.display()))?;
+    let mut words = vec!["dayfly".to_owned(), "run".to_owned(), format!("--template={tree_text}")];
+    if line.volatile == Some(Volatile::Yes) {
+        words.extend(empty_but_usr(tree)?);
+    }
+    words.extend(line.options.iter().cloned());
+    words.push("--".to_owned());
+    words.extend(line.command.iter().cloned());
+    Ok(words)
+}
+
+/// `--volatile=yes`: of the tree only /usr is seen; its other directories are there, and empty.
+fn empty_but_usr(tree: &Path) -> Result<Vec<String>, String> {
+    const STAY: [&str; 3] = ["usr", "dev", "proc"];
+    const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+    let failed = |error: std::io::Error| format!("--volatile=yes: cannot list {}: {error}", tree.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(tree).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name =
+            entry.file_name().into_string().map_err(|name| format!("{} is no UTF-8", name.display()))?;
+        if !entry.file_type().map_err(failed)?.is_dir() || STAY.contains(&name.as_str()) {
+            continue;
+        }
+        if MERGED.contains(&name.as_str()) {
+            return Err(format!(
+                "--volatile=yes: /{name} of the tree is no link into /usr; use --volatile=overlay"
+            ));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names.iter().map(|name| format!("--tmpfs=/{}", name.replace(':', "\\:"))).collect())
+}
+
+fn parse(words: &[String]) -> Result<Box<Options>, String> {
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Run(options)) => Ok(options),
+        Ok(other) => Err(format!("the line is one of another command: {other:?}")),
+        Err(error) => Err(command::in_one_line(&error)),
+    }
+}
+
+/// What was chosen, how to do better, and what is otherwise than the line says.
+fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
+    let mut notes = line.notes.clone();
+    let name = line.command.first().map_or("the program", String::as_str);
+    if line.chose_profile {
+        let better = match config::is_static(options) {
+            Some(true) => format!(
+                "{name} is statically linked: with --profile=interpreter, or --profile=static if that will do, it is all \
+                 that ever runs"
+            ),
+            Some(false) => format!(
+                "{name} is dynamically linked: linked statically (docs/static-musl.md) it could have --profile=static, \
+                 and be all that ever runs"
+            ),
+            None => {
+                "a statically linked program can have --profile=static, and be all that ever runs".to_owned()
+            }
+        };
+        notes.push(format!("profile tree: the program may run whatever the tree holds; {better}"));
+    }
+    notes.push(format!(
+        "the same line: {}",
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    ));
+    notes
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn help() -> Vec<String> {
+    let mut lines = vec![
+        "Usage: dayfly nspawn [OPTION…] COMMAND [ARG…], or by the name systemd-nspawn".to_owned(),
+        String::new(),
+        "systemd-nspawn's options, and what becomes of them in a sandbox of dayfly's:".to_owned(),
+    ];
+    for known in OPTIONS {
+        let what = match known.does {
+            Does::Refuse => "refused: ".to_owned(),
+            Does::Already(values) if values.iter().any(|value| !value.is_empty()) => {
+                format!(
+                    "only {}: ",
+                    values.iter().filter(|value| !value.is_empty()).copied().collect::<Vec<_>>().join(", ")
+                )
+            }
+            Does::Honour(_) | Does::Already(_) => String::new(),
+        };
+        lines.push(format!("  {}\n        {what}{}", known.shown(), known.says));
+    }
+    lines.extend([String::new(), "dayfly's own among them, as of dayfly run (--help):".to_owned()]);
+    lines.push(format!(
+        "  {}",
+        OWN.iter().map(|(name, argument)| format!("--{name}{argument}")).collect::<Vec<_>>().join(" ")
+    ));
+    lines.push(
+        "  --explain prints the sandbox, and the line of dayfly run that is the same, and runs nothing"
+            .to_owned(),
+    );
+    lines
+}
+
+#[cfg(test)]
+mod tests;

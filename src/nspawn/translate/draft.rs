@@ -1,0 +1,219 @@
+//! What the options add up to, one function an option that is honoured.
+
+use super::values;
+use super::{Line, Root, Volatile};
+
+/// A line while it is read.
+pub(crate) struct Draft {
+    pub(super) line: Line,
+    /// The launcher's own environment.
+    pub(super) variable: fn(&str) -> Option<String>,
+    pub(super) ephemeral: bool,
+    pub(super) read_only: bool,
+    pub(super) hostname: Option<String>,
+}
+
+type Done = Result<(), String>;
+
+impl Draft {
+    fn add(&mut self, name: &str, value: &str) {
+        self.line.options.push(format!("--{name}={value}"));
+    }
+
+    fn note(&mut self, note: String) {
+        self.line.notes.push(note);
+    }
+
+    pub(super) fn help(&mut self, _: &str) -> Done {
+        self.line.wants_help = true;
+        Ok(())
+    }
+
+    pub(super) fn version(&mut self, _: &str) -> Done {
+        self.line.wants_version = true;
+        Ok(())
+    }
+
+    pub(super) fn quiet(&mut self, _: &str) -> Done {
+        self.line.quiet = true;
+        Ok(())
+    }
+
+    pub(super) fn settings(&mut self, mode: &str) -> Done {
+        self.line.without_settings = match (values::boolean(mode), mode) {
+            (Some(on), _) => !on,
+            (None, "override" | "trusted") => false,
+            _ => return Err(format!("'{mode}' is no mode: there are yes, no, override and trusted")),
+        };
+        Ok(())
+    }
+
+    pub(super) fn directory(&mut self, path: &str) -> Done {
+        if path.is_empty() {
+            return Err("it names no directory".to_owned());
+        }
+        self.line.root = Root::Directory(path.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn ephemeral(&mut self, _: &str) -> Done {
+        self.ephemeral = true;
+        Ok(())
+    }
+
+    pub(super) fn read_only(&mut self, _: &str) -> Done {
+        self.read_only = true;
+        Ok(())
+    }
+
+    pub(super) fn volatile(&mut self, mode: &str) -> Done {
+        self.line.volatile = match (mode, values::boolean(mode)) {
+            ("overlay", _) => Some(Volatile::Overlay),
+            ("state", _) => Some(Volatile::State),
+            ("", _) | (_, Some(true)) => Some(Volatile::Yes),
+            (_, Some(false)) => None,
+            _ => return Err(format!("'{mode}' is no mode: there are yes, state, overlay and no")),
+        };
+        Ok(())
+    }
+
+    pub(super) fn setenv(&mut self, text: &str) -> Done {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, (self.variable)(text)),
+        };
+        if name.is_empty() {
+            return Err("it names no variable".to_owned());
+        }
+        match value {
+            Some(value) => self.add("setenv", &format!("{name}={value}")),
+            None => {
+                self.note(format!("--setenv={name}: the launcher has no such variable, nor has the program"))
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn uid(&mut self, user: &str) -> Done {
+        if user.is_empty() {
+            return Err("it names no user".to_owned());
+        }
+        self.note(format!(
+            "--uid={user}: the program runs by a uid of its own instead, which is nobody's and no member of any group"
+        ));
+        Ok(())
+    }
+
+    pub(super) fn user(&mut self, user: &str) -> Done {
+        if user.is_empty() {
+            return Err(
+                "without a name it is for the user's service manager, which has no part in a sandbox"
+                    .to_owned(),
+            );
+        }
+        self.uid(user)
+    }
+
+    pub(super) fn machine(&mut self, name: &str) -> Done {
+        values::host_name(name)?;
+        self.line.machine = (!name.is_empty()).then(|| name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn hostname(&mut self, name: &str) -> Done {
+        values::host_name(name)?;
+        self.hostname = (!name.is_empty()).then(|| name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn uuid(&mut self, text: &str) -> Done {
+        let uuid = values::uuid(text)?;
+        self.add("setenv", &format!("container_uuid={uuid}"));
+        Ok(())
+    }
+
+    pub(super) fn rlimit(&mut self, text: &str) -> Done {
+        let Some((name, limit)) = text.split_once('=') else {
+            return Err(format!("'{text}' is no limit: write NAME=LIMIT, for example nofile=32"));
+        };
+        self.add("rlimit", &format!("{name}={limit}"));
+        Ok(())
+    }
+
+    pub(super) fn timezone(&mut self, mode: &str) -> Done {
+        match mode {
+            "off" | "auto" => Ok(()),
+            "bind" => {
+                self.add("bind-ro", "/etc/localtime");
+                Ok(())
+            }
+            _ => Err(format!("'{mode}' would write into the tree: there are off, auto and bind")),
+        }
+    }
+
+    pub(super) fn bind_ro(&mut self, text: &str) -> Done {
+        let bind = values::bind(text)?;
+        self.add("bind-ro", &bind);
+        Ok(())
+    }
+
+    pub(super) fn tmpfs(&mut self, text: &str) -> Done {
+        let tmpfs = values::tmpfs(text)?;
+        self.add("tmpfs", &tmpfs);
+        Ok(())
+    }
+
+    /// What stands among nspawn's options and is dayfly's.
+    pub(super) fn own(&mut self, name: &str, value: Option<&str>) {
+        match (name, value) {
+            ("explain", _) => self.line.explain = true,
+            ("json", _) => self.line.json = true,
+            (_, Some(value)) => self.add(name, value),
+            (_, None) => self.line.options.push(format!("--{name}")),
+        }
+    }
+
+    pub(super) fn has_own(&self, name: &str) -> bool {
+        let (alone, with_value) = (format!("--{name}"), format!("--{name}="));
+        self.line.options.iter().any(|option| *option == alone || option.starts_with(&with_value))
+    }
+
+    /// After the last option: the snapshot, the name, and what holds unless it was said otherwise.
+    pub(super) fn finish(mut self) -> Result<Line, String> {
+        let snapshot = match (self.line.volatile, self.read_only, self.ephemeral) {
+            (Some(Volatile::Overlay), false, _) => Some("overlay"),
+            (Some(_), ..) | (None, true, _) => Some("readonly"),
+            (None, false, true) => Some("overlay"),
+            (None, false, false) => None,
+        };
+        match snapshot {
+            _ if self.has_own("snapshot") => {}
+            Some(kind) => self.add("snapshot", kind),
+            None => {
+                return Err(
+                    "what the program writes would stay in the tree: give -x (--ephemeral), --read-only or \
+                            --volatile= (--volatile=overlay)"
+                        .to_owned(),
+                );
+            }
+        }
+        if self.line.volatile == Some(Volatile::State) {
+            self.line.options.insert(0, "--tmpfs=/var".to_owned());
+        }
+        let machine = self.line.machine.clone();
+        if let (Some(name), Root::Here) = (&machine, &self.line.root) {
+            self.line.root = Root::Machine(name.clone());
+        }
+        if let Some(name) = self.hostname.take().or(machine) {
+            self.add("hostname", &name);
+        }
+        self.line.chose_profile = !self.has_own("profile");
+        if self.line.chose_profile {
+            self.add("profile", "tree");
+        }
+        if !self.has_own("init") {
+            self.add("init", "yes");
+        }
+        Ok(self.line)
+    }
+}

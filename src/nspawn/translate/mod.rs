@@ -1,0 +1,93 @@
+//! A line of systemd-nspawn to one of `dayfly run`: words in, words out. Pure; the tree is not looked at.
+
+mod draft;
+pub(crate) mod table;
+mod values;
+mod words;
+
+use draft::Draft;
+use table::Does;
+use words::Which;
+
+/// What a line of nspawn's means.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) root: Root,
+    /// -M.
+    pub(crate) machine: Option<String>,
+    pub(crate) volatile: Option<Volatile>,
+    /// No .nspawn file is to be looked for.
+    pub(crate) without_settings: bool,
+    pub(crate) quiet: bool,
+    pub(crate) explain: bool,
+    pub(crate) json: bool,
+    pub(crate) wants_help: bool,
+    pub(crate) wants_version: bool,
+    /// The profile was chosen here, not by whoever wrote the line.
+    pub(crate) chose_profile: bool,
+    /// Options of `run`, each one word.
+    pub(crate) options: Vec<String>,
+    pub(crate) command: Vec<String>,
+    /// What is otherwise than the line says.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where the tree is.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// Nothing names it: the current directory.
+    #[default]
+    Here,
+    Directory(String),
+    /// By the name of the machine.
+    Machine(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Volatile {
+    Yes,
+    State,
+    Overlay,
+}
+
+/// Reads a line; an error is one line too. `variable` asks the launcher's own environment.
+pub(crate) fn translate(words: &[String], variable: fn(&str) -> Option<String>) -> Result<Line, String> {
+    let (options, command) = words::read(words)?;
+    let mut draft =
+        Draft { line: Line::default(), variable, ephemeral: false, read_only: false, hostname: None };
+    for given in options {
+        let value = given.value.as_deref();
+        match given.option {
+            Which::Own(name) => draft.own(name, value),
+            Which::Nspawn(known) => {
+                apply(&mut draft, known, value.unwrap_or_default())?;
+                if draft.line.wants_help || draft.line.wants_version {
+                    return Ok(draft.line);
+                }
+            }
+        }
+    }
+    command.clone_into(&mut draft.line.command);
+    if command.is_empty() {
+        return Err(
+            "no command: without one systemd-nspawn gives whoever connects a shell; if that is meant, name \
+                    /bin/sh"
+                .to_owned(),
+        );
+    }
+    draft.finish()
+}
+
+fn apply(draft: &mut Draft, known: &table::Known, value: &str) -> Result<(), String> {
+    let name = known.name();
+    match known.does {
+        Does::Honour(function) => function(draft, value).map_err(|why| format!("{name}: {why}")),
+        Does::Already([]) => Ok(()),
+        Does::Already(accepted) if values::is_among(value, accepted) => Ok(()),
+        Does::Already(_) => Err(format!("{name}={value} cannot be had: {}", known.says)),
+        Does::Refuse => Err(format!("{name} cannot be had: {}", known.says)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

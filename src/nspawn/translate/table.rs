@@ -1,0 +1,247 @@
+//! Every option of systemd-nspawn(1), up to version 262, and what becomes of it here.
+//!
+//! docs/from-systemd-nspawn.md has a row for each; a test compares them.
+
+use super::draft::Draft;
+
+/// One option of systemd-nspawn.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Empty where there is only the short form.
+    pub(crate) long: &'static str,
+    pub(crate) short: Option<char>,
+    /// Its argument as the manual writes it: `=NAME`, `[=NAME]`, or nothing.
+    pub(crate) argument: &'static str,
+    pub(crate) does: Does,
+    /// What it does here, or why it is refused and what does the same.
+    pub(crate) says: &'static str,
+}
+
+/// What becomes of an option.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Does {
+    /// Its meaning becomes options of `run`, or is looked at before.
+    Honour(fn(&mut Draft, &str) -> Result<(), String>),
+    /// What it asks for is so in every sandbox: with these values, with any where there are none. Others are refused.
+    Already(&'static [&'static str]),
+    Refuse,
+}
+
+/// Whether an option takes an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Nothing,
+    Argument,
+    /// Only behind `=`.
+    Optional,
+}
+
+pub(super) fn takes(argument: &str) -> Takes {
+    match argument.as_bytes().first() {
+        None => Takes::Nothing,
+        Some(b'[') => Takes::Optional,
+        Some(_) => Takes::Argument,
+    }
+}
+
+impl Known {
+    pub(crate) fn takes(&self) -> Takes {
+        takes(self.argument)
+    }
+
+    /// As the manual writes it: `-D`, `--directory=PATH`.
+    pub(crate) fn shown(&self) -> String {
+        match (self.short, self.long) {
+            (None, long) => format!("--{long}{}", self.argument),
+            (Some(short), "") => format!("-{short}"),
+            (Some(short), long) => format!("-{short}, --{long}{}", self.argument),
+        }
+    }
+
+    /// By the name that is said most: the long one.
+    pub(crate) fn name(&self) -> String {
+        match (self.short, self.long) {
+            (Some(short), "") => format!("-{short}"),
+            (_, long) => format!("--{long}"),
+        }
+    }
+}
+
+macro_rules! does {
+    (honour $function:ident) => {
+        Does::Honour(Draft::$function)
+    };
+    (already) => {
+        Does::Already(&[])
+    };
+    (already $($value:literal)+) => {
+        Does::Already(&[$($value),+])
+    };
+    (refuse) => {
+        Does::Refuse
+    };
+}
+
+macro_rules! short {
+    () => {
+        None
+    };
+    ($letter:literal) => {
+        Some($letter)
+    };
+}
+
+macro_rules! options {
+    ($($long:literal $($short:literal)?, $argument:literal, [$($does:tt)+], $says:literal;)*) => {
+        pub(crate) const OPTIONS: &[Known] = &[$(Known {
+            long: $long,
+            short: short!($($short)?),
+            argument: $argument,
+            does: does!($($does)+),
+            says: $says,
+        },)*];
+    };
+}
+
+options! {
+    "help" 'h', "", [honour help], "prints this list";
+    "version", "", [honour version], "prints dayfly's version";
+    "quiet" 'q', "", [honour quiet], "what was chosen is not said; the record of a connection and what the program writes to stderr are logged all the same";
+    "no-pager", "", [already], "there is no pager";
+    "settings", "=MODE", [honour settings],
+        "no .nspawn file is ever read; where nspawn would find one, only `no` is accepted: move its settings to the command line";
+    "cleanup", "", [refuse], "a sandbox leaves nothing to clean up";
+    "no-ask-password", "", [already], "nothing asks for a password";
+
+    "directory" 'D', "=PATH", [honour directory], "the template, --template of run";
+    "template", "=PATH", [refuse], "it would make a tree that stays: name the template itself with -D, and -x";
+    "ephemeral" 'x', "", [honour ephemeral], "a copy-on-write snapshot in memory, --snapshot overlay of run";
+    "image" 'i', "=PATH", [refuse], "images are no templates yet: unpack it to a directory and name that with -D";
+    "image-policy", "=POLICY", [refuse], "partitions are not looked for: an image is one file system";
+    "mstack", "=PATH", [refuse], "name one directory with -D; build layers into it beforehand";
+    "oci-bundle", "=PATH", [refuse], "unpack it, name its root file system with -D and its command on the line";
+    "read-only", "", [honour read_only], "the template itself, --snapshot readonly of run";
+    "volatile", "[=MODE]", [honour volatile],
+        "`overlay` as -x; `state` read-only with an empty /var; `yes` read-only with every directory but /usr empty; `no` as not given";
+    "root-hash", "=HASH", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
+    "root-hash-sig", "=SIG", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
+    "verity-data", "=PATH", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
+    "pivot-root", "=PATH[:PATH]", [refuse], "name the directory itself with -D";
+
+    "as-pid2" 'a', "", [already], "a stub is PID 1 and the program PID 2, unless --init=no is given";
+    "boot" 'b', "", [refuse], "a sandbox runs one command for one connection; systemd-nspawn boots systems";
+    "chdir", "=PATH", [refuse], "the program starts in /: let it change the directory itself";
+    "setenv" 'E', "=NAME[=VALUE]", [honour setenv], "--setenv of run; NAME alone takes the launcher's own value";
+    "uid" 'u', "=USER", [honour uid],
+        "the program never runs as root but by a uid of its own, which is nobody's; what USER alone may read is closed to it";
+    "user", "[=USER]", [honour user], "--user=USER as --uid=USER; alone, for the user's service manager, it is refused";
+    "kill-signal", "=SIGNAL", [already "SIGKILL" "KILL" "9"],
+        "at SIGTERM the sandbox ends at once; a program that must end in order is for --drain-time of dayfly serve";
+    "notify-ready", "=BOOL", [already "no"], "the program has no socket to notify by";
+    "suppress-sync", "=BOOL", [already], "nothing outlives the sandbox: sync(2) and its like fail or do nothing";
+
+    "machine" 'M', "=NAME", [honour machine],
+        "the host name; without -D the tree NAME of /var/lib/machines, /usr/local/lib/machines or /usr/lib/machines";
+    "hostname", "=NAME", [honour hostname], "--hostname of run";
+    "uuid", "=UUID", [honour uuid], "the variable container_uuid; /etc/machine-id stays the template's";
+
+    "slice" 'S', "=SLICE", [refuse], "no scope is made: set Slice= in the unit";
+    "property", "=NAME=VALUE", [refuse], "no scope is made: set it in the unit, or --memory, --tasks and --cpu here";
+    "register", "=BOOL", [already "no" "auto"], "machined never hears of a sandbox: it lives as long as its connection";
+    "keep-unit", "", [already], "a sandbox stays in the launcher's unit";
+
+    "private-users", "[=MODE]", [already "" "yes" "no" "pick" "managed"],
+        "the program has a uid of its own that is nobody's and no capability; the range is --user-range BASE+SIZE of run";
+    "private-users-ownership", "=MODE", [already "auto" "map"],
+        "under -x what root owns in the template is the program's, by an id-mapped mount; no file is changed";
+    "private-users-chown", "[=MODE]", [refuse], "the template is never changed: an id-mapped mount does it";
+    "private-users-delegate", "=N", [refuse], "a sandbox makes no other one";
+    "" 'U', "", [already], "the program has a uid of its own that is nobody's, and no capability";
+
+    "private-network", "", [already], "always so: a network namespace without any interface that is up, lo included";
+    "network-interface", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-macvlan", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-ipvlan", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-veth" 'n', "", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-veth-extra", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-bridge", "=INTERFACE", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-zone", "=NAME", [refuse], "Never: a sandbox has its connection and no other network";
+    "network-namespace-path", "=PATH", [refuse], "Never: a sandbox has its connection and no other network";
+    "port" 'p', "=[PROTOCOL:]PORT[:PORT]", [refuse],
+        "the connection comes to the program: ListenStream= of the socket unit, or --listen of dayfly serve";
+
+    "capability", "=CAP", [refuse], "Never: all capability sets of a sandbox are empty";
+    "drop-capability", "=CAP", [already], "all capability sets of a sandbox are empty";
+    "ambient-capability", "=CAP", [refuse], "Never: all capability sets of a sandbox are empty";
+    "no-new-privileges", "=BOOL", [already "yes"], "always so; Never without";
+    "system-call-filter", "=LIST|~LIST", [refuse], "write a profile (docs/profiles.md) and name it with --profile";
+    "restrict-address-families", "=LIST", [already "none"], "Never others: a sandbox makes no socket of any family";
+    "selinux-context" 'Z', "=LABEL", [refuse], "set SELinuxContext= in the unit";
+    "selinux-apifs-context" 'L', "=LABEL", [refuse], "a sandbox has no API file system that could be labelled";
+
+    "rlimit", "=NAME=LIMIT", [honour rlimit], "--rlimit of run";
+    "oom-score-adjust", "=VALUE", [already "500"], "always 500: the kernel takes a sandbox before the launcher";
+    "cpu-affinity", "=CPUS", [refuse], "set CPUAffinity= in the unit: the sandbox inherits it";
+    "personality", "=ARCH", [already "x86-64"], "always the machine's own";
+
+    "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network to resolve by";
+    "timezone", "=MODE", [honour timezone], "`off` and `auto` leave the template's /etc/localtime, `bind` shows the host's over it";
+    "link-journal", "=MODE", [already "no" "auto" "try-guest" "try-host"],
+        "a sandbox has no journal of its own; what it writes to stderr is logged by the launcher";
+    "" 'j', "", [already], "as --link-journal=try-guest: there is no journal to link";
+    "forward-journal", "=PATH", [refuse], "a sandbox has no journal of its own; what it writes to stderr is logged by the launcher";
+    "forward-journal-max-use", "=BYTES", [refuse], "a sandbox has no journal of its own";
+    "forward-journal-keep-free", "=BYTES", [refuse], "a sandbox has no journal of its own";
+    "forward-journal-max-file-size", "=BYTES", [refuse], "a sandbox has no journal of its own";
+    "forward-journal-max-files", "=N", [refuse], "a sandbox has no journal of its own";
+
+    "bind", "=PATH[:PATH[:OPTIONS]]", [refuse], "what is written would stay: name it with --bind-ro if it is only read";
+    "bind-ro", "=PATH[:PATH[:OPTIONS]]", [honour bind_ro],
+        "--bind-ro of run: recursive, noexec, on a path that the template has; of the options `rbind` and `noidmap`";
+    "inaccessible", "=PATH", [refuse], "leave it out of the template, or name what may be read with --landlock-ro";
+    "tmpfs", "=PATH[:OPTIONS]", [honour tmpfs],
+        "--tmpfs of run, 16M unless size= says otherwise; of the options size=, nr_inodes=, mode=1777, nosuid, nodev, noexec";
+    "overlay", "=PATH[:PATH...]:PATH", [refuse], "under -x the whole tree is writable: build the layers into it";
+    "overlay-ro", "=PATH[:PATH...]:PATH", [refuse], "mount the overlay on the host, and name it with --bind-ro";
+    "bind-user", "=NAME", [refuse], "a sandbox has no users: show a home with --bind-ro";
+    "bind-user-shell", "=BOOL|PATH", [refuse], "a sandbox has no users";
+    "bind-user-group", "=GROUP", [refuse], "a sandbox has no users";
+
+    "console", "=MODE", [already "pipe" "autopipe"],
+        "always so: descriptors 0 and 1 are the connection itself, there is no terminal";
+    "pipe" 'P', "", [already], "always so: descriptors 0 and 1 are the connection itself";
+    "background", "=COLOR", [refuse], "there is no terminal to colour";
+
+    "set-credential", "=ID:VALUE", [refuse], "a command line is no place for a secret: put it into a file";
+    "load-credential", "=ID:PATH", [refuse], "show the file with --bind-ro";
+
+    "share-system", "", [refuse], "Never: every namespace is the sandbox's or sealed";
+    "system", "", [already], "always so";
+}
+
+/// dayfly's own options that may stand among nspawn's, with their arguments. Those that nspawn has too are nspawn's.
+pub(crate) const OWN: &[(&str, &str)] = &[
+    ("explain", ""),
+    ("json", ""),
+    ("snapshot", "=KIND"),
+    ("profile", "=NAME"),
+    ("init", "[=BOOL]"),
+    ("landlock-ro", "=PATH"),
+    ("landlock-rw", "=PATH"),
+    ("proc", "[=BOOL]"),
+    ("net", "=KIND"),
+    ("memory", "=SIZE"),
+    ("tasks", "=N"),
+    ("cpu", "=PERCENT"),
+    ("cgroup", "=MODE"),
+    ("wall-time", "=TIME"),
+    ("idle-time", "=TIME"),
+    ("send-buffer", "=SIZE"),
+    ("user-range", "=BASE+SIZE"),
+    ("on-refusal", "=BYTES"),
+    ("status-fd", "=N"),
+    ("strict", "[=BOOL]"),
+    ("allow-degraded", "=LAYER"),
+    ("verbose", ""),
+    ("log-format", "=FORM"),
+];

@@ -1,0 +1,264 @@
+//! `dayfly nspawn`, seen from inside: what a line of systemd-nspawn's asks for is what the program finds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{Ended, Launch, Site, Wire, a_site, dayfly, process};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+fn nspawn<'s>(site: &'s Site, options: &[&str], handler: &[&str]) -> Launch<'s> {
+    let template = site.template();
+    let mark = format!("@{}", site.tag());
+    let handler = [&["/bin/probe", &mark], handler].concat();
+    site.handler(&handler)
+        .verb(&["nspawn", "--status-fd=9", "-D", template.to_str().unwrap()])
+        .options(options)
+}
+
+/// What the probe says of one thing it tries.
+fn tried(site: &Site, options: &[&str], words: &[&str]) -> Ended {
+    let ended = nspawn(site, options, &[&["try"], words].concat()).talk(b"");
+    ended.expect(0, "exited");
+    ended
+}
+
+/// `systemd-nspawn`, which is dayfly by another name.
+fn by_name(site: &mut Site) -> PathBuf {
+    let link = site.directory().join("systemd-nspawn");
+    symlink(dayfly(), &link).unwrap();
+    site.settle();
+    link
+}
+
+#[test]
+fn the_line_of_2017_serves_its_connection_by_the_name_of_systemd_nspawn() {
+    let mut site = a_site!();
+    let link = by_name(&mut site);
+    let template = site.template();
+    let mark = format!("@{}", site.tag());
+    let line =
+        ["-q", "-x", "--private-network", "-D", template.to_str().unwrap(), "/bin/probe", &mark, "echo"];
+    for wire in [Wire::Tcp, Wire::Unix, Wire::Inetd] {
+        let mut live = site.handler(&[]).verb(&line).program(&link).wire(wire).start();
+        live.client.send(b"a selector\r\n");
+        live.client.half_close();
+        let ended = live.end();
+        assert_eq!((ended.status, ended.text().as_str()), (0, "a selector\r\n"), "{wire:?}\n{ended}");
+    }
+}
+
+#[test]
+fn the_snapshot_of_x_can_be_written_and_forgets() {
+    let site = a_site!();
+    for option in ["-x", "--volatile=overlay"] {
+        let ended = tried(&site, &[option], &["write", "/etc/os-release"]);
+        assert!(ended.text().contains("write ok"), "{ended}");
+        assert!(tried(&site, &[option], &["cat", "/srv/hello"]).text().contains("hello"));
+    }
+}
+
+#[test]
+fn read_only_is_read_only() {
+    let site = a_site!();
+    for options in [&["--read-only"][..], &["--read-only", "-x"]] {
+        let ended = tried(&site, options, &["write", "/srv/new"]);
+        assert!(ended.text().contains(&format!("errno {} ", libc::EROFS)), "{ended}");
+    }
+}
+
+#[test]
+fn volatile_state_has_an_empty_var_over_a_read_only_tree() {
+    let mut site = a_site!();
+    common::site::make_directory(&site.template().join("var"), 0o755);
+    site.add("var/kept", b"x", 0o644);
+    let ended = tried(&site, &["--volatile=state"], &["write", "/var/new"]);
+    assert!(ended.text().contains("write ok"), "{ended}");
+    let ended = tried(&site, &["--volatile=state"], &["write", "/srv/new"]);
+    assert!(ended.text().contains(&format!("errno {} ", libc::EROFS)), "{ended}");
+    let ended = nspawn(&site, &["--volatile=state"], &["see", "/var"]).talk(b"");
+    assert_eq!(ended.values("entry"), [""; 0], "{ended}");
+}
+
+#[test]
+fn volatile_yes_shows_usr_alone() {
+    let mut site = a_site!();
+    let template = site.template();
+    let split = nspawn(&site, &["--volatile"], &["echo"]).talk(b"");
+    split.is_usage_error("/bin of the tree is no link into /usr");
+    std::fs::create_dir(template.join("usr")).unwrap();
+    std::fs::rename(template.join("bin"), template.join("usr/bin")).unwrap();
+    symlink("usr/bin", template.join("bin")).unwrap();
+    site.settle();
+    for option in ["--volatile", "--volatile=yes"] {
+        let ended = nspawn(&site, &[option], &["see", "/etc", "/srv"]).talk(b"");
+        ended.expect(0, "exited");
+        assert_eq!(ended.values("entry"), [""; 0], "{ended}");
+        assert!(tried(&site, &[option], &["write", "/etc/new"]).text().contains("write ok"));
+        let ended = tried(&site, &[option], &["write", "/usr/new"]);
+        assert!(ended.text().contains(&format!("errno {} ", libc::EROFS)), "{ended}");
+    }
+}
+
+#[test]
+fn the_environment_is_what_the_line_gives() {
+    let site = a_site!();
+    let uuid = "--uuid=0123456789abcdef0123456789abcdef";
+    let options = ["-x", "-EA=1", "--setenv=B=two words", "-E", "HERE", "-E", "NOT_THERE", uuid];
+    let ended = nspawn(&site, &options, &["env"]).variable("HERE", "yes").variable("OTHER", "no").talk(b"");
+    ended.expect(0, "exited");
+    let text = ended.text();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in ["A=1", "B=two words", "HERE=yes", "container_uuid=01234567-89ab-cdef-0123-456789abcdef"] {
+        assert!(lines.contains(&line), "{line}\n{ended}");
+    }
+    assert!(!text.contains("OTHER") && !text.contains("NOT_THERE="), "{ended}");
+    assert!(ended.err.contains("NOT_THERE"), "{ended}");
+}
+
+#[test]
+fn the_host_name_is_the_machines_unless_it_is_said() {
+    let site = a_site!();
+    for (options, expected) in
+        [(&["-Mfirst"][..], "first"), (&["-M", "first", "--hostname=second.example"], "second.example")]
+    {
+        let mut live = nspawn(&site, &[&["-x"], options].concat(), &["sleep"]).start();
+        let handler = live.await_ready();
+        let name =
+            process::inside(handler, "uts", || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap());
+        assert_eq!(name.trim(), expected);
+        live.client.half_close();
+        live.end().expect(0, "exited");
+    }
+}
+
+/// A tree of machinectl's, taken away at the end.
+struct Machine(PathBuf);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _may_be_gone = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_machine_is_found_by_its_name() {
+    let site = a_site!();
+    let name = site.tag().to_owned();
+    let mark = format!("@{}", site.tag());
+    let line = |site: &'_ Site| {
+        site.handler(&["/bin/probe", &mark, "exit", "7"])
+            .verb(&["nspawn", "--status-fd=9", "-qxM", &name])
+            .talk(b"")
+    };
+    line(&site).is_usage_error("/var/lib/machines");
+    std::fs::create_dir_all("/var/lib/machines").unwrap();
+    let machine = Machine(PathBuf::from("/var/lib/machines").join(&name));
+    symlink(site.template(), &machine.0).unwrap();
+    line(&site).expect(7, "exited");
+}
+
+#[test]
+fn without_a_tree_the_current_directory_is_it() {
+    let site = a_site!();
+    let mark = format!("@{}", site.tag());
+    // The launcher starts in the directory of the site: what is there is no template, and is named.
+    let ended =
+        site.handler(&["/bin/probe", &mark, "echo"]).verb(&["nspawn", "--status-fd=9", "-qx"]).talk(b"");
+    ended.expect(127, "not-found");
+    assert!(ended.err.contains(site.directory().to_str().unwrap()), "{ended}");
+}
+
+#[test]
+fn binds_tmpfs_and_limits_are_those_of_run() {
+    let mut site = a_site!();
+    let file = site.file("shown:here", "from the host\n");
+    let bind = format!("--bind-ro={}:/srv/hello:rbind", file.to_str().unwrap().replace(':', "\\:"));
+    let ended = tried(&site, &["-x", &bind], &["cat", "/srv/hello"]);
+    assert_eq!(ended.value("content"), "from the host", "{ended}");
+    let ended = tried(&site, &["-x", &bind], &["write", "/srv/hello"]);
+    assert!(ended.text().contains("errno"), "{ended}");
+    let ended =
+        nspawn(&site, &["--read-only", "--tmpfs=/empty:size=4m,mode=1777"], &["fill", "/empty/x"]).talk(b"");
+    ended.expect(0, "exited");
+    let bytes: u64 = ended.value("fill").split(' ').next().unwrap().parse().unwrap();
+    assert!((3 << 20..=4 << 20).contains(&bytes), "{ended}");
+    let mut live =
+        nspawn(&site, &["-x", "--rlimit=RLIMIT_NOFILE=17:18", "--rlimit=cpu=7"], &["sleep"]).start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", live.await_ready())).unwrap();
+    let limit = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((limit("Max open files"), limit("Max cpu time")), ("17 18".to_owned(), "7 7".to_owned()));
+    live.client.half_close();
+    live.end().expect(0, "exited");
+}
+
+#[test]
+fn the_hosts_time_zone_can_be_shown() {
+    let mut site = a_site!();
+    let Ok(zone) = std::fs::read("/etc/localtime") else {
+        return common::skip("the host has no /etc/localtime");
+    };
+    site.add("etc/localtime", b"of the tree\n", 0o644);
+    let seen = |option: &str| tried(&site, &["-x", option], &["cat", "/etc/localtime"]).value("content");
+    assert_eq!(seen("--timezone=off"), "of the tree");
+    let first = String::from_utf8_lossy(&zone[..4]).into_owned();
+    assert!(seen("--timezone=bind").starts_with(&first));
+}
+
+#[test]
+fn the_program_has_a_uid_of_its_own_no_capability_and_no_way_back() {
+    let site = a_site!();
+    let mut live = nspawn(&site, &["-x", "--uid=root"], &["sleep"]).start();
+    let status = process::status(live.await_ready());
+    let uid: u32 = status["Uid"].split(' ').next().unwrap().parse().unwrap();
+    assert!(uid > 65_535, "{uid}");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(status[set], "0000000000000000", "{set}");
+    }
+    assert_eq!(status["NoNewPrivs"], "1");
+    live.client.half_close();
+    live.end().expect(0, "exited");
+}
+
+#[test]
+fn the_program_is_pid_2_and_its_end_is_the_status() {
+    let site = a_site!();
+    assert_eq!(nspawn(&site, &["-x"], &["see", "pid"]).talk(b"").value("pid"), "2");
+    nspawn(&site, &["-x"], &["exit", "7"]).talk(b"").expect(7, "exited");
+    nspawn(&site, &["-x"], &["signal", "15"]).talk(b"").expect(143, "signaled");
+    assert_eq!(nspawn(&site, &["-x", "--init=no"], &["see", "pid"]).talk(b"").value("pid"), "1");
+}
+
+#[test]
+fn sigterm_ends_the_sandbox_at_once() {
+    let site = a_site!();
+    let mut live = nspawn(&site, &["-x", "--kill-signal=KILL"], &["sleep"]).start();
+    live.await_ready();
+    live.signal(libc::SIGTERM);
+    live.end_killed().expect(143, "signaled");
+}
+
+#[test]
+fn a_program_is_looked_up_inside_the_tree() {
+    let site = a_site!();
+    let template = site.template();
+    let mark = format!("@{}", site.tag());
+    let verb = ["nspawn", "--status-fd=9", "-qxD", template.to_str().unwrap()];
+    site.handler(&["probe", &mark, "exit", "7"]).verb(&verb).talk(b"").expect(7, "exited");
+    site.handler(&["/bin/nosuch", &mark]).verb(&verb).talk(b"").expect(127, "not-found");
+    site.handler(&["/etc/os-release", &mark]).verb(&verb).talk(b"").expect(126, "not-executable");
+}
+
+#[test]
+fn own_options_may_stand_among_nspawns() {
+    let site = a_site!();
+    let options =
+        ["--wall-time", "200ms", "-x", "--memory=32M", "--tasks=2", "--profile", "interpreter", "--init=no"];
+    nspawn(&site, &options, &["spin"]).talk(b"").expect(124, "wall");
+    let denied = nspawn(&site, &["-x", "--profile=static", "--init=no"], &["try", "setsid"]).talk(b"");
+    denied.expect(137, "denied");
+}

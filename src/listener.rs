@@ -95,10 +95,18 @@ impl Listener {
 
     /// A socket that systemd passed; it must listen already.
     pub(crate) fn adopt(fd: OwnedFd, name: &str, service: ServiceId) -> Result<Listener, String> {
-        if socket::getsockopt(&fd, sockopt::AcceptConn) != Ok(true) {
-            return Err(format!(
-                "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
-            ));
+        match socket::getsockopt(&fd, sockopt::AcceptConn) {
+            Ok(true) => {}
+            Ok(false) | Err(Errno::ENOTSOCK) => {
+                return Err(format!(
+                    "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
+                ));
+            }
+            Err(errno) => {
+                return Err(format!(
+                    "cannot ask whether the descriptor '{name}' of LISTEN_FDS listens: {errno}"
+                ));
+            }
         }
         let flags = OFlag::O_NONBLOCK;
         nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags))

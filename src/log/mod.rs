@@ -10,6 +10,7 @@ pub(crate) use sink::Destination;
 pub(crate) use subscriber::escape;
 
 use crate::config::options::LogFormat;
+use crate::connection::NoConnection;
 use crate::outcome::{Outcome, Record};
 use crate::sandbox::step::{self, Failure};
 use crate::sys::Ignoring;
@@ -101,6 +102,11 @@ pub(crate) fn no_header(service: &str, proxy: &str, why: &str, unlogged: u64) {
 /// The machine is short of something; accepting goes on after a pause.
 pub(crate) fn backing_off(errno: nix::Error, unlogged: u64) {
     warn!(%errno, unlogged, "cannot accept, pausing");
+}
+
+/// A connection whose ends could not be asked for was closed.
+pub(crate) fn unknown(why: &NoConnection, unlogged: u64) {
+    warn!(%why, unlogged, "cannot tell what was accepted, closed it");
 }
 
 /// One line of the handler's stderr, escaped already.

@@ -6,7 +6,7 @@ use super::live::{self, Arrival};
 use super::origin::Origin;
 use super::{BACK_OFF, DRAIN_TIME, Supervisor};
 use crate::config::service::ServiceId;
-use crate::connection::{Connection, Draining};
+use crate::connection::{Connection, Draining, NoConnection};
 use crate::listener::{Address, Listener};
 use crate::log;
 use crate::outcome::{Outcome, Record};
@@ -85,9 +85,17 @@ impl Supervisor<'_> {
                 None | Some(Ok(None)) => return,
                 Some(Ok(Some(Ok(connection)))) => self.on_connection(service, connection),
                 // It has ended before it was looked at.
-                Some(Ok(Some(Err(_)))) => {}
+                Some(Ok(Some(Err(NoConnection::NotConnected)))) => {}
+                Some(Ok(Some(Err(why)))) => self.on_unknown(&why),
                 Some(Err(errno)) => return self.pause_accepting(Instant::now(), errno),
             }
+        }
+    }
+
+    /// Nothing is known of it, so that no limit could count it: closed.
+    fn on_unknown(&mut self, why: &NoConnection) {
+        if let Some(unlogged) = self.unknown.say(Instant::now()) {
+            log::unknown(why, unlogged);
         }
     }
 

@@ -83,6 +83,7 @@ pub(crate) struct Supervisor<'a> {
     deadlines: Deadlines,
     /// Of what the machine is short, by what it says.
     shortages: Seldom,
+    unknown: Seldom,
     tally: Tally,
     next_id: u64,
     next_conn: u64,
@@ -140,6 +141,7 @@ impl<'a> Supervisor<'a> {
             draining: HashMap::new(),
             deadlines: Deadlines::default(),
             shortages: Seldom::default(),
+            unknown: Seldom::default(),
             tally: Tally::default(),
             next_id: 1,
             next_conn: 1,

@@ -17,4 +17,5 @@ mod pretending;
 mod run;
 mod serve;
 mod silent;
+mod supervisor;
 mod workers;

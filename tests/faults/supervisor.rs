@@ -1,0 +1,173 @@
+//! `serve`: every call of the supervisor, from its start to the exec of a handler.
+//!
+//! What must hold whichever fails: a connection gets the whole answer of a handler in its whole sandbox, or the service's
+//! refusal, or its end; the next one is served, or the supervisor has ended and said why.
+
+use crate::cases::Verdict::Said;
+use crate::cases::{Line, Seen, Table, Verdict, typical};
+use crate::common::inject::{Call, injector};
+use crate::common::serve::{Serve, Serving};
+use crate::common::{PATIENCE, Site, a_site};
+use crate::run::REFUSAL;
+use crate::workers;
+use nix::errno::Errno;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Instant;
+
+const PARKS: [&str; 2] = ["none", "entry"];
+
+/// Before main, or without an effect that could be missed.
+const NOT_TRIED: &[&str] = &[
+    "arch_prctl",
+    "set_tid_address",
+    "sigaltstack",
+    "poll",
+    "getrandom",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "close",
+    "umask",
+    "mmap",
+    "munmap",
+    "brk",
+    "madvise",
+    "mremap",
+    "mprotect",
+    "getpid",
+    "geteuid",
+    "getegid",
+];
+
+/// Calls whose failure is told in words, not by the errno's name.
+#[rustfmt::skip]
+const IN_WORDS: &[Line] = &[
+    Line { role: "launcher", calls: "capget", text: "", errnos: &[], verdict: Said, why: "as capabilities that the launcher lacks" },
+    Line { role: "launcher", calls: "seccomp", text: "", errnos: &[], verdict: Said, why: "as what this kernel lacks" },
+    Line { role: "launcher", calls: "open read", text: "\"/proc/sys/kernel/cap_last_cap\"", errnos: &[], verdict: Said, why: "as what this kernel lacks" },
+    Line { role: "launcher", calls: "openat", text: "", errnos: &[Errno::ENOENT], verdict: Said, why: "as what does not exist" },
+    Line { role: "launcher", calls: "landlock_create_ruleset", text: "", errnos: &[Errno::EPERM], verdict: Said, why: "the crate's own look at the ABI does not tell its errno" },
+    Line { role: "launcher", calls: "pivot_root", text: "\"/\",\"/proc\"", errnos: &[Errno::EINVAL], verdict: Said, why: "asked whether the mounts are private, to which that is the answer no" },
+];
+
+#[derive(Debug)]
+struct Case {
+    park: &'static str,
+    call: Call,
+    errno: Errno,
+    view: String,
+    in_words: bool,
+}
+
+/// What a connection got.
+#[derive(Debug, PartialEq, Eq)]
+enum Got {
+    Answer,
+    Refusal,
+    /// Its end without a byte.
+    End,
+    /// Nobody listens any more.
+    Nobody,
+    /// What no connection may get.
+    Other(String),
+}
+
+fn serve<'s>(site: &'s Site, park: &str) -> Serve<'s> {
+    let options = ["--on-refusal", REFUSAL.0, "--wall-time", "5s", "--warm", "1", "--park", park];
+    Serve::probe(site, &["see", "ids", "pid", "cwd", "fds", "tree", "/tmp"]).options(&options)
+}
+
+/// The answer but for the ids, which are another's.
+fn view(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer).into_owned();
+    let lines = text.lines().filter(|line| !line.contains("uid ") && !line.contains("gid "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The supervisor's calls of a good life, and what its handler saw.
+fn trace(site: &Site, park: &str) -> (Vec<Call>, String) {
+    let (injector, report) = injector(&[], &["--trace"]);
+    let serving = serve(site, park).under(injector).start();
+    let answer = serving.ask(b"");
+    assert_eq!(serving.terminate().0, 0);
+    let calls = report.read().calls(site);
+    let of_the_supervisor = calls.into_iter().filter(|call| call.role == "launcher");
+    (of_the_supervisor.filter(|call| !NOT_TRIED.contains(&call.name.as_str())).collect(), view(&answer))
+}
+
+#[test]
+fn no_call_of_the_supervisor_that_fails_loses_a_connection_or_a_layer() {
+    let first = a_site!();
+    let (table, mut seen, mut cases) = (Table::new(IN_WORDS), Seen::default(), Vec::new());
+    for park in PARKS {
+        let (calls, view) = trace(&first, park);
+        for call in seen.new_of(calls) {
+            for errno in [Errno::EPERM, typical(&call.name)] {
+                let in_words = table.verdict(&call, errno).0 != Verdict::Refused;
+                cases.push(Case { park, call: call.clone(), errno, view: view.clone(), in_words });
+            }
+        }
+    }
+    let mut complaints = workers::each(&cases, |_| {}, attempt);
+    complaints.extend(table.stale());
+    workers::none(complaints);
+    println!("faults: {} calls of the supervisor failed", cases.len());
+}
+
+fn attempt(site: &Site, case: &Case) -> Result<(), String> {
+    let (injector, report) = injector(&[case.call.rule(-i64::from(case.errno as i32))], &[]);
+    let serving = serve(site, case.park).under(injector).start();
+    let first = ask(&serving, &case.view);
+    let second = again(&serving, case);
+    let (status, log) = if second == Got::Nobody { serving.end() } else { serving.terminate() };
+    let fired = report.read().fired();
+    let must = |holds: bool, what: &str| {
+        if holds {
+            Ok(())
+        } else {
+            Err(format!(
+                "{} = {:?}, {}: {what}; {first:?}, {second:?}, status {status}\n{log}",
+                case.call, case.errno, case.park
+            ))
+        }
+    };
+    must(fired == 1, "the rule was not applied once")?;
+    must(
+        !matches!(first, Got::Other(_)) && !matches!(second, Got::Other(_)),
+        "a handler saw another sandbox",
+    )?;
+    let goes_on = second == Got::Answer;
+    must(goes_on || second == Got::Nobody, "the next connection was not served")?;
+    must(!goes_on || status == 0, "it did not end well")?;
+    must(goes_on || [1, 2].contains(&status), "its end is no error of the start or of serve")?;
+    let named = log.contains(&format!("{:?}", case.errno))
+        || log.contains(&format!("(os error {})", case.errno as i32));
+    must(first == Got::Answer || named || case.in_words, "nothing names the errno")
+}
+
+/// Until it is served, or nobody is there.
+fn again(serving: &Serving<'_>, case: &Case) -> Got {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let got = ask(serving, &case.view);
+        if matches!(got, Got::Answer | Got::Nobody | Got::Other(_)) || Instant::now() > deadline {
+            return got;
+        }
+    }
+}
+
+fn ask(serving: &Serving<'_>, expected: &str) -> Got {
+    let Ok(mut client) = TcpStream::connect(serving.address) else { return Got::Nobody };
+    client.set_read_timeout(Some(PATIENCE)).expect("a time");
+    let _it_may_be_gone = client.write_all(b"").and_then(|()| client.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+            Got::Other(format!("{error}, after {answer:?}"))
+        }
+        _ if answer == REFUSAL.1 => Got::Refusal,
+        _ if answer.is_empty() => Got::End,
+        _ if view(&answer) == expected => Got::Answer,
+        _ => Got::Other(String::from_utf8_lossy(&answer).into_owned()),
+    }
+}

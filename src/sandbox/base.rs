@@ -184,6 +184,7 @@ fn open_handler(plan: &rootfs::Plan) -> Result<OwnedFd, Failure> {
     let tree = rootfs::clone_template(plan, &plan.template.path)?;
     let attributes = sysmount::MOUNT_ATTR_RDONLY | sysmount::MOUNT_ATTR_NOSUID | sysmount::MOUNT_ATTR_NODEV;
     sysmount::set_attributes(tree.as_fd(), attributes, false).step(Step::HandlerFile)?;
+    rootfs::verify_flags(tree.as_fd(), rootfs::FLAGS_READ_ONLY & !libc::ST_NOEXEC, Step::HandlerFile, 0)?;
     rootfs::open_handler_in(plan, tree.as_fd())
 }
 

@@ -262,3 +262,90 @@ fn own_options_may_stand_among_nspawns() {
     let denied = nspawn(&site, &["-x", "--profile=static", "--init=no"], &["try", "setsid"]).talk(b"");
     denied.expect(137, "denied");
 }
+
+#[test]
+fn the_program_starts_where_it_is_told_to() {
+    let mut site = a_site!();
+    symlink("/srv", site.template().join("link")).unwrap();
+    symlink("/proc/1/root", site.template().join("out")).unwrap();
+    site.settle();
+    for option in ["-x", "--read-only"] {
+        let cwd = |path: &str| nspawn(&site, &[option, path], &["see", "cwd"]).talk(b"");
+        assert_eq!(cwd("--chdir=/srv").value("cwd"), "/srv");
+        assert_eq!(cwd("--chdir=/link/../tmp").value("cwd"), "/tmp");
+        for missing in ["--chdir=/nosuch", "--chdir=/srv/hello", "--chdir=/out", "--chdir=/../../proc"] {
+            let ended = cwd(missing);
+            ended.expect(125, "refused");
+            assert_eq!(ended.record["step"], "directory", "{missing}\n{ended}");
+        }
+    }
+}
+
+#[test]
+fn the_oom_score_and_the_processors_are_those_that_are_said() {
+    let site = a_site!();
+    let allowed = |pid: u32| process::status(pid)["Cpus_allowed_list"].clone();
+    let own = allowed(std::process::id());
+    let first = own.split([',', '-']).next().unwrap().to_owned();
+    let score =
+        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().to_owned();
+    let cpus = format!("--cpu-affinity={first}");
+    for (options, expected) in
+        [(&[][..], ("500", &own)), (&["--oom-score-adjust=700", &cpus], ("700", &first))]
+    {
+        let mut live = nspawn(&site, &[&["-x"], options].concat(), &["sleep"]).start();
+        let handler = live.await_ready();
+        assert_eq!((score(handler).as_str(), &allowed(handler)), expected);
+        live.client.half_close();
+        live.end().expect(0, "exited");
+    }
+    // Of a processor that is not there nothing is left.
+    let ended = nspawn(&site, &["-x", "--cpu-affinity=1023"], &["echo"]).talk(b"");
+    ended.expect(125, "refused");
+    assert_eq!(ended.record["step"], "cpu-affinity", "{ended}");
+}
+
+/// What systemd keeps in /run: an empty directory and an empty file that nobody may open. Taken away at the end where the
+/// host has none.
+struct Nodes(bool);
+
+impl Nodes {
+    const PLACE: &str = "/run/systemd/inaccessible";
+
+    fn make() -> Nodes {
+        use common::site::set_mode;
+        let place = PathBuf::from(Nodes::PLACE);
+        if place.exists() {
+            return Nodes(false);
+        }
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::create_dir(place.join("dir")).unwrap();
+        std::fs::write(place.join("reg"), "").unwrap();
+        set_mode(&place.join("dir"), 0);
+        set_mode(&place.join("reg"), 0);
+        Nodes(true)
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        if self.0 {
+            let _best_effort = std::fs::remove_dir_all(Nodes::PLACE);
+        }
+    }
+}
+
+#[test]
+fn what_is_to_be_inaccessible_is_neither_read_nor_listed() {
+    let site = a_site!();
+    let _nodes = Nodes::make();
+    for snapshot in ["-x", "--read-only"] {
+        let options = [snapshot, "--inaccessible=/srv", "--inaccessible=/etc/os-release"];
+        let listed = nspawn(&site, &options, &["see", "/srv"]).talk(b"");
+        assert_eq!(listed.value("entry"), format!("errno {}", libc::EACCES), "{listed}");
+        for path in ["/etc/os-release", "/srv/hello"] {
+            let ended = tried(&site, &options, &["open", path]);
+            assert!(ended.text().contains(&format!("errno {} ", libc::EACCES)), "{ended}");
+        }
+    }
+}

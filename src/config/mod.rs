@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes the host. What it refuses, it refuses before a sandbox is begun.
 
+pub(crate) mod cpus;
 mod handler;
 mod limits;
 pub(crate) mod options;

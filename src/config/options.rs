@@ -1,5 +1,6 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
+use super::cpus::Cpus;
 use super::proxies::Proxies;
 use super::values::{
     BindSpec, Bytes, Rate, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Host name that sandboxes see [default: dayfly]
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
+    /// Directory of the template that the handler starts in [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) chdir: Option<String>,
     /// Mount /proc, own processes only [default: no]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub(crate) proc: Option<Switch>,
@@ -63,6 +67,12 @@ pub(crate) struct Options {
     /// CPU share of a sandbox, where a cgroup can limit it [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cpu: Option<CpuShare>,
+    /// Processors of a sandbox, for example 0-3,5 [default: the launcher's]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpu_affinity: Option<Cpus>,
+    /// How soon the kernel takes a sandbox when memory is out: 0 to 1000 [default: 500]
+    #[arg(long, value_name = "N")]
+    pub(crate) oom_score_adjust: Option<u16>,
     /// Cgroup of each sandbox: auto, required or none [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroup: Option<CgroupMode>,
@@ -204,7 +214,8 @@ impl Options {
             };
         }
         merge! {
-            wins: service template snapshot profile landlock_ro landlock_rw hostname proc net init memory tasks cpu
+            wins: service template snapshot profile landlock_ro landlock_rw hostname chdir proc net init memory tasks cpu
+                cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler notes;

@@ -13,6 +13,7 @@ use super::{ConfigError, Settings};
 use crate::cgroup::leaves;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
+use crate::sandbox::child::Start;
 use crate::sandbox::identity::{self, Identity};
 use crate::sandbox::park::Park;
 use crate::sandbox::seccomp::profile::model::Exec;
@@ -94,6 +95,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 const SEND_BUFFER: u64 = 256 << 10;
 const MAX_CONNECTIONS: u32 = 256;
 const MAX_PER_SOURCE: u32 = 16;
+/// The kernel takes a sandbox before the supervisor.
+const OOM_SCORE: u16 = 500;
 
 impl Service {
     /// Checks everything and makes the plan. Opens files, changes nothing.
@@ -115,9 +118,8 @@ impl Service {
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
         let trusted = Trusted::for_caller();
         let template = open_template(&options, trusted)?;
-        let command = options.handler.as_deref().unwrap_or_default();
         let search = Search { template: &template, trusted, privilege, exec: traits.exec };
-        let handler = find_handler(search, command)?;
+        let handler = find_handler(search, options.handler.as_deref().unwrap_or_default())?;
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose, traits.exec)?;
         let init = options.init.map_or(traits.init, |switch| switch.0);
@@ -145,6 +147,7 @@ impl Service {
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
             mdwe: kernel.mdwe && !degraded.has(Layer::Mdwe) && traits.exec == Exec::Once,
             dumpable_off_early: privilege == Privilege::Root,
+            start: start(&options)?,
             argv: CStrings::new(handler.argv),
         };
         Ok(Service {
@@ -173,6 +176,26 @@ impl Service {
             handler_is_readable: handler_mode & libc::S_IROTH != 0,
         })
     }
+}
+
+fn start(options: &Options) -> Result<Start, ConfigError> {
+    let score = options.oom_score_adjust.unwrap_or(OOM_SCORE);
+    if score > 1000 {
+        return Err(ConfigError::usage(format!("--oom-score-adjust {score}: from 0 to 1000")));
+    }
+    let directory = match &options.chdir {
+        Some(path) if !path.starts_with('/') => {
+            return Err(ConfigError::usage(format!(
+                "--chdir: '{path}' is no path in the sandbox: it must begin with /"
+            )));
+        }
+        given => given.as_ref().map(|path| c_string(path.as_str(), "--chdir")).transpose()?,
+    };
+    Ok(Start {
+        oom_score: c_string(score.to_string(), "--oom-score-adjust")?,
+        cpus: options.cpu_affinity.as_ref().map(|cpus| cpus.0.clone()),
+        directory,
+    })
 }
 
 pub(super) fn finite(size: Size) -> Option<u64> {

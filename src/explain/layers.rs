@@ -11,6 +11,7 @@ use crate::sandbox::park::Park;
 use crate::sandbox::rootfs::{self, Snapshot};
 use crate::sandbox::step::Step;
 use crate::sandbox::{IdSource, Plan, capabilities, child, devices, identity, namespaces, seccomp};
+use crate::sys::process::CpuSet;
 use std::ffi::CString;
 
 /// Every layer, in the order in which a sandbox gets them.
@@ -27,8 +28,10 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         keyring,
         mdwe,
         dumpable_off_early,
+        start,
         argv,
     } = &service.plan;
+    let child::Start { oom_score, cpus, directory } = start;
     let process = [
         switch("session keyring", *keyring, "an empty one", "the caller's keys are out of reach"),
         switch(
@@ -43,6 +46,9 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
             "rootless: last of all, after the filters"
         }),
         init_stub(*init),
+        Node::new("working directory", directory.as_ref().map_or_else(|| "/".to_owned(), text)),
+        Node::new("oom_score_adj", text(oom_score)).why("the kernel takes a sandbox before the supervisor"),
+        Node::new("processors", cpus.as_ref().map_or_else(|| "the launcher's".to_owned(), processors)),
     ];
     Ok(vec![
         handler(rootfs, argv.strings(), &service.environment),
@@ -214,16 +220,19 @@ fn capability_sets(plan: identity::Plan) -> Node {
     ])
 }
 
-fn process(parts: [Node; 4]) -> Node {
+fn process(parts: [Node; 7]) -> Node {
     Node::group("process").with(parts).with([
         Node::new("session", "its own, no controlling terminal"),
         Node::new("descriptors", "0, 1, 2")
             .why("0 and 1 the connection, 2 a pipe to the supervisor; all else is closed"),
         Node::new("umask", format!("{:03o}", child::UMASK)),
-        Node::new("oom_score_adj", child::OOM_SCORE).why("the kernel takes a sandbox before the supervisor"),
         Node::new("signals", "default dispositions, none blocked"),
         Node::new("parent-death signal", "SIGKILL").why("it ends with the supervisor"),
     ])
+}
+
+fn processors(cpus: &CpuSet) -> String {
+    cpus.numbers().map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn init_stub(init: bool) -> Node {

@@ -125,10 +125,36 @@ fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
     if line.volatile == Some(Volatile::Yes) {
         words.extend(empty_but_usr(tree)?);
     }
+    for path in &line.inaccessible {
+        words.push(cover(tree, path)?);
+    }
     words.extend(line.options.iter().cloned());
     words.push("--".to_owned());
     words.extend(line.command.iter().cloned());
     Ok(words)
+}
+
+/// systemd keeps an inode of each kind that nobody may open, for its own InaccessiblePaths=.
+const INACCESSIBLE: &str = "/run/systemd/inaccessible";
+
+/// `--inaccessible`: covers a path with such an inode.
+fn cover(tree: &Path, path: &str) -> Result<String, String> {
+    let below = path.trim_start_matches('/');
+    let found = tree.join(below).symlink_metadata();
+    let found = found.map_err(|error| format!("--inaccessible: {path} of the tree: {error}"))?;
+    let kind = match () {
+        () if found.is_dir() => "dir",
+        () if found.is_file() => "reg",
+        () => return Err(format!("--inaccessible: {path} of the tree is neither a file nor a directory")),
+    };
+    let node = Path::new(INACCESSIBLE).join(kind);
+    match node.symlink_metadata() {
+        Ok(_) => Ok(format!("--bind-ro={INACCESSIBLE}/{kind}:{}", path.replace(':', "\\:"))),
+        Err(error) => Err(format!(
+            "--inaccessible needs {}, which systemd makes: {error}; leave {path} out of the tree",
+            node.display()
+        )),
+    }
 }
 
 /// `--volatile=yes`: of the tree only /usr is seen; its other directories are there, and empty.

@@ -6,7 +6,19 @@ use super::supervisor_link::SupervisorLink;
 use super::{Context, capabilities, exec, identity, init};
 use crate::sys::{self, process};
 use std::convert::Infallible;
+use std::ffi::CString;
 use std::os::fd::AsFd;
+
+/// How the handler's process begins.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// What /proc/PID/oom_score_adj shall say.
+    pub(crate) oom_score: CString,
+    /// None: the launcher's own.
+    pub(crate) cpus: Option<process::CpuSet>,
+    /// Where it starts; None: in /.
+    pub(crate) directory: Option<CString>,
+}
 
 /// Proof that the process dies with the supervisor and passes nothing on by accident.
 #[derive(Debug)]
@@ -57,6 +69,7 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
 /// *Removes* the controlling terminal, the caller's personality, life beyond the supervisor.
 /// *Keeps* every privilege: mounts come next.
 fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
+    let start = &context.plan.start;
     context.link.die_with_it()?;
     process::setsid().step(Step::Session)?;
     verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
@@ -64,7 +77,10 @@ fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
     process::reset_personality().step(Step::Personality)?;
     verify(Step::Personality, has_default_personality().step(Step::Personality)?)?;
     leave_real_time().step(Step::Scheduling)?;
-    raise_oom_score().step(Step::OomScore)?;
+    set_oom_score(start.oom_score.as_bytes()).step(Step::OomScore)?;
+    if let Some(cpus) = &start.cpus {
+        verify(Step::Affinity, process::run_on(cpus).step(Step::Affinity)?)?;
+    }
     Ok(Begun(()))
 }
 
@@ -89,11 +105,8 @@ fn has_default_personality() -> Result<bool, sys::Errno> {
     Ok(count == persona.len() && persona == *b"00000000")
 }
 
-pub(crate) const OOM_SCORE: &str = "500";
-
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
-fn raise_oom_score() -> Result<(), sys::Errno> {
+fn set_oom_score(score: &[u8]) -> Result<(), sys::Errno> {
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
-    let score = OOM_SCORE.as_bytes();
     if sys::write(file.as_fd(), score)? == score.len() { Ok(()) } else { Err(sys::Errno::EBADE) }
 }

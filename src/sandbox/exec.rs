@@ -8,10 +8,11 @@ use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
 use super::{Context, seccomp};
-use crate::sys::mount::identify;
+use crate::sys::mount::{self, identify};
 use crate::sys::{self, Errno, privilege, process};
 use std::convert::Infallible;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 pub(crate) use super::seccomp::agreed::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
@@ -46,9 +47,22 @@ pub(crate) fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> R
         privilege::set_mdwe().step(Step::Mdwe)?;
         verify(Step::Mdwe, privilege::mdwe().step(Step::Mdwe)?)?;
     }
+    if let Some(path) = &plan.start.directory {
+        go_to(path, tree.root.as_fd())?;
+    }
     landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
     landlock::restrict(context.ruleset, context.canary)?;
     Ok(Restricted(()))
+}
+
+/// As the handler's user: it starts in no directory that it could not enter. By no link that leads out of the tree.
+fn go_to(path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let step = Step::Directory;
+    let in_root = mount::RESOLVE_IN_ROOT | mount::RESOLVE_NO_MAGICLINKS;
+    let directory = mount::openat2(root, path, libc::O_PATH | libc::O_DIRECTORY, in_root).step(step)?;
+    mount::fchdir(directory.as_fd()).step(step)?;
+    let found = identify(sys::cwd(), c".").step(step)?;
+    verify(step, found == identify(directory.as_fd(), c"").step(step)?)
 }
 
 fn switch_dumpable_off() -> Result<(), Failure> {

@@ -63,6 +63,7 @@ pub(crate) struct Plan {
     pub(crate) mdwe: bool,
     /// False rootless, where the supervisor could not fetch the listener from a process that is not dumpable.
     pub(crate) dumpable_off_early: bool,
+    pub(crate) start: child::Start,
     pub(crate) argv: CStrings,
 }
 
@@ -248,6 +249,7 @@ impl Plan {
             Step::Bind => text(&rootfs.binds.get(index)?.target),
             Step::Tmpfs => text(&rootfs.tmpfs.get(index)?.target),
             Step::MountPoint => rootfs.mount_point(index),
+            Step::Directory => text(self.start.directory.as_ref()?),
             Step::Bounding => Some(index.to_string()),
             Step::Limit => Some(self.limits.get(index)?.name.to_owned()),
             Step::LandlockRule => self

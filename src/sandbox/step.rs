@@ -55,7 +55,8 @@ steps! {
     Session, "session", "make a session of its own";
     Personality, "personality", "reset the personality";
     Scheduling, "scheduling", "reset the scheduling policy";
-    OomScore, "oom-score", "raise the OOM score";
+    OomScore, "oom-score", "set the OOM score";
+    Affinity, "cpu-affinity", "keep the sandbox on its processors";
     MountNamespace, "mount-namespace", "make the namespaces";
     Private, "private", "make all mounts private";
     Template, "template", "clone the template";
@@ -90,6 +91,7 @@ steps! {
     Stdio, "stdio", "put the connection at descriptors 0 and 1";
     ExecDescriptor, "exec-descriptor", "put the handler's descriptor at its number";
     Limit, "rlimit", "set the limit";
+    Directory, "directory", "go to the directory";
     Signals, "signals", "unblock the signals";
     NoNewPrivs, "no-new-privs", "set no_new_privs";
     Mdwe, "mdwe", "forbid memory that is writable and executable";
@@ -182,6 +184,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Bind, Errno::ENOTDIR) => {
             Some("source and mount point must both be directories or both be files")
         }
+        (Step::Directory | Step::Affinity, errno) => hint_of_start(failure.step, errno),
         (Step::Pivot, Errno::EINVAL) => {
             Some("the launcher's own root must be a mount point; it is not in a chroot or an initramfs")
         }
@@ -214,6 +217,17 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
         }
         (_, Errno::ENOSYS) => Some("this kernel is older than Linux 6.1, or a seccomp filter hides the call"),
+        _ => None,
+    }
+}
+
+fn hint_of_start(step: Step, errno: Errno) -> Option<&'static str> {
+    match (step, errno) {
+        (Step::Directory, Errno::ENOENT | Errno::ENOTDIR) => Some("make it in the template"),
+        (Step::Affinity, Errno::EINVAL) => Some("the launcher may use none of these processors"),
+        (Step::Affinity, Errno::EPERM) => {
+            Some("SystemCallFilter= of the unit refuses it; set CPUAffinity= there instead")
+        }
         _ => None,
     }
 }

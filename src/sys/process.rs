@@ -107,6 +107,42 @@ pub(crate) fn set_ordinary_scheduling() -> Result<()> {
         .map(drop)
 }
 
+/// Processors by their numbers, as the kernel takes them: one bit each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CpuSet([u64; CpuSet::ROOM / 64]);
+
+impl CpuSet {
+    /// As many as glibc's cpu_set_t has.
+    pub(crate) const ROOM: usize = 1024;
+
+    pub(crate) fn insert(&mut self, cpu: usize) {
+        if let Some(word) = self.0.get_mut(cpu / 64) {
+            *word |= 1 << (cpu % 64);
+        }
+    }
+
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        (0..CpuSet::ROOM).filter(|cpu| self.0.get(cpu / 64).is_some_and(|word| word & 1 << (cpu % 64) != 0))
+    }
+
+    /// Whether it has none that `other` lacks.
+    fn is_within(&self, other: &CpuSet) -> bool {
+        self.0.iter().zip(other.0).all(|(own, other)| own & !other == 0)
+    }
+}
+
+/// Keeps this process, and what it clones, on these processors; answers whether it is. The kernel leaves out those of them
+/// that a cpuset forbids.
+pub(crate) fn run_on(cpus: &CpuSet) -> Result<bool> {
+    let size = size_of::<CpuSet>();
+    // SAFETY: the kernel reads `size` bytes of the live set; pid 0 is this process.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size, cpus) })?;
+    let mut found = CpuSet::default();
+    // SAFETY: the kernel writes at most `size` bytes, which the set has.
+    check(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size, &raw mut found) })?;
+    Ok(found.is_within(cpus) && found != CpuSet::default())
+}
+
 /// Ends the child without running destructors or flushing the parent's buffers (_exit(2)).
 pub(crate) fn exit_now(status: c_int) -> ! {
     // SAFETY: does not return and touches no memory.

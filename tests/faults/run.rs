@@ -26,6 +26,10 @@ pub(crate) const VARIANTS: [&[&str]; 3] = [
         "private",
         "--landlock-ro",
         "/srv",
+        "--chdir",
+        "/srv",
+        "--cpu-affinity",
+        "0",
     ],
 ];
 

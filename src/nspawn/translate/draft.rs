@@ -132,6 +132,27 @@ impl Draft {
         Ok(())
     }
 
+    pub(super) fn chdir(&mut self, path: &str) -> Done {
+        self.add("chdir", path);
+        Ok(())
+    }
+
+    pub(super) fn oom_score_adjust(&mut self, score: &str) -> Done {
+        match score.parse::<i16>() {
+            Ok(0..=1000) => {
+                self.add("oom-score-adjust", score);
+                Ok(())
+            }
+            Ok(-1000..0) => Err("Never below 0: the kernel takes a sandbox before the host".to_owned()),
+            _ => Err(format!("'{score}' is no score: from 0 to 1000")),
+        }
+    }
+
+    pub(super) fn cpu_affinity(&mut self, cpus: &str) -> Done {
+        self.add("cpu-affinity", cpus);
+        Ok(())
+    }
+
     pub(super) fn rlimit(&mut self, text: &str) -> Done {
         let Some((name, limit)) = text.split_once('=') else {
             return Err(format!("'{text}' is no limit: write NAME=LIMIT, for example nofile=32"));
@@ -154,6 +175,14 @@ impl Draft {
     pub(super) fn bind_ro(&mut self, text: &str) -> Done {
         let bind = values::bind(text)?;
         self.add("bind-ro", &bind);
+        Ok(())
+    }
+
+    pub(super) fn inaccessible(&mut self, path: &str) -> Done {
+        if !path.starts_with('/') || path == "/" {
+            return Err(format!("'{path}' is no path below the root"));
+        }
+        self.line.inaccessible.push(path.to_owned());
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Line {
     /// Options of `run`, each one word.
     pub(crate) options: Vec<String>,
     pub(crate) command: Vec<String>,
+    /// Paths of the tree that are to be covered.
+    pub(crate) inaccessible: Vec<String>,
     /// What is otherwise than the line says.
     pub(crate) notes: Vec<String>,
 }

@@ -130,7 +130,7 @@ options! {
 
     "as-pid2" 'a', "", [already], "a stub is PID 1 and the program PID 2, unless --init=no is given";
     "boot" 'b', "", [refuse], "a sandbox runs one command for one connection; systemd-nspawn boots systems";
-    "chdir", "=PATH", [refuse], "the program starts in /: let it change the directory itself";
+    "chdir", "=PATH", [honour chdir], "--chdir of run";
     "setenv" 'E', "=NAME[=VALUE]", [honour setenv], "--setenv of run; NAME alone takes the launcher's own value";
     "uid" 'u', "=USER", [honour uid],
         "the program never runs as root but by a uid of its own, which is nobody's; what USER alone may read is closed to it";
@@ -180,8 +180,9 @@ options! {
     "selinux-apifs-context" 'L', "=LABEL", [refuse], "a sandbox has no API file system that could be labelled";
 
     "rlimit", "=NAME=LIMIT", [honour rlimit], "--rlimit of run";
-    "oom-score-adjust", "=VALUE", [already "500"], "always 500: the kernel takes a sandbox before the launcher";
-    "cpu-affinity", "=CPUS", [refuse], "set CPUAffinity= in the unit: the sandbox inherits it";
+    "oom-score-adjust", "=VALUE", [honour oom_score_adjust],
+        "--oom-score-adjust of run, 500 unless it is said; Never below 0: the kernel takes a sandbox before the host";
+    "cpu-affinity", "=CPUS", [honour cpu_affinity], "--cpu-affinity of run";
     "personality", "=ARCH", [already "x86-64"], "always the machine's own";
 
     "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network to resolve by";
@@ -198,7 +199,8 @@ options! {
     "bind", "=PATH[:PATH[:OPTIONS]]", [refuse], "what is written would stay: name it with --bind-ro if it is only read";
     "bind-ro", "=PATH[:PATH[:OPTIONS]]", [honour bind_ro],
         "--bind-ro of run: recursive, noexec, on a path that the template has; of the options `rbind` and `noidmap`";
-    "inaccessible", "=PATH", [refuse], "leave it out of the template, or name what may be read with --landlock-ro";
+    "inaccessible", "=PATH", [honour inaccessible],
+        "--bind-ro of run, of the empty file or directory without any permission that systemd keeps for it in /run";
     "tmpfs", "=PATH[:OPTIONS]", [honour tmpfs],
         "--tmpfs of run, 16M unless size= says otherwise; of the options size=, nr_inodes=, mode=1777, nosuid, nodev, noexec";
     "overlay", "=PATH[:PATH...]:PATH", [refuse], "under -x the whole tree is writable: build the layers into it";

@@ -181,6 +181,7 @@ fn values_that_make_no_sense_are_refused() {
         ("--oom-score-adjust=2000", "'2000'"),
         ("--cpu-affinity=a", "'a'"),
         ("--chdir=srv", "begin with /"),
+        ("--kill-signal=SIGNOSUCH", "SIGNOSUCH"),
         ("--inaccessible=srv", "no path"),
         ("--inaccessible=/nosuch", "/nosuch"),
         ("--bind-ro=", "--tmpfs"),

@@ -234,12 +234,33 @@ fn the_program_is_pid_2_and_its_end_is_the_status() {
 }
 
 #[test]
-fn sigterm_ends_the_sandbox_at_once() {
+fn sigterm_ends_the_sandbox_at_once_or_asks_the_program() {
     let site = a_site!();
-    let mut live = nspawn(&site, &["-x", "--kill-signal=KILL"], &["sleep"]).start();
+    // The probe has no handler of its own for any of them: it dies of the one that comes.
+    for (signal, status, outcome) in [
+        ("KILL", 143, "signaled"),
+        ("SIGINT", 130, "signaled"),
+        ("SIGRTMIN+3", libc::SIGRTMIN() + 3 + 128, "signaled"),
+    ] {
+        let option = format!("--kill-signal={signal}");
+        let mut live = nspawn(&site, &["-x", &option], &["sleep"]).start();
+        live.await_ready();
+        live.signal(libc::SIGTERM);
+        live.end_killed().expect(status, outcome);
+    }
+    // One that does nothing to it is no end; a second SIGTERM is.
+    let mut live = nspawn(&site, &["-x", "--kill-signal=SIGWINCH"], &["sleep"]).start();
     live.await_ready();
     live.signal(libc::SIGTERM);
-    live.end_killed().expect(143, "signaled");
+    live.client.send(b"\n");
+    assert_eq!(live.client.line(), "bye");
+    live.end().expect(0, "exited");
+    let mut live = nspawn(&site, &["-x", "--kill-signal=SIGWINCH"], &["sleep"]).start();
+    live.await_ready();
+    // Two that differ, for the kernel keeps one of a kind; the first counts.
+    live.signal(libc::SIGINT);
+    live.signal(libc::SIGTERM);
+    live.end_killed().expect(130, "signaled");
 }
 
 #[test]

@@ -261,7 +261,8 @@ fn a_unix_listener_has_the_mode_it_is_given_and_is_removed_at_the_end() {
 #[test]
 fn without_listener_or_with_a_bad_one_it_is_the_operators_mistake() {
     let site = a_site!();
-    for options in [&[][..], &["--listen", "nowhere"], &["--listen", "127.0.0.1:70000"]] {
+    let run_only = ["--listen", "127.0.0.1:0", "--kill-signal", "SIGINT"];
+    for options in [&[][..], &["--listen", "nowhere"], &["--listen", "127.0.0.1:70000"], &run_only] {
         let serving = Serve::probe(&site, &["echo"]).listening_itself().options(options).start();
         let (status, log) = serving.end();
         assert_eq!(status, 2, "{options:?} {log}");

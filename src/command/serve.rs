@@ -32,6 +32,9 @@ pub(crate) fn serve(options: Options) -> u8 {
     if settings.iter().any(|settings| settings.options.status_fd.is_some()) {
         return fail("--status-fd is an option of run", USAGE);
     }
+    if settings.iter().any(|settings| settings.options.kill_signal.is_some()) {
+        return fail("--kill-signal is an option of run: serve has --drain-time", USAGE);
+    }
     let listeners = match listeners(&settings, again.listen.is_some(), inherited) {
         Ok(listeners) => listeners,
         Err((message, status)) => return fail(&message, status),

@@ -11,6 +11,7 @@ pub(crate) mod program;
 pub(crate) mod proxies;
 mod requirements;
 pub(crate) mod service;
+pub(crate) mod signals;
 mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;

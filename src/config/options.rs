@@ -2,6 +2,7 @@
 
 use super::cpus::Cpus;
 use super::proxies::Proxies;
+use super::signals::SignalName;
 use super::values::{
     BindSpec, Bytes, Rate, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
 };
@@ -85,6 +86,9 @@ pub(crate) struct Options {
     /// Time without a byte either way, sockets only [default: 15s]
     #[arg(long, value_name = "TIME")]
     pub(crate) idle_time: Option<Span>,
+    /// What the handler gets when run is told to end, in place of an end at once [default: SIGKILL]
+    #[arg(long, value_name = "SIGNAL")]
+    pub(crate) kill_signal: Option<SignalName>,
     /// Send buffer of the connection [default: 256K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) send_buffer: Option<Size>,
@@ -216,7 +220,7 @@ impl Options {
         merge! {
             wins: service template snapshot profile landlock_ro landlock_rw hostname chdir proc net init memory tasks cpu
                 cpu_affinity oom_score_adjust
-                cgroup wall_time idle_time send_buffer user_range on_refusal status_fd strict allow_degraded quiet
+                cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler notes;
             adds: bind_ro tmpfs setenv rlimit

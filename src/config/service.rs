@@ -36,6 +36,8 @@ pub(crate) struct Service {
     pub(crate) environment: Vec<CString>,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
+    /// `run`: what its handler gets when it is told to end; None: it ends at once.
+    pub(crate) kill_signal: Option<i32>,
     /// Whose header says who the peer is.
     pub(crate) proxies: Proxies,
     /// A connection gets no sandbox before its first byte, for which it has so long.
@@ -125,9 +127,7 @@ impl Service {
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
-        if privilege == Privilege::Rootless {
-            remarks.push("rootless: no uid of its own for each sandbox, the caller's groups stay".to_owned());
-        }
+        remarks.extend(of_rootless(privilege));
         let plan = Plan {
             namespaces: namespaces::Plan {
                 own_network: options.net == Some(Net::Private),
@@ -158,6 +158,7 @@ impl Service {
             environment: environment(options.setenv.unwrap_or_default())?,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
+            kill_signal: options.kill_signal.map(|signal| signal.0).filter(|signal| *signal != libc::SIGKILL),
             proxies: Proxies::join(options.proxy_protocol.unwrap_or_default()),
             wait_for_data: options.wait_for_data,
             min_rate: options.min_rate.and_then(finite),
@@ -176,6 +177,11 @@ impl Service {
             handler_is_readable: handler_mode & libc::S_IROTH != 0,
         })
     }
+}
+
+fn of_rootless(privilege: Privilege) -> Option<String> {
+    let remark = "rootless: no uid of its own for each sandbox, the caller's groups stay";
+    (privilege == Privilege::Rootless).then(|| remark.to_owned())
 }
 
 fn start(options: &Options) -> Result<Start, ConfigError> {

@@ -15,6 +15,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         environment: _,
         wall_time,
         idle_time,
+        kill_signal,
         proxies,
         wait_for_data,
         min_rate,
@@ -40,6 +41,11 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         Node::new("idle time", time(*idle_time)).why("without a byte either way, sockets only"),
         Node::new("send buffer", bytes(send_buffer))
             .why("memory of a peer that does not read, which outlives the sandbox"),
+        Node::new(
+            "kill signal",
+            kill_signal.map_or_else(|| "SIGKILL".to_owned(), |signal| signal.to_string()),
+        )
+        .why("when run is told to end"),
         Node::new("on refusal", format!("{} bytes", on_refusal.len()))
             .why("what the peer gets where no sandbox can be had"),
     ];

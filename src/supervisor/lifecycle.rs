@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
-use super::live::Verdict;
+use super::live::{Live, Verdict};
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::notify::Notifier;
@@ -45,7 +45,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// `run` ends its sandbox at once. `serve` stops accepting, serves whom it has accepted, lets handlers see the end of
+    /// `run` ends its sandbox at once, or asks its handler first. `serve` stops accepting, serves whom it has accepted, lets handlers see the end of
     /// input when requests have had their time, and kills what is left when the drain time is over, or at a second signal.
     pub(super) fn stop(&mut self, signal: i32) {
         let serving = self.reload.is_some();
@@ -57,6 +57,9 @@ impl Supervisor<'_> {
             return;
         }
         self.stopping.get_or_insert(signal);
+        if !serving && !again && self.live.values().any(Live::ask_to_end) {
+            return;
+        }
         if !serving || again {
             self.kill_all();
             return;

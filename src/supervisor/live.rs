@@ -299,6 +299,14 @@ impl Live {
         self.kill();
     }
 
+    /// Sends the handler the signal that its service has for it, unless it has ended already; false where there is none, or
+    /// no handler yet.
+    pub(super) fn ask_to_end(&self) -> bool {
+        let Some(signal) = self.service.kill_signal.filter(|_| self.executed) else { return false };
+        let sent = sys::process::send_signal(self.handler_pidfd(), signal);
+        matches!(sent, Ok(()) | Err(Errno::ESRCH))
+    }
+
     pub(super) fn kill(&self) {
         if let Err(errno) = self.sandbox.kill() {
             // Start-up has made sure of CAP_KILL; the parent-death signal remains.

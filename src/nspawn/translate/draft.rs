@@ -153,6 +153,11 @@ impl Draft {
         Ok(())
     }
 
+    pub(super) fn kill_signal(&mut self, signal: &str) -> Done {
+        self.add("kill-signal", signal);
+        Ok(())
+    }
+
     pub(super) fn rlimit(&mut self, text: &str) -> Done {
         let Some((name, limit)) = text.split_once('=') else {
             return Err(format!("'{text}' is no limit: write NAME=LIMIT, for example nofile=32"));

@@ -135,8 +135,7 @@ options! {
     "uid" 'u', "=USER", [honour uid],
         "the program never runs as root but by a uid of its own, which is nobody's; what USER alone may read is closed to it";
     "user", "[=USER]", [honour user], "--user=USER as --uid=USER; alone, for the user's service manager, it is refused";
-    "kill-signal", "=SIGNAL", [already "SIGKILL" "KILL" "9"],
-        "at SIGTERM the sandbox ends at once; a program that must end in order is for --drain-time of dayfly serve";
+    "kill-signal", "=SIGNAL", [honour kill_signal], "--kill-signal of run: what the program gets at SIGTERM; a second one ends it";
     "notify-ready", "=BOOL", [already "no"], "the program has no socket to notify by";
     "suppress-sync", "=BOOL", [already], "nothing outlives the sandbox: sync(2) and its like fail or do nothing";
 

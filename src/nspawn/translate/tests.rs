@@ -88,7 +88,6 @@ fn values_that_are_not_so_are_refused_with_their_reason() {
         ["--no-new-privileges=0", "c"],
         ["--console=interactive", "c"],
         ["--private-users=identity", "c"],
-        ["--kill-signal=SIGINT", "c"],
         ["--link-journal=host", "c"],
         ["--resolv-conf=copy-host", "c"],
         ["--restrict-address-families=AF_UNIX", "c"],

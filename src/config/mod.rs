@@ -6,7 +6,7 @@ pub(crate) mod cpus;
 mod handler;
 mod limits;
 pub(crate) mod options;
-mod profiles;
+pub(crate) mod profiles;
 pub(crate) mod program;
 pub(crate) mod proxies;
 mod requirements;

@@ -1,6 +1,7 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::cpus::Cpus;
+use super::profiles::CallChanges;
 use super::proxies::Proxies;
 use super::signals::SignalName;
 use super::values::{
@@ -165,6 +166,10 @@ pub(crate) struct Options {
     #[arg(last = true, value_name = "CMD")]
     pub(crate) handler: Option<Vec<String>>,
 
+    /// Calls that `dayfly nspawn` was told to permit and to prohibit.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) calls: Option<CallChanges>,
     /// What `dayfly nspawn` has to say of the line that it was given.
     #[arg(skip)]
     #[serde(skip)]
@@ -222,7 +227,7 @@ impl Options {
                 cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler notes;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
             adds: bind_ro tmpfs setenv rlimit
         }
     }

@@ -1,6 +1,8 @@
 //! `--profile NAME or FILE`: a built-in one, one of /etc/dayfly/profiles, or any file that is the operator's.
 
+use super::options::Options;
 use super::{ConfigError, read_trusted};
+use crate::sandbox::seccomp::guard;
 use crate::sandbox::seccomp::profile::{self, Loaded, parse};
 use crate::sys::names;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,48 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     let profile = parse::parse(&shown, &text, names::NATIVE, &mut include)
         .map_err(|error| ConfigError::usage(error.to_string()))?;
     Ok(Loaded::File { name: given.to_owned(), profile })
+}
+
+/// What is permitted and prohibited beside what a profile says, by the names of calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CallChanges {
+    pub(crate) permitted: Vec<String>,
+    pub(crate) prohibited: Vec<String>,
+}
+
+/// The profile that the options name, with what they change of it.
+pub(super) fn load_for(options: &Options) -> Result<Loaded, ConfigError> {
+    let loaded = load(options.profile.as_deref())?;
+    let Some(changes) = &options.calls else { return Ok(loaded) };
+    let text = changed(&loaded, changes)?;
+    let mut include = |name: &str| included(name, Path::new("/"));
+    let profile = parse::parse("--system-call-filter", &text, names::NATIVE, &mut include)
+        .map_err(|error| ConfigError::usage(error.to_string()))?;
+    Ok(Loaded::File { name: format!("{} with --system-call-filter", loaded.name()), profile })
+}
+
+/// The text of a profile that includes another one and says otherwise of some calls. What is prohibited fails with EPERM, as
+/// with systemd-nspawn.
+fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError> {
+    let known = loaded.profile().map_err(|error| ConfigError::usage(error.to_string()))?.entries;
+    let mut text = format!("arch {}\ninclude {}\n", names::NATIVE.name(), loaded.name());
+    let mut say = |call: &str, action: &str| {
+        if known.iter().any(|entry| entry.name == call) {
+            text.push_str(&format!("remove {call}\n"));
+        }
+        text.push_str(&format!("{action} {call} # --system-call-filter\n"));
+    };
+    for call in &changes.permitted {
+        let judged = guard::judged_by_argument().map(|(name, ..)| name);
+        if guard::denied().map(|(name, _)| name).chain(judged).any(|name| name == call) {
+            return Err(ConfigError::usage(format!(
+                "--system-call-filter={call}: Never: the guard under every profile does not let it"
+            )));
+        }
+        say(call, "allow");
+    }
+    changes.prohibited.iter().for_each(|call| say(call, "errno EPERM"));
+    Ok(text)
 }
 
 fn unknown(name: &str) -> ConfigError {

@@ -108,7 +108,7 @@ impl Service {
         kernel: &Kernel,
     ) -> Result<Service, ConfigError> {
         let Settings { name, options } = settings;
-        let profile = profiles::load(options.profile.as_deref())?;
+        let profile = profiles::load_for(&options)?;
         let traits = profile.traits();
         let degraded = Degraded::new(&options);
         let range = options.user_range.unwrap_or(UserRange::DEFAULT);

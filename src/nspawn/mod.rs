@@ -10,6 +10,7 @@ use crate::cli::{Cli, Command, ExplainOptions};
 use crate::command::{self, stdout_line};
 use crate::config;
 use crate::config::options::Options;
+use crate::config::profiles::CallChanges;
 use crate::explain;
 use clap::Parser;
 use std::ffi::OsString;
@@ -64,6 +65,8 @@ fn understood(words: Vec<OsString>) -> Result<Understood, String> {
     }
     let words = words_of_run(&line, &tree)?;
     let mut options = parse(&words)?;
+    let calls = CallChanges { permitted: line.permitted.clone(), prohibited: line.prohibited.clone() };
+    options.calls = (calls != CallChanges::default()).then_some(calls);
     if !line.quiet || line.explain {
         options.notes = Some(notes(&line, &options, &words));
     }
@@ -209,10 +212,12 @@ fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
         };
         notes.push(format!("profile tree: the program may run whatever the tree holds; {better}"));
     }
-    notes.push(format!(
-        "the same line: {}",
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-    ));
+    let but = match options.calls {
+        Some(_) => ", but for --system-call-filter, which a profile of your own can say (docs/profiles.md)",
+        None => "",
+    };
+    let words = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    notes.push(format!("the same line{but}: {words}"));
     notes
 }
 

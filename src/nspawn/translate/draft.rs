@@ -183,6 +183,27 @@ impl Draft {
         Ok(())
     }
 
+    pub(super) fn system_call_filter(&mut self, list: &str) -> Done {
+        let (list, names) = match list.strip_prefix('~') {
+            Some(list) => (list, &mut self.line.prohibited),
+            None => (list, &mut self.line.permitted),
+        };
+        for name in list.split_whitespace() {
+            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            match name {
+                name if name.starts_with('@') => {
+                    return Err(format!(
+                        "{name}: systemd's groups are not known here: name the calls, or write a profile"
+                    ));
+                }
+                name if !is_name => return Err(format!("'{name}' is no system call")),
+                name if names.iter().any(|known| known == name) => {}
+                name => names.push(name.to_owned()),
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn inaccessible(&mut self, path: &str) -> Done {
         if !path.starts_with('/') || path == "/" {
             return Err(format!("'{path}' is no path below the root"));
@@ -234,6 +255,9 @@ impl Draft {
         if self.line.volatile == Some(Volatile::State) {
             self.line.options.insert(0, "--tmpfs=/var".to_owned());
         }
+        // What is both is prohibited.
+        let Line { permitted, prohibited, .. } = &mut self.line;
+        permitted.retain(|name| !prohibited.contains(name));
         let machine = self.line.machine.clone();
         if let (Some(name), Root::Here) = (&machine, &self.line.root) {
             self.line.root = Root::Machine(name.clone());

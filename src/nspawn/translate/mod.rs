@@ -28,6 +28,9 @@ pub(crate) struct Line {
     /// Options of `run`, each one word.
     pub(crate) options: Vec<String>,
     pub(crate) command: Vec<String>,
+    /// Calls that --system-call-filter permits, and those that it prohibits.
+    pub(crate) permitted: Vec<String>,
+    pub(crate) prohibited: Vec<String>,
     /// Paths of the tree that are to be covered.
     pub(crate) inaccessible: Vec<String>,
     /// What is otherwise than the line says.

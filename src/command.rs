@@ -16,6 +16,7 @@ use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Refusal};
 use crate::privilege;
 use crate::sandbox::base::{self, Base, Clones};
+use crate::sandbox::namespaces::Network;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
@@ -174,7 +175,7 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
         }
     }
     let host_network = (purpose == Purpose::Serve).then(base::network);
-    let workshop = seal(&services, purpose)?;
+    let workshop = seal(&mut services, purpose)?;
     let base = host_network.map(|network| settle(&mut services, network)).transpose()?;
     Ok(Prepared { services, workshop, base })
 }
@@ -251,7 +252,27 @@ fn in_words(service: &Service, failure: Failure) -> ConfigError {
     ConfigError::sandbox(log::refusal_message(&failure, service.plan.operand(&failure).as_deref()))
 }
 
-fn seal(services: &[Service], purpose: Purpose) -> Result<Workshop, ConfigError> {
+/// Whether the supervisor itself stays in its network namespace, at least until its sandbox is on the way.
+fn place_network(services: &mut [Service], purpose: Purpose) -> bool {
+    if services.iter().all(|service| service.net == Net::Private) {
+        return true;
+    }
+    if purpose == Purpose::Serve {
+        return false;
+    }
+    if namespaces::network_is_empty() {
+        return true;
+    }
+    // Rootless the namespaces are those of a user namespace of its own, made in one go.
+    let joined = services.iter().all(|service| !service.plan.rootfs.in_user_namespace);
+    for service in services.iter_mut().filter(|_| joined) {
+        service.plan.namespaces.network = Network::Joined;
+    }
+    joined
+}
+
+fn seal(services: &mut [Service], purpose: Purpose) -> Result<Workshop, ConfigError> {
+    let keep_network = place_network(services, purpose);
     let Some(service) = services.first() else { return Err(ConfigError::usage("there is no service")) };
     if service.plan.rootfs.in_user_namespace {
         let IdSource::Fixed(identity) = service.plan.ids else {
@@ -261,8 +282,6 @@ fn seal(services: &[Service], purpose: Purpose) -> Result<Workshop, ConfigError>
             ConfigError::sandbox(format!("cannot run rootless: cannot write or do '{what}': {error}"))
         })?;
     }
-    let private = services.iter().all(|service| service.net == Net::Private);
-    let keep_network = private || (purpose == Purpose::Run && namespaces::network_is_empty());
     let in_groups = services.iter().any(|service| service.cgroup.is_some());
     let group = in_groups.then(cgroup::delegated).flatten();
     let no_group = |error: GroupError| ConfigError::sandbox(error.to_string());

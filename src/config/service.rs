@@ -15,10 +15,11 @@ use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::child::Start;
 use crate::sandbox::identity::{self, Identity};
+use crate::sandbox::namespaces::{self, Network};
 use crate::sandbox::park::Park;
 use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sandbox::seccomp::{self, profile};
-use crate::sandbox::{IdSource, Plan, namespaces};
+use crate::sandbox::{IdSource, Plan};
 use crate::supervisor::admission;
 use crate::sys::{self, CStrings};
 use std::ffi::CString;
@@ -130,7 +131,7 @@ impl Service {
         remarks.extend(of_rootless(privilege));
         let plan = Plan {
             namespaces: namespaces::Plan {
-                own_network: options.net == Some(Net::Private),
+                network: if options.net == Some(Net::Private) { Network::Own } else { Network::Inherited },
                 own_ipc: profile.meets_in_ipc(),
             },
             identity: identity::Plan {

@@ -111,14 +111,14 @@ fn given_up(layers: &[&'static str]) -> Node {
 }
 
 fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str) -> Node {
-    let namespaces::Plan { own_network, own_ipc } = plan;
+    let namespaces::Plan { network, own_ipc } = plan;
     let own = |own: bool| if own { "its own" } else { "shared with other sandboxes, sealed" };
     let user = if rootfs.in_user_namespace { "its launcher's own" } else { "the host's" };
     let user_why = if rootfs.in_user_namespace { "an ordinary user" } else { "its ids are nobody's there" };
     Node::group("namespaces").why("none is the host's, but for user as root").with([
         Node::new("mount", "its own"),
         Node::new("pid", "its own").why("it ends whole with its first process"),
-        Node::new("net", own(own_network))
+        Node::new("net", own(network == namespaces::Network::Own))
             .why("empty, not even lo is up; without socket(2) nobody meets there"),
         Node::new("ipc", own(own_ipc)).why("its own where the profile has calls that meet there"),
         Node::new("uts", own(false)).with([Node::new("hostname", hostname)]),

@@ -56,7 +56,7 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
     let plan = context.plan;
     let begun = begin(context)?;
     let (rooted, tree, ids) =
-        rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces.in_child())?;
+        rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces)?;
     let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
     let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
     let restricted = exec::restrict(unprivileged, context, &tree)?;
@@ -107,6 +107,10 @@ fn has_default_personality() -> Result<bool, sys::Errno> {
 
 /// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
 fn set_oom_score(score: &[u8]) -> Result<(), sys::Errno> {
-    let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_WRONLY, 0)?;
-    if sys::write(file.as_fd(), score)? == score.len() { Ok(()) } else { Err(sys::Errno::EBADE) }
+    let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_RDWR, 0)?;
+    sys::write(file.as_fd(), score)?;
+    let mut shown = [0; 8];
+    let count = sys::read_start(file.as_fd(), &mut shown)?;
+    let is_set = shown.get(..count).is_some_and(|shown| shown.strip_suffix(b"\n") == Some(score));
+    if is_set { Ok(()) } else { Err(sys::Errno::EBADE) }
 }

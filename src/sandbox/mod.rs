@@ -177,7 +177,8 @@ pub(crate) fn launch(
     }
 }
 
-/// Tells the child who it is; for an idmapped snapshot, with the map.
+/// Tells the child who it is; for an idmapped snapshot, with the map. While it mounts, the network namespace is made that it
+/// joins then.
 fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Failure> {
     let idmapped = plan.rootfs.snapshot == rootfs::Snapshot::Overlay && !plan.rootfs.in_user_namespace;
     let userns = if idmapped {
@@ -187,7 +188,12 @@ fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Fa
     };
     let message = wire::encode_identity(sandbox.identity);
     sys::socket::send_with_fd(sandbox.channel.as_fd(), &message, userns.as_ref().map(AsFd::as_fd))
-        .step(Step::Release)
+        .step(Step::Release)?;
+    if plan.namespaces.network == namespaces::Network::Joined {
+        let number = namespaces::leave_network().step(Step::Network)?;
+        sys::write(sandbox.channel.as_fd(), &number.to_ne_bytes()).step(Step::Release)?;
+    }
+    Ok(())
 }
 
 impl Sandbox {

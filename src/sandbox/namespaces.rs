@@ -1,7 +1,8 @@
 //! Which namespaces a sandbox has of its own, and which it shares, sealed and empty, with other sandboxes.
 //!
 //! A pid namespace comes with the clone, a mount namespace is made by the child. net, ipc, uts and cgroup namespaces are
-//! the supervisor's, which left the host's before the first clone ([`seal`]): sandboxes inherit them. That is safe where
+//! the supervisor's, which left the host's before the first clone ([`seal`]): sandboxes inherit them. `run` makes its net
+//! namespace, the longest single call of a launch, while the child mounts, and the child follows ([`Network::Joined`]). That is safe where
 //! nothing can meet in them. In a network namespace two processes meet through sockets, and the guard filter forbids
 //! socket(2) and socketpair(2) under every profile. In an ipc namespace they meet through System V IPC and POSIX message
 //! queues: a profile that allows any of those calls gives each sandbox an ipc namespace of its own. A uts namespace
@@ -12,11 +13,21 @@ use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPI
 use std::ffi::c_int;
 use std::os::fd::AsFd;
 
+/// Where a sandbox's network namespace comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// The supervisor's, which has left the host's before the clone, or is in one as empty.
+    Inherited,
+    /// The supervisor's, which leaves the host's after the clone: the child waits for it, and follows.
+    Joined,
+    /// Made by each sandbox for itself (`--net private`).
+    Own,
+}
+
 /// What each sandbox makes for itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// A network namespace each (`--net private`).
-    pub(crate) own_network: bool,
+    pub(crate) network: Network,
     /// An ipc namespace each, because the profile has calls that meet there.
     pub(crate) own_ipc: bool,
 }
@@ -27,7 +38,7 @@ pub(crate) const AT_CLONE: c_int = CLONE_NEWPID;
 impl Plan {
     /// The flags of the child's unshare(2).
     pub(crate) fn in_child(self) -> c_int {
-        let network = if self.own_network { CLONE_NEWNET } else { 0 };
+        let network = if self.network == Network::Own { CLONE_NEWNET } else { 0 };
         let ipc = if self.own_ipc { CLONE_NEWIPC } else { 0 };
         CLONE_NEWNS | network | ipc
     }
@@ -42,8 +53,8 @@ pub(crate) struct SealError {
 
 /// Takes the supervisor out of the host's net, ipc, uts and cgroup namespaces, for good. Its sockets stay what they are.
 ///
-/// `keep_network` is for `run` in a namespace that holds nothing but a loopback device that is down: it is as good as a
-/// new one, which costs 0.35 ms.
+/// `keep_network` is for sandboxes that make or join their own, and for `run` in a namespace that holds nothing but a
+/// loopback device that is down: it is as good as a new one, which costs 0.35 ms.
 pub(crate) fn seal(hostname: &str, keep_network: bool) -> Result<(), SealError> {
     let network = if keep_network { 0 } else { CLONE_NEWNET };
     let namespaces = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network;
@@ -59,6 +70,15 @@ pub(crate) fn seal(hostname: &str, keep_network: bool) -> Result<(), SealError> 
         return Err(SealError { what, errno: Errno::EBADE });
     }
     set_hostname(hostname).map_err(|errno| SealError { what: "set the sandboxes' hostname", errno })
+}
+
+/// Takes the supervisor out of the host's network namespace alone; the number of the new one.
+pub(crate) fn leave_network() -> Result<u64, Errno> {
+    let number = || Ok(nix::sys::stat::stat("/proc/self/ns/net")?.st_ino);
+    let before = number()?;
+    sys::process::unshare(CLONE_NEWNET)?;
+    let after = number()?;
+    if before == after { Err(Errno::EBADE) } else { Ok(after) }
 }
 
 /// And reads it back: with a call that only said so it would still be the host's.

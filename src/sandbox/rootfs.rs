@@ -17,6 +17,7 @@ use super::base::{self, Prebuilt};
 use super::child::Begun;
 use super::devices;
 use super::identity::Identity;
+use super::namespaces::{self, Network};
 use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
 use crate::sys::mount::{
@@ -117,9 +118,14 @@ pub(crate) fn enter(
     link: &SupervisorLink<'_>,
     plan: &Plan,
     canary: BorrowedFd<'_>,
-    namespaces: c_int,
+    namespaces: namespaces::Plan,
 ) -> Result<(Rooted, Tree, Identity), Failure> {
-    unshare_and_verify(namespaces)?;
+    unshare_and_verify(namespaces.in_child())?;
+    // While the host's /proc is still there.
+    let names = match namespaces.network {
+        Network::Joined => Some(open_namespaces().step(Step::Network)?),
+        Network::Inherited | Network::Own => None,
+    };
     make_private(plan.in_user_namespace)?;
     let handler = match &plan.prebuilt {
         Some(prebuilt) => sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?,
@@ -141,6 +147,9 @@ pub(crate) fn enter(
     }
     mount_own(plan, root.as_fd())?;
     let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
+    if let Some(names) = names {
+        link.join_network(names.as_fd())?;
+    }
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
@@ -153,14 +162,14 @@ pub(super) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
     let mut ids = [None; 2];
     for (id, (flag, path)) in ids.iter_mut().zip(others) {
         if namespaces & flag != 0 {
-            *id = Some(namespace_id(path).step(step)?);
+            *id = Some(namespace_id(cwd(), path).step(step)?);
         }
     }
     process::unshare(namespaces).step(step)?;
     verify(step, sysmount::identify(cwd(), c"/").step(step)?.mount != before)?;
     for (id, (_, path)) in ids.into_iter().zip(others) {
         if let Some(before) = id {
-            verify(step, namespace_id(path).step(step)? != before)?;
+            verify(step, namespace_id(cwd(), path).step(step)? != before)?;
         }
     }
     Ok(())
@@ -175,9 +184,14 @@ pub(super) fn make_private(in_user_namespace: bool) -> Result<(), Failure> {
     verify(step, in_user_namespace || sysmount::is_private(PLACE).step(step)?)
 }
 
+/// The names of our own namespaces.
+fn open_namespaces() -> Result<OwnedFd, Errno> {
+    sysmount::openat2(cwd(), c"/proc/self/ns", libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
 /// The number of a namespace (namespaces(7)): that of the file behind its link in /proc.
-fn namespace_id(path: &CStr) -> Result<u64, Errno> {
-    let file = sysmount::openat2(cwd(), path, libc::O_PATH, 0)?;
+pub(super) fn namespace_id(directory: BorrowedFd<'_>, path: &CStr) -> Result<u64, Errno> {
+    let file = sysmount::openat2(directory, path, libc::O_PATH, 0)?;
     Ok(sysmount::identify(file.as_fd(), c"")?.ino)
 }
 

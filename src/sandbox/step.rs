@@ -58,6 +58,7 @@ steps! {
     OomScore, "oom-score", "set the OOM score";
     Affinity, "cpu-affinity", "keep the sandbox on its processors";
     MountNamespace, "mount-namespace", "make the namespaces";
+    Network, "network-namespace", "make and join the network namespace";
     Private, "private", "make all mounts private";
     Template, "template", "clone the template";
     TemplateChanged, "template-changed", "use the template: it is another file than at start";
@@ -152,9 +153,6 @@ pub(crate) fn verify(step: Step, holds: bool) -> Result<(), Failure> {
 /// What to do about it, for the failures that people meet.
 pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
     match (failure.step, failure.errno) {
-        (Step::Clone, Errno::EPERM) => {
-            Some("new namespaces need CAP_SYS_ADMIN; see RestrictNamespaces= of the unit")
-        }
         (Step::Clone, Errno::ENOSPC) => {
             Some("the limit of nested pid namespaces is 32; see /proc/sys/user/max_pid_namespaces")
         }
@@ -162,11 +160,14 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the process limit is reached: TasksMax= of the unit, RLIMIT_NPROC, kernel.pid_max")
         }
         (Step::Clone, Errno::ENOSYS) => Some("clone3 is refused: RestrictNamespaces= of the unit does that"),
-        (Step::MountNamespace, Errno::EPERM) => {
+        (Step::Clone | Step::MountNamespace | Step::Network, Errno::EPERM) => {
             Some("new namespaces need CAP_SYS_ADMIN; see RestrictNamespaces= of the unit")
         }
         (Step::MountNamespace | Step::Stage | Step::Tmpfs | Step::Bind | Step::Overlay, Errno::ENOSPC) => {
             Some("a limit is exceeded: see /proc/sys/fs/mount-max and /proc/sys/user/max_mnt_namespaces")
+        }
+        (Step::Network, Errno::ENOSPC) => {
+            Some("the limit of network namespaces is reached: see /proc/sys/user/max_net_namespaces")
         }
         (Step::Overlay, Errno::EACCES | Errno::EPERM) => Some(
             "an overlay needs CAP_DAC_OVERRIDE, CAP_CHOWN and CAP_FOWNER in the launcher; --snapshot readonly needs none of them",

@@ -1,9 +1,10 @@
 //! The child's link to the supervisor: it dies with it, learns its identity from it, and reports to it.
 
 use super::identity::Identity;
+use super::rootfs;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
-use crate::sys::{self, Errno, Ignoring, privilege, socket};
+use crate::sys::{self, Errno, Ignoring, privilege, process, socket};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Both descriptors are close-on-exec: the handler has neither.
@@ -39,6 +40,20 @@ impl SupervisorLink<'_> {
             return Err(Failure { step, operand: 0, errno: Errno::EPIPE });
         }
         Ok((wire::decode_identity(message), userns))
+    }
+
+    /// Waits until the supervisor has left the host's network namespace, follows it (by its pidfd, Linux 5.8), and looks.
+    /// `names` is the child's /proc/self/ns, which no path leads to any more.
+    pub(crate) fn join_network(&self, names: BorrowedFd<'_>) -> Result<(), Failure> {
+        let step = Step::Network;
+        let mut message = [0; wire::NETWORK_LEN];
+        let count = sys::read(self.channel, &mut message).step(step)?;
+        if count != message.len() {
+            return Err(Failure { step, operand: 0, errno: Errno::EPIPE });
+        }
+        process::setns(self.pidfd, libc::CLONE_NEWNET).step(step)?;
+        let joined = rootfs::namespace_id(names, c"net").step(step)?;
+        verify(step, joined == u64::from_ne_bytes(message))
     }
 
     /// Tells the supervisor and waits until it has acted upon it.

@@ -7,6 +7,8 @@ use std::os::fd::RawFd;
 
 pub(crate) const REPORT_LEN: usize = 12;
 pub(crate) const IDENTITY_LEN: usize = 8;
+/// The number of the network namespace to join.
+pub(crate) const NETWORK_LEN: usize = size_of::<u64>();
 /// A "go on" with variables for the environment after it, each ended by a NUL byte.
 pub(crate) const ENVIRONMENT_MAX: usize = 512;
 /// Says "go on" to a child that waits.

@@ -125,6 +125,15 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// pread(2) at the start.
+pub(crate) fn read_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: pointer and length describe `buffer`, which the kernel may fill; the offset is an integer.
+    let count = check(unsafe {
+        libc::syscall(libc::SYS_pread64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len(), 0)
+    })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// write(2).
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     // SAFETY: pointer and length describe `bytes`, which the kernel only reads.

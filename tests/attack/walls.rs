@@ -37,10 +37,10 @@ pub(crate) const NPROC: &[&str] = &[
     "role=launcher/pid call=prlimit64 arg1=6 nth=2 : mend=arg3+0,0xffffffffffffffff,1 mend=arg3+8,0xffffffffffffffff,1",
 ];
 
-/// The sandbox stays in the host's network namespace; the second look at it sees another number.
+/// The launcher stays in the host's network namespace, and the sandbox joins it there; the first look sees another number.
 pub(crate) const NETWORK: &[&str] = &[
-    "role=launcher call=unshare : arg0=0x0e000000",
-    "role=launcher call=stat path=/proc/self/ns/net nth=2 : mend=arg1+8,0,0xffff00000000",
+    "role=launcher call=unshare nth=2 : arg0=0",
+    "role=launcher call=stat path=/proc/self/ns/net nth=1 : mend=arg1+8,0,0xffff00000000",
 ];
 
 /// Nothing is dropped of the capabilities: with an ambient set they outlive exec. capget(2) shows none.

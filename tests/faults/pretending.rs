@@ -46,6 +46,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "prlimit64", "", Less, "its own limits, to say early what setting them would refuse"),
     line("launcher", "statx", "\"tmp\"", Runs, "a template whose /tmp cannot be seen gets no tmpfs there: less, not more"),
     line("launcher", "statx", "\"etc/os-release\"", Runs, "for a remark"),
+    line("launcher", "stat", "\"/proc/self/ns/net\"", Either, "one of two looks, and the number that the child must find: refused where it is the second"),
     line("launcher", "stat", "\"/proc/self/ns/", Runs, "one of two looks, which then differ: the call between them would have to lie as well"),
 
     // Around the sandbox. What is never heard of ends by wall time.

@@ -42,7 +42,7 @@ fn halved() -> Vec<Case> {
     let cases = [
         (readonly, "clone3 without a pid namespace", "role=launcher call=clone3 : poke=arg0+0,0x20000000,0"),
         (readonly, "no namespaces for the launcher", "role=launcher call=unshare : arg0=0"),
-        (readonly, "its host's network", "role=launcher call=unshare : arg0=0x0e000000"),
+        (readonly, "its host's network", "role=launcher call=unshare nth=2 : arg0=0"),
         (readonly, "its host's ipc", "role=launcher call=unshare : arg0=0x46000000"),
         (readonly, "its host's name", "role=launcher call=unshare : arg0=0x4a000000"),
         (readonly, "its host's cgroups", "role=launcher call=unshare : arg0=0x4c000000"),

@@ -55,6 +55,7 @@ fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
     let child = [
         "child",
         "rootfs",
+        "binds",
         "capabilities",
         "identity",
         "devices",
@@ -163,6 +164,7 @@ fn every_option_of_the_design_is_in_the_help() {
         "--landlock-ro",
         "--landlock-rw",
         "--bind-ro",
+        "--bind",
         "--tmpfs",
         "--setenv",
         "--hostname",

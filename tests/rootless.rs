@@ -120,6 +120,27 @@ fn a_denied_call_is_recorded_and_a_second_exec_refused() {
 }
 
 #[test]
+fn a_bind_is_written_as_the_caller_and_as_nobody_else() {
+    let mut site = a_site!();
+    let Some(user) = user(&mut site) else { return };
+    let kept = PathBuf::from(format!("/var/tmp/{}-kept", site.tag()));
+    common::site::make_directory(&kept, 0o777);
+    let bind = format!("--bind={}:/empty", kept.display());
+    let options = [bind.as_str(), "--snapshot", "readonly"];
+    let write =
+        || user.runs(site.probe(&["try", "write", "/empty/note"]).options(&DEGRADED).options(&options));
+    common::site::give_to(&kept, 4242);
+    let others = write().talk(b"");
+    common::site::give_to(&kept, 65534);
+    let own = write().talk(b"");
+    let owner = std::fs::metadata(kept.join("note")).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
+    std::fs::remove_dir_all(&kept).unwrap();
+    others.is_usage_error("rootless");
+    assert_eq!(own.value("write"), "ok 21", "{own}");
+    assert_eq!(owner.unwrap(), 65534);
+}
+
+#[test]
 fn after_sigkill_nothing_is_left() {
     let mut site = a_site!();
     let Some(user) = user(&mut site) else { return };

@@ -4,6 +4,7 @@
 
 pub(crate) mod cpus;
 mod handler;
+pub(crate) mod keeping;
 mod limits;
 pub(crate) mod options;
 pub(crate) mod profiles;
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_wins_and_four_lists_add_up() {
+    fn an_option_wins_and_some_lists_add_up() {
         let file = parse_service_file("memory = \"1M\"\nwall_time = \"1s\"\nsetenv = [\"A=1\"]\n").unwrap();
         let given = parse_service_file("memory = \"2M\"\nsetenv = [\"B=2\"]\n").unwrap();
         let both = given.over(file);

@@ -1,6 +1,7 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::cpus::Cpus;
+use super::keeping::WritableBindSpec;
 use super::profiles::CallChanges;
 use super::proxies::Proxies;
 use super::signals::SignalName;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// Host path to be seen, read-only, in the sandbox [repeatable]
     #[arg(long, value_name = "SRC[:DST]")]
     pub(crate) bind_ro: Option<Vec<BindSpec>>,
+    /// Host path that handlers may write, as OWNER (a user, not root) [repeatable; default: the owner of SRC]
+    #[arg(long, value_name = "SRC[:DST][:OWNER[:GROUP]]")]
+    pub(crate) bind: Option<Vec<WritableBindSpec>>,
     /// Private tmpfs; / bounds the overlay's writable layer [repeatable; default: /tmp:16M,1024]
     #[arg(long, value_name = "PATH[:SIZE[,INODES]]")]
     pub(crate) tmpfs: Option<Vec<TmpfsSpec>>,
@@ -207,12 +211,13 @@ impl Options {
         if let Some(profile) = self.profile.as_mut().filter(|profile| profile.contains('/')) {
             *profile = base.join(&*profile).to_string_lossy().into_owned();
         }
-        for bind in self.bind_ro.iter_mut().flatten() {
-            bind.source = base.join(&bind.source).to_string_lossy().into_owned();
+        let binds = self.bind_ro.iter_mut().flatten().map(|bind| &mut bind.source);
+        for source in binds.chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source)) {
+            *source = base.join(&*source).to_string_lossy().into_owned();
         }
     }
 
-    /// The command line over the service file: an option wins, four lists add up.
+    /// The command line over the service file: an option wins, some lists add up.
     pub(crate) fn over(self, file: Options) -> Options {
         macro_rules! merge {
             (wins: $($one:ident)*; adds: $($list:ident)*) => {
@@ -228,7 +233,7 @@ impl Options {
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
-            adds: bind_ro tmpfs setenv rlimit
+            adds: bind_ro bind tmpfs setenv rlimit
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A service, resolved: everything looked at, checked and turned into the plan that sandboxes are made by.
 
 use super::handler::{Search, find_handler, open_template};
+use super::keeping;
 use super::limits::{limits, with_init};
 use super::options::{Layer, Net, Options};
 use super::profiles;
@@ -125,6 +126,7 @@ impl Service {
         let handler = find_handler(search, options.handler.as_deref().unwrap_or_default())?;
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose, traits.exec)?;
+        remarks.extend(keeping::remarks(&rootfs.writable));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;

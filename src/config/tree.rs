@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::handler::Handler;
+use super::keeping::writable_binds;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
 use super::service::{Purpose, c_string};
@@ -9,8 +10,9 @@ use super::trust::{self, Trusted, TrustedFile};
 use super::values::TmpfsSpec;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
+use crate::sandbox::binds::Bind;
 use crate::sandbox::landlock::{self, Right, Rule};
-use crate::sandbox::rootfs::{self, Bind, Bounds, Snapshot, Source, Tmpfs};
+use crate::sandbox::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sys;
 use std::ffi::CStr;
@@ -18,7 +20,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-fn source(path: &Path, fd: &impl AsFd) -> Result<Source, ConfigError> {
+pub(super) fn source(path: &Path, fd: &impl AsFd) -> Result<Source, ConfigError> {
     let identity = sys::mount::identify(fd.as_fd(), c"")
         .map_err(|errno| ConfigError::sandbox(format!("cannot look at {}: {errno}", path.display())))?;
     Ok(Source { path: c_string(path.as_os_str().as_bytes(), "a path")?, identity })
@@ -53,12 +55,14 @@ pub(super) fn rootfs_plan(
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
     // The layer's own directories: the tmpfs' root, lower, upper, work, root, work/work, work/index.
     let upper = bounds(size.0, inodes.saturating_add(8))?;
+    let binds = binds(options)?;
     Ok(rootfs::Plan {
         template: source(&template.path, &template.fd)?,
         snapshot,
         upper,
         in_user_namespace: privilege == Privilege::Rootless,
-        binds: binds(options)?,
+        writable: writable_binds(options, &binds, privilege)?,
+        binds,
         tmpfs: tmpfs
             .into_iter()
             .map(|spec| {
@@ -93,10 +97,12 @@ fn is_directory(template: &TrustedFile, name: &CStr) -> bool {
     sys::mount::identify(template.fd.as_fd(), name).is_ok_and(|file| file.kind() == libc::S_IFDIR)
 }
 
-/// The last entry of a path wins. /tmp is there by default where the template has it.
+/// The last entry of a path wins. /tmp is there by default where the template has it and no bind takes its place.
 fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     let mut list: Vec<TmpfsSpec> = Vec::new();
-    if is_directory(template, c"tmp") {
+    let bound = options.bind.iter().flatten().map(|bind| &bind.target);
+    let mut bound = bound.chain(options.bind_ro.iter().flatten().map(|bind| &bind.target));
+    if is_directory(template, c"tmp") && !bound.any(|target| target == "/tmp") {
         let (size, inodes) = (TmpfsSpec::SIZE, TmpfsSpec::INODES);
         list.push(TmpfsSpec { target: "/tmp".to_owned(), size, inodes });
     }
@@ -122,7 +128,7 @@ fn binds(options: &Options) -> Result<Vec<Bind>, ConfigError> {
     Ok(binds)
 }
 
-/// Defaults: read all; write all of an overlay, else each tmpfs. A list given replaces its default.
+/// Defaults: read all; write all of an overlay, else each tmpfs and writable bind. A list given replaces its default.
 pub(super) fn landlock_plan(
     options: &Options,
     rootfs: &rootfs::Plan,
@@ -149,6 +155,9 @@ pub(super) fn landlock_plan(
         (None, Snapshot::Readonly) => {
             for tmpfs in &rootfs.tmpfs {
                 rules.push(Rule { path: tmpfs.target.clone(), right: Right::ReadWrite });
+            }
+            for bind in &rootfs.writable {
+                rules.push(Rule { path: bind.target.clone(), right: Right::ReadWrite });
             }
             if rootfs.dev {
                 rules.push(rule(b"/dev", Right::ReadWrite)?);

@@ -249,7 +249,7 @@ impl FromStr for Switch {
 }
 
 /// Splits at `:`, which `\:` writes literally, as nspawn's --bind does.
-fn fields(text: &str) -> Vec<String> {
+pub(super) fn fields(text: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -267,7 +267,7 @@ fn fields(text: &str) -> Vec<String> {
     fields
 }
 
-fn absolute(path: &str, what: &str) -> Result<(), ValueError> {
+pub(super) fn absolute(path: &str, what: &str) -> Result<(), ValueError> {
     if path.starts_with('/') { Ok(()) } else { error(format!("'{path}' is no {what}: it must begin with /")) }
 }
 

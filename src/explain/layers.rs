@@ -135,6 +135,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         upper,
         in_user_namespace: _,
         binds,
+        writable,
         tmpfs,
         proc,
         executable,
@@ -159,6 +160,12 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         Node::new(text(&bind.target), format!("{}, ro nosuid nodev noexec noatime", text(&bind.source.path)))
             .why("--bind-ro")
     });
+    let written = writable.iter().map(|bind| {
+        let (source, owner) = (text(&bind.source.path), bind.owner);
+        let whose = format!("written as {}:{}", owner.uid, owner.gid);
+        Node::new(text(&bind.target), format!("{source}, rw nosuid nodev noexec noatime, {whose}"))
+            .why("--bind: what is written stays, and nothing limits its size")
+    });
     let proc = proc.then(|| {
         Node::new("/proc", "own processes only, ro nosuid nodev noexec")
             .why("--proc: subset=pid, hidepid=invisible")
@@ -177,6 +184,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         .why("the old root is detached; nothing of the host's is left")
         .with([template, root])
         .with(mounted)
+        .with(written)
         .with(dev)
         .with(proc)
         .with(tmpfs)
@@ -308,7 +316,8 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
     match step {
         Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
         Step::IdMap => rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace,
-        Step::BindSource | Step::BindChanged | Step::Bind => !rootfs.binds.is_empty(),
+        Step::BindSource | Step::BindChanged | Step::Bind => rootfs.bind(0).is_some(),
+        Step::BindMap => !rootfs.writable.is_empty() && !rootfs.in_user_namespace,
         Step::Tmpfs => !rootfs.tmpfs.is_empty(),
         Step::Proc => rootfs.proc,
         Step::Dev => rootfs.dev,

@@ -8,6 +8,7 @@
 //! the service file names now, and returns. (Clones can be made only in the namespace of their source, and attached only
 //! in one's own.)
 
+use super::binds;
 use super::devices;
 use super::rootfs::{self, Snapshot};
 use super::step::{AtStep, Failure, Step, verify};
@@ -84,7 +85,8 @@ impl Base {
         let prebuilt = Prebuilt {
             number,
             root: path(number, "root")?,
-            binds: bind_paths(number, plan)?,
+            binds: paths(number, "bind", plan.binds.len())?,
+            writable: paths(number, "writable", plan.writable.len())?,
             dev: if plan.dev { Some(path(number, "dev")?) } else { None },
             handler: clones.handler,
         };
@@ -96,7 +98,7 @@ impl Base {
             match plan.snapshot {
                 // The sandbox's root is this very mount.
                 Snapshot::Readonly => {
-                    rootfs::attach_bind(plan, clones.template.as_fd(), tree.as_fd(), index)?
+                    binds::attach_read_only(plan, clones.template.as_fd(), tree.as_fd(), index)?
                 }
                 // It is made for each sandbox; the binds are cloned onto it.
                 Snapshot::Overlay => {
@@ -105,6 +107,11 @@ impl Base {
                     sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, index)?;
                 }
             }
+        }
+        for (index, (tree, path)) in clones.writable.iter().zip(&prebuilt.writable).enumerate() {
+            let operand = plan.binds.len() + index;
+            make_mount_point(tree, path).step_on(Step::Bind, operand)?;
+            sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, operand)?;
         }
         if let Some(path) = &prebuilt.dev {
             attach_dev(plan, path, clones.template.as_fd())?;
@@ -151,8 +158,8 @@ fn path(number: u32, name: &str) -> Result<CString, Failure> {
     c_string(format!("/{number}/{name}"))
 }
 
-fn bind_paths(number: u32, plan: &rootfs::Plan) -> Result<Vec<CString>, Failure> {
-    (0..plan.binds.len()).map(|index| path(number, &format!("bind-{index}"))).collect()
+fn paths(number: u32, kind: &str, count: usize) -> Result<Vec<CString>, Failure> {
+    (0..count).map(|index| path(number, &format!("{kind}-{index}"))).collect()
 }
 
 fn c_string(text: String) -> Result<CString, Failure> {
@@ -164,6 +171,7 @@ fn c_string(text: String) -> Result<CString, Failure> {
 pub(crate) struct Clones {
     template: OwnedFd,
     binds: Vec<OwnedFd>,
+    writable: Vec<OwnedFd>,
     handler: OwnedFd,
 }
 
@@ -172,9 +180,13 @@ impl Clones {
         let handler = open_handler(plan)?;
         let template = rootfs::clone_template(plan, &plan.template.path)?;
         rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
-        let clone = |(index, bind): (usize, &rootfs::Bind)| rootfs::clone_source(plan, &bind.source, index);
-        let binds = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
-        Ok(Clones { template, binds, handler })
+        let clone = |(index, bind): (usize, &binds::Bind)| binds::clone_read_only(plan, &bind.source, index);
+        let read_only = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
+        let clone = |(index, bind): (usize, &binds::WritableBind)| {
+            binds::clone_writable(plan, &bind.source.path, bind, index)
+        };
+        let writable = plan.writable.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
+        Ok(Clones { template, binds: read_only, writable, handler })
     }
 }
 
@@ -196,6 +208,8 @@ pub(crate) struct Prebuilt {
     pub(crate) root: CString,
     /// Under `overlay`, the source of each bind.
     pub(crate) binds: Vec<CString>,
+    /// The source of each writable bind: each sandbox clones it with a map of its own.
+    pub(crate) writable: Vec<CString>,
     /// Under `overlay`, the source of /dev.
     pub(crate) dev: Option<CString>,
     pub(crate) handler: OwnedFd,
@@ -204,7 +218,7 @@ pub(crate) struct Prebuilt {
 impl Drop for Prebuilt {
     fn drop(&mut self) {
         let why = "what stays is the base's, which goes with the supervisor";
-        for path in [&self.root].into_iter().chain(&self.binds).chain(&self.dev) {
+        for path in [&self.root].into_iter().chain(&self.binds).chain(&self.writable).chain(&self.dev) {
             sysmount::detach(path).ignoring(why);
             sysmount::remove(path).ignoring(why);
         }

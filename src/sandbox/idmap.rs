@@ -1,7 +1,9 @@
-//! The id map of an overlay's lower layer: a user namespace that exists only as a map.
+//! Id maps of mounts: a user namespace that exists only as a map.
 //!
-//! The template's files are root's. Mounted with this map they belong to the sandbox's uid, so that the handler may
-//! change what it sees. Every other id stays itself.
+//! An overlay's lower layer: the template's files are root's. Mounted with this map they belong to the sandbox's uid, so
+//! that the handler may change what it sees. Every other id stays itself.
+//!
+//! A writable bind: one owner's files belong to the sandbox's uid. Every other id has no name.
 
 use super::identity::Identity;
 use crate::sys::process::{self, Child};
@@ -10,12 +12,21 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// A user namespace in which id 0 is the sandbox's, all others themselves.
+/// Whose files become the sandbox's.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Map {
+    /// Root's; all others stay themselves.
+    Root(Identity),
+    /// The owner's, and nobody else has a name.
+    Only { owner: Identity, sandbox: Identity },
+}
+
+/// A user namespace with that map.
 ///
 /// A namespace needs a process to be born with; it is gone when this returns, the namespace lives by its descriptor.
-pub(super) fn user_namespace(identity: Identity, supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(super) fn user_namespace(map: Map, supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let holder = process::spawn(libc::CLONE_NEWUSER, None, hold, &supervisor)?;
-    let userns = map_and_open(&holder, identity).map_err(|error| errno_of(&error));
+    let userns = map_and_open(&holder, map).map_err(|error| errno_of(&error));
     process::send_signal(holder.pidfd.as_fd(), libc::SIGKILL)?;
     process::wait_for_end(holder.pidfd.as_fd());
     userns
@@ -31,17 +42,32 @@ fn hold(supervisor: &BorrowedFd<'_>) -> ! {
     process::exit_now(1)
 }
 
-fn map_and_open(holder: &Child, identity: Identity) -> io::Result<OwnedFd> {
+fn map_and_open(holder: &Child, map: Map) -> io::Result<OwnedFd> {
+    let (uids, gids) = map.texts();
     let directory = format!("/proc/{}", holder.pid);
-    fs::write(format!("{directory}/uid_map"), map(identity.uid))?;
-    fs::write(format!("{directory}/gid_map"), map(identity.gid))?;
+    fs::write(format!("{directory}/uid_map"), uids)?;
+    fs::write(format!("{directory}/gid_map"), gids)?;
     Ok(fs::File::open(format!("{directory}/ns/user"))?.into())
 }
 
+impl Map {
+    /// Of uids and of gids.
+    fn texts(self) -> (String, String) {
+        match self {
+            Map::Root(sandbox) => (root(sandbox.uid), root(sandbox.gid)),
+            Map::Only { owner, sandbox } => (only(owner.uid, sandbox.uid), only(owner.gid, sandbox.gid)),
+        }
+    }
+}
+
 /// user_namespaces(7): `inside outside count` a line. Inside 0 is `id`; `id` itself is left out, it cannot be twice.
-fn map(id: u32) -> String {
+fn root(id: u32) -> String {
     let above = id + 1;
     format!("0 {id} 1\n1 1 {}\n{above} {above} {}\n", id - 1, u32::MAX - above)
+}
+
+fn only(owner: u32, id: u32) -> String {
+    format!("{owner} {id} 1\n")
 }
 
 fn errno_of(error: &io::Error) -> Errno {
@@ -54,6 +80,6 @@ mod tests {
 
     #[test]
     fn the_map_leaves_every_other_id_itself_and_names_none_twice() {
-        assert_eq!(map(1000), "0 1000 1\n1 1 999\n1001 1001 4294966294\n");
+        assert_eq!(root(1000), "0 1000 1\n1 1 999\n1001 1001 4294966294\n");
     }
 }

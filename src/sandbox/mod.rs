@@ -19,6 +19,7 @@
 //! [`launch`], once a sandbox). The child only makes system calls; it reports a failure as two numbers and exits.
 
 pub(crate) mod base;
+pub(crate) mod binds;
 pub(crate) mod capabilities;
 pub(crate) mod child;
 pub(crate) mod devices;
@@ -177,21 +178,42 @@ pub(crate) fn launch(
     }
 }
 
-/// Tells the child who it is; for an idmapped snapshot, with the map. While it mounts, the network namespace is made that it
-/// joins then.
+/// Tells the child who it is; for an idmapped snapshot and for writable binds, with the maps. While it mounts, the network
+/// namespace is made that it joins then.
 fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Failure> {
-    let idmapped = plan.rootfs.snapshot == rootfs::Snapshot::Overlay && !plan.rootfs.in_user_namespace;
+    let (rootfs, identity) = (&plan.rootfs, sandbox.identity);
+    let idmapped = rootfs.snapshot == rootfs::Snapshot::Overlay && !rootfs.in_user_namespace;
+    let supervisor = workshop.supervisor.as_fd();
     let userns = if idmapped {
-        Some(idmap::user_namespace(sandbox.identity, workshop.supervisor.as_fd()).step(Step::IdMap)?)
+        Some(idmap::user_namespace(idmap::Map::Root(identity), supervisor).step(Step::IdMap)?)
     } else {
         None
     };
-    let message = wire::encode_identity(sandbox.identity);
-    sys::socket::send_with_fd(sandbox.channel.as_fd(), &message, userns.as_ref().map(AsFd::as_fd))
-        .step(Step::Release)?;
+    let message = wire::encode_identity(identity);
+    let channel = sandbox.channel.as_fd();
+    sys::socket::send_with_fd(channel, &message, userns.as_ref().map(AsFd::as_fd)).step(Step::Release)?;
+    if !rootfs.in_user_namespace {
+        send_maps(rootfs, identity, supervisor, channel)?;
+    }
     if plan.namespaces.network == namespaces::Network::Joined {
         let number = namespaces::leave_network().step(Step::Network)?;
-        sys::write(sandbox.channel.as_fd(), &number.to_ne_bytes()).step(Step::Release)?;
+        sys::write(channel, &number.to_ne_bytes()).step(Step::Release)?;
+    }
+    Ok(())
+}
+
+/// A map for each writable bind, in their order.
+fn send_maps(
+    rootfs: &rootfs::Plan,
+    identity: Identity,
+    supervisor: BorrowedFd<'_>,
+    channel: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    for (index, bind) in rootfs.writable.iter().enumerate() {
+        let map = idmap::Map::Only { owner: bind.owner, sandbox: identity };
+        let operand = rootfs.binds.len() + index;
+        let userns = idmap::user_namespace(map, supervisor).step_on(Step::BindMap, operand)?;
+        sys::socket::send_with_fd(channel, &wire::GO_ON, Some(userns.as_fd())).step(Step::Release)?;
     }
     Ok(())
 }
@@ -251,8 +273,8 @@ impl Plan {
                 text(&rootfs.template.path)
             }
             Step::HandlerFile | Step::HandlerChanged | Step::Exec => text(&rootfs.handler),
-            Step::BindSource | Step::BindChanged => text(&rootfs.binds.get(index)?.source.path),
-            Step::Bind => text(&rootfs.binds.get(index)?.target),
+            Step::BindSource | Step::BindChanged | Step::BindMap => text(rootfs.bind(index)?.0),
+            Step::Bind => text(rootfs.bind(index)?.1),
             Step::Tmpfs => text(&rootfs.tmpfs.get(index)?.target),
             Step::MountPoint => rootfs.mount_point(index),
             Step::Directory => text(self.start.directory.as_ref()?),

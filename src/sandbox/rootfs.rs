@@ -14,6 +14,7 @@
 //! because fsconfig(2) strings end at 255 bytes.
 
 use super::base::{self, Prebuilt};
+use super::binds::{self, Bind, WritableBind};
 use super::child::Begun;
 use super::devices;
 use super::identity::Identity;
@@ -28,7 +29,7 @@ use crate::sys::{self, Errno, cwd, process};
 use std::ffi::{CStr, CString, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+pub(super) const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
 
 /// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
@@ -54,13 +55,6 @@ pub(crate) struct Source {
     pub(crate) identity: sysmount::Identity,
 }
 
-/// A read-only bind of a host path, with all that is mounted below it.
-#[derive(Debug)]
-pub(crate) struct Bind {
-    pub(crate) source: Source,
-    pub(crate) target: CString,
-}
-
 /// Sizes of a tmpfs as text, ready for fsconfig(2).
 #[derive(Debug)]
 pub(crate) struct Bounds {
@@ -84,6 +78,7 @@ pub(crate) struct Plan {
     /// is locked there (mount_namespaces(7)), but a read-only one changes no atime anyway.
     pub(crate) in_user_namespace: bool,
     pub(crate) binds: Vec<Bind>,
+    pub(crate) writable: Vec<WritableBind>,
     pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) proc: bool,
     /// A profile that executes what the template holds: its mount is not noexec.
@@ -142,9 +137,10 @@ pub(crate) fn enter(
         (Snapshot::Readonly, None) => attach_template(plan)?,
     };
     if plan.prebuilt.is_none() || plan.snapshot == Snapshot::Overlay {
-        mount_binds(plan, root.as_fd())?;
+        binds::mount_read_only(plan, root.as_fd())?;
         mount_dev(plan, root.as_fd())?;
     }
+    binds::mount_writable(plan, root.as_fd(), link, identity)?;
     mount_own(plan, root.as_fd())?;
     let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
     if let Some(names) = names {
@@ -236,7 +232,7 @@ pub(super) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failur
     Ok(tree)
 }
 
-fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
+pub(super) fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
     if same { Ok(()) } else { Err(Errno::ESTALE).step_on(step, operand) }
 }
 
@@ -345,29 +341,6 @@ fn number(text: &CStr) -> u64 {
     text.to_bytes().iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
-fn mount_binds(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
-    for (index, bind) in plan.binds.iter().enumerate() {
-        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(index));
-        let tree = match ready {
-            Some(path) => clone_path(plan, path, &bind.source, index)?,
-            None => clone_source(plan, &bind.source, index)?,
-        };
-        attach_bind(plan, root, tree.as_fd(), index)?;
-    }
-    Ok(())
-}
-
-pub(super) fn attach_bind(
-    plan: &Plan,
-    root: BorrowedFd<'_>,
-    tree: BorrowedFd<'_>,
-    index: usize,
-) -> Result<(), Failure> {
-    let Some(bind) = plan.binds.get(index) else { return Ok(()) };
-    let point = mount_point(root, &bind.target, index + 1)?;
-    attach_and_verify(root, tree, point, &bind.target, (Step::Bind, index), FLAGS_WRITABLE)
-}
-
 /// The devices, from the base if they stand ready there.
 fn mount_dev(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if !plan.dev {
@@ -401,7 +374,7 @@ fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
 }
 
 /// Attaches a mount and proves that it is what its path leads to now.
-fn attach_and_verify(
+pub(super) fn attach_and_verify(
     root: BorrowedFd<'_>,
     tree: BorrowedFd<'_>,
     point: OwnedFd,
@@ -417,21 +390,8 @@ fn attach_and_verify(
     if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
-pub(super) fn clone_source(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
-    clone_path(plan, &source.path, source, index)
-}
-
-/// A detached, restricted clone of the source at `path`, which must still be the one that was checked.
-fn clone_path(plan: &Plan, path: &CStr, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
-    let tree = sysmount::clone_tree(cwd(), path, true).step_on(Step::BindSource, index)?;
-    let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
-    changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
-    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
-    Ok(tree)
-}
-
 /// Opens a mount point below the root; a symlink at its place is refused (CVE-2021-30465, CVE-2026-41579).
-fn mount_point(root: BorrowedFd<'_>, path: &CStr, operand: usize) -> Result<OwnedFd, Failure> {
+pub(super) fn mount_point(root: BorrowedFd<'_>, path: &CStr, operand: usize) -> Result<OwnedFd, Failure> {
     let step = Step::MountPoint;
     let point =
         sysmount::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, IN_ROOT).step_on(step, operand)?;
@@ -469,7 +429,7 @@ pub(super) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
 
 impl Plan {
     /// Attributes of a clone of a host mount.
-    fn attributes(&self, attributes: u64) -> u64 {
+    pub(super) fn attributes(&self, attributes: u64) -> u64 {
         if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }
     }
 
@@ -478,12 +438,25 @@ impl Plan {
         if self.executable { flags & !libc::ST_NOEXEC } else { flags }
     }
 
-    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev.
+    /// Of a writable bind's mount point, among the operands of [`Step::MountPoint`].
+    pub(super) fn writable_operand(&self, index: usize) -> usize {
+        2 + self.binds.len() + self.tmpfs.len() + index
+    }
+
+    /// Source and target of a bind by its operand: the read-only ones, the writable ones.
+    pub(crate) fn bind(&self, operand: usize) -> Option<(&CString, &CString)> {
+        let binds = self.binds.iter().map(|bind| (&bind.source.path, &bind.target));
+        let writable = self.writable.iter().map(|bind| (&bind.source.path, &bind.target));
+        binds.chain(writable).nth(operand)
+    }
+
+    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev, the writable binds.
     pub(super) fn mount_point(&self, operand: usize) -> Option<String> {
         let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
         let targets =
             self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
         let targets = targets.map(CString::as_c_str).chain([devices::DEV]);
+        let targets = targets.chain(self.writable.iter().map(|bind| bind.target.as_c_str()));
         targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
     }
 }

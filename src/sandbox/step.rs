@@ -71,6 +71,7 @@ steps! {
     MountPoint, "mount-point", "open the mount point";
     BindSource, "bind-source", "clone the source of the bind";
     BindChanged, "bind-changed", "use the source of the bind: it is another file than at start";
+    BindMap, "bind-map", "map the owner of the bind";
     Bind, "bind", "bind at";
     Tmpfs, "tmpfs", "mount a tmpfs at";
     Proc, "proc", "mount proc at /proc";
@@ -178,13 +179,6 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::IdMap | Step::Layers, Errno::EINVAL) => Some(
             "the template's file system cannot be idmapped; put the template on ext4, xfs, btrfs or tmpfs, or use --snapshot readonly",
         ),
-        (Step::MountPoint, Errno::ENOENT) => {
-            Some("make it in the template: an empty directory, or a file to bind a file to")
-        }
-        (Step::MountPoint, Errno::ELOOP) => Some("a mount point must not be a symlink"),
-        (Step::Bind, Errno::ENOTDIR) => {
-            Some("source and mount point must both be directories or both be files")
-        }
         (Step::Directory | Step::Affinity, errno) => hint_of_start(failure.step, errno),
         (Step::Pivot, Errno::EINVAL) => {
             Some("the launcher's own root must be a mount point; it is not in a chroot or an initramfs")
@@ -214,6 +208,11 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Uid | Step::Gid, Errno::EINVAL) => {
             Some("the id is not mapped in this user namespace; give another --user-range")
         }
+        (Step::BindMap | Step::BindSource | Step::Bind | Step::MountPoint, errno)
+            if !matches!(errno, Errno::EBADE | Errno::ENOSYS) =>
+        {
+            hint_on_bind(failure)
+        }
         (_, Errno::EBADE) => {
             Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
         }
@@ -228,6 +227,25 @@ fn hint_of_start(step: Step, errno: Errno) -> Option<&'static str> {
         (Step::Affinity, Errno::EINVAL) => Some("the launcher may use none of these processors"),
         (Step::Affinity, Errno::EPERM) => {
             Some("SystemCallFilter= of the unit refuses it; set CPUAffinity= there instead")
+        }
+        _ => None,
+    }
+}
+
+fn hint_on_bind(failure: &Failure) -> Option<&'static str> {
+    match (failure.step, failure.errno) {
+        (Step::BindMap, Errno::EINVAL) => Some(
+            "the file system of a writable bind must know idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
+        ),
+        (Step::BindSource, Errno::EROFS) => {
+            Some("its mount is read-only for the launcher; see ReadWritePaths= of the unit")
+        }
+        (Step::MountPoint, Errno::ENOENT) => {
+            Some("make it in the template: an empty directory, or a file to bind a file to")
+        }
+        (Step::MountPoint, Errno::ELOOP) => Some("a mount point must not be a symlink"),
+        (Step::Bind, Errno::ENOTDIR) => {
+            Some("source and mount point must both be directories or both be files")
         }
         _ => None,
     }

@@ -56,6 +56,13 @@ impl SupervisorLink<'_> {
         verify(step, joined == u64::from_ne_bytes(message))
     }
 
+    /// The id map of the next writable bind.
+    pub(super) fn receive_user_namespace(&self) -> Result<OwnedFd, Failure> {
+        let step = Step::ReceiveIdentity;
+        let (_, userns) = socket::receive_with_fd(self.channel, &mut [0]).step(step)?;
+        userns.ok_or(Errno::EPIPE).step(step)
+    }
+
     /// Tells the supervisor and waits until it has acted upon it.
     pub(crate) fn report_and_wait(&self, report: Report, step: Step) -> Result<(), Failure> {
         sys::write(self.channel, &report.encode()).step(step)?;

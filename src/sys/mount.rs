@@ -265,6 +265,22 @@ impl Identity {
 
 /// statx(2), links not followed; `path` may be empty.
 pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
+    let stat = statx(dir, path)?;
+    Ok(Identity {
+        dev: (stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        mode: stat.stx_mode,
+        mount: stat.stx_mnt_id,
+    })
+}
+
+/// The uid and gid that a file has, through the mount it was reached by.
+pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<(u32, u32)> {
+    let stat = statx(file, c"")?;
+    Ok((stat.stx_uid, stat.stx_gid))
+}
+
+fn statx(dir: BorrowedFd<'_>, path: &CStr) -> Result<libc::statx> {
     let mut buffer = mem::MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     let mask = libc::STATX_BASIC_STATS | STATX_MNT_ID;
@@ -273,13 +289,7 @@ pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
         libc::syscall(libc::SYS_statx, dir.as_raw_fd(), path.as_ptr(), flags, mask, buffer.as_mut_ptr())
     })?;
     // SAFETY: the buffer was zeroed, every field is an integer, and the kernel has filled it.
-    let stat = unsafe { buffer.assume_init() };
-    Ok(Identity {
-        dev: (stat.stx_dev_major, stat.stx_dev_minor),
-        ino: stat.stx_ino,
-        mode: stat.stx_mode,
-        mount: stat.stx_mnt_id,
-    })
+    Ok(unsafe { buffer.assume_init() })
 }
 
 /// The flags of the mount that `file` was reached through (`ST_*` of statvfs(3), by fstatfs(2)).

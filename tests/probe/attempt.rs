@@ -157,6 +157,8 @@ fn of_memory_and_files(name: &str, text: &str) -> Option<Answer> {
         "open" => tree::open(text),
         "write" => tree::write(text),
         "cat" => tree::cat(text),
+        "write_setuid" => tree::write_setuid(text),
+        "chmod_setuid" => tree::chmod_setuid(text),
         "mknod" => tree::mknod(text),
         _ => return None,
     })

@@ -21,6 +21,18 @@ pub fn write(file: &str) -> Answer {
     call(libc::SYS_write, [fd, line.as_ptr() as i64, line.len() as i64, 0, 0, 0])
 }
 
+/// Makes a file that is born set-uid, and writes to it.
+pub fn write_setuid(file: &str) -> Answer {
+    let fd = openat(file, CREATE, 0o4755)?;
+    let line = b"written by the probe\n";
+    call(libc::SYS_write, [fd, line.as_ptr() as i64, line.len() as i64, 0, 0, 0])
+}
+
+pub fn chmod_setuid(file: &str) -> Answer {
+    let name = path(file);
+    call(libc::SYS_fchmodat, [HERE, name.as_ptr() as i64, 0o4755, 0, 0, 0])
+}
+
 /// Reads a file and prints it, so that a test sees what this sandbox sees.
 pub fn cat(file: &str) -> Answer {
     let fd = open(file)?;

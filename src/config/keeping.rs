@@ -1,0 +1,172 @@
+//! What a handler may keep or is handed: paths that it writes on the host.
+
+use super::ConfigError;
+use super::options::Options;
+use super::service::c_string;
+use super::tree::source;
+use super::trust::{self, Trusted, TrustedFile};
+use super::values::{ValueError, absolute, fields};
+use crate::privilege::Privilege;
+use crate::sandbox::binds::{Bind, WritableBind};
+use crate::sandbox::identity::Identity;
+use nix::unistd::{Group, User};
+use serde::Deserialize;
+use std::path::Path;
+use std::str::FromStr;
+
+/// `SRC[:DST][:OWNER[:GROUP]]`. DST begins with `/`, OWNER does not.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct WritableBindSpec {
+    pub(crate) source: String,
+    pub(crate) target: String,
+    owner: Option<String>,
+    group: Option<String>,
+}
+
+impl FromStr for WritableBindSpec {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<WritableBindSpec, ValueError> {
+        let wrong = || {
+            ValueError(format!(
+                "'{text}' is no bind: write SRC, SRC:DST, SRC:OWNER or SRC:DST:OWNER, with \\: for a colon in a path"
+            ))
+        };
+        let mut fields = fields(text).into_iter().peekable();
+        let source = fields.next().filter(|source| !source.is_empty()).ok_or_else(wrong)?;
+        let target = fields.next_if(|field| field.starts_with('/')).unwrap_or_else(|| source.clone());
+        let (owner, group) = (fields.next(), fields.next());
+        let empty = |name: &Option<String>| name.as_ref().is_some_and(String::is_empty);
+        if fields.next().is_some() || empty(&owner) || empty(&group) {
+            return Err(wrong());
+        }
+        absolute(&target, "path in the sandbox")?;
+        Ok(WritableBindSpec { source, target, owner, group })
+    }
+}
+
+impl TryFrom<String> for WritableBindSpec {
+    type Error = ValueError;
+
+    fn try_from(text: String) -> Result<WritableBindSpec, ValueError> {
+        text.parse()
+    }
+}
+
+/// Sources are content, as those of --bind-ro. The last of a target wins.
+pub(super) fn writable_binds(
+    options: &Options,
+    read_only: &[Bind],
+    privilege: Privilege,
+) -> Result<Vec<WritableBind>, ConfigError> {
+    let mut binds: Vec<WritableBind> = Vec::new();
+    for spec in options.bind.iter().flatten() {
+        let path = Path::new(&spec.source);
+        let file = trust::host_root()
+            .and_then(|root| trust::walk(root, path, Trusted::for_content()))
+            .map_err(|error| ConfigError::sandbox(format!("cannot bind {}: {error}", path.display())))?;
+        let kind = file.stat.st_mode & libc::S_IFMT;
+        if kind != libc::S_IFDIR && kind != libc::S_IFREG {
+            return Err(ConfigError::usage(format!(
+                "--bind {}: it is neither a directory nor a file",
+                spec.source
+            )));
+        }
+        let owner = owner(spec, &file, privilege)?;
+        let target = c_string(spec.target.as_bytes(), "--bind")?;
+        if read_only.iter().any(|bind| bind.target == target) {
+            return Err(ConfigError::usage(format!("--bind and --bind-ro both name {}", spec.target)));
+        }
+        binds.retain(|known| known.target != target);
+        binds.push(WritableBind { source: source(&file.path, &file.fd)?, target, owner });
+    }
+    Ok(binds)
+}
+
+/// Who writes on the host: the one named, else the owner of the source. Never root, by no id.
+fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> Result<Identity, ConfigError> {
+    let shown = &spec.source;
+    let own = Identity { uid: file.stat.st_uid, gid: file.stat.st_gid };
+    let mut owner = spec.owner.as_deref().map_or(Ok(own), |name| user(name, own))?;
+    if let Some(name) = &spec.group {
+        owner.gid = group(name)?;
+    }
+    let whose = if spec.owner.is_some() { "OWNER is" } else { "it belongs to" };
+    if owner.uid == 0 {
+        return Err(ConfigError::usage(format!(
+            "--bind {shown}: {whose} root, as whom no handler writes: name a user (SRC:DST:OWNER), or give it to one"
+        )));
+    }
+    if owner.gid == 0 {
+        return Err(ConfigError::usage(format!(
+            "--bind {shown}: {whose} of the group root, as which no handler writes: name a group (SRC:DST:OWNER:GROUP)"
+        )));
+    }
+    if privilege == Privilege::Rootless && owner.uid != nix::unistd::geteuid().as_raw() {
+        return Err(ConfigError::usage(format!(
+            "--bind {shown}: rootless, handlers write as who started the launcher, and as nobody else"
+        )));
+    }
+    Ok(owner)
+}
+
+/// A name or a number. The group is that of the source if it is theirs, else that of the account; without one, the number.
+/// (The kernel lets nobody write a file whose group has no name in the map, so the group is not free to be any.)
+fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
+    let number: Option<u32> = name.parse().ok();
+    let account = match number {
+        Some(uid) => User::from_uid(uid.into()),
+        None => User::from_name(name),
+    };
+    let account =
+        account.map_err(|errno| ConfigError::usage(format!("cannot look up the user '{name}': {errno}")))?;
+    match (account, number) {
+        (Some(account), _) if account.uid.as_raw() == own.uid => Ok(own),
+        (None, Some(uid)) if uid == own.uid => Ok(own),
+        (Some(account), _) => Ok(Identity { uid: account.uid.as_raw(), gid: account.gid.as_raw() }),
+        (None, Some(uid)) if uid != u32::MAX => Ok(Identity { uid, gid: uid }),
+        (None, _) => Err(ConfigError::usage(format!("--bind: there is no user '{name}'"))),
+    }
+}
+
+fn group(name: &str) -> Result<u32, ConfigError> {
+    let number = name.parse().ok().filter(|gid| *gid != u32::MAX);
+    let found = || Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    number.or_else(found).ok_or_else(|| ConfigError::usage(format!("--bind: there is no group '{name}'")))
+}
+
+/// What to say at the start and in `check` of what stays.
+pub(super) fn remarks(binds: &[WritableBind]) -> Vec<String> {
+    let of = |bind: &WritableBind| {
+        let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);
+        format!(
+            "what handlers write to {path} stays, as {}:{}; nothing limits its size",
+            owner.uid, owner.gid
+        )
+    };
+    binds.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> Result<(String, String, Option<String>, Option<String>), ValueError> {
+        let spec: WritableBindSpec = text.parse()?;
+        Ok((spec.source, spec.target, spec.owner, spec.group))
+    }
+
+    #[test]
+    fn a_writable_bind_tells_a_path_from_an_owner() {
+        let some = |text: &str| Some(text.to_owned());
+        let path = |text: &str| text.to_owned();
+        assert_eq!(spec("/a"), Ok((path("/a"), path("/a"), None, None)));
+        assert_eq!(spec("/a:/b"), Ok((path("/a"), path("/b"), None, None)));
+        assert_eq!(spec("/a:games"), Ok((path("/a"), path("/a"), some("games"), None)));
+        assert_eq!(spec("/a\\:b:/c:7:8"), Ok((path("/a:b"), path("/c"), some("7"), some("8"))));
+        for wrong in ["", ":/b", "/a:", "/a:/b:", "/a:/b:1:", "/a:/b:1:2:3", "a"] {
+            assert!(spec(wrong).is_err(), "{wrong}");
+        }
+    }
+}

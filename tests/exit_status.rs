@@ -226,6 +226,7 @@ fn a_bad_number_is_2() {
         ["--user-range", "1879048192+100"],
         ["--status-fd", "eight"],
         ["--kill-signal", "SIGNOSUCH"],
+        ["--owner", "www"],
         ["--cpu-affinity", "1-0"],
         ["--chdir", "srv"],
         ["--oom-score-adjust", "1001"],

@@ -178,6 +178,8 @@ fn values_that_make_no_sense_are_refused() {
         ("--rlimit=nofile", "NAME=LIMIT"),
         ("--rlimit=nosuch=3", "nosuch"),
         ("--rlimit=nofile=many", "many"),
+        ("--uid=nobody", "nobody"),
+        ("--uid=", "names no user"),
         ("--oom-score-adjust=2000", "'2000'"),
         ("--system-call-filter=socket", "Never"),
         ("--system-call-filter=ioctl", "Never"),
@@ -277,7 +279,8 @@ fn help_and_version_are_printed() {
 
 #[test]
 fn what_was_chosen_is_said_unless_quiet() {
-    let site = a_site!();
+    let mut site = a_site!();
+    site.add("etc/passwd", b"nobody:x:65534:65534::/:/bin/false\n", 0o644);
     let ended = nspawn(&site, &["-x", "--uid=nobody"], &["echo"]).talk(b"hello\n");
     echoes(&ended);
     for said in [

@@ -237,11 +237,9 @@ fn the_program_is_pid_2_and_its_end_is_the_status() {
 fn sigterm_ends_the_sandbox_at_once_or_asks_the_program() {
     let site = a_site!();
     // The probe has no handler of its own for any of them: it dies of the one that comes.
-    for (signal, status, outcome) in [
-        ("KILL", 143, "signaled"),
-        ("SIGINT", 130, "signaled"),
-        ("SIGRTMIN+3", libc::SIGRTMIN() + 3 + 128, "signaled"),
-    ] {
+    for (signal, status, outcome) in
+        [("KILL", 143, "signaled"), ("SIGINT", 130, "signaled"), ("SIGRTMIN+3", 37 + 128, "signaled")]
+    {
         let option = format!("--kill-signal={signal}");
         let mut live = nspawn(&site, &["-x", &option], &["sleep"]).start();
         live.await_ready();
@@ -400,4 +398,31 @@ fn calls_are_permitted_and_prohibited_by_their_names() {
     errno(&seen(&["-x", "--system-call-filter=fork", "--system-call-filter=~fork"], "fork"), libc::EPERM);
     let output = nspawn(&site, &["-x", "--system-call-filter=~fork"], &["echo"]).talk(b"");
     assert!(output.err.contains("but for --system-call-filter"), "{output}");
+}
+
+#[test]
+fn what_the_user_owns_in_the_tree_is_the_programs_and_roots_stays_roots() {
+    let mut site = a_site!();
+    site.add("etc/passwd", b"root:x:0:0::/root:/bin/sh\nmoon:x:1234:1235::/:/bin/sh\n", 0o644);
+    site.add("srv/own", b"of the user\n", 0o600);
+    common::site::give_to(&site.template().join("srv/own"), 1234);
+    site.settle();
+    let closed =
+        |ended: &Ended| assert!(ended.text().contains(&format!("errno {} ", libc::EACCES)), "{ended}");
+    for user in ["--uid=moon", "-u1234", "--user=moon"] {
+        assert_eq!(tried(&site, &["-x", user], &["cat", "/srv/own"]).value("content"), "of the user");
+        assert!(tried(&site, &["-x", user], &["write", "/srv/own"]).text().contains("write ok"));
+        for path in ["/etc/passwd", "/new", "/srv/hello", "/etc/secret"] {
+            closed(&tried(&site, &["-x", user], &["write", path]));
+        }
+        assert!(tried(&site, &["-x", user], &["write", "/tmp/x"]).text().contains("write ok"));
+    }
+    let uid: u32 = nspawn(&site, &["-x", "-umoon"], &["see", "ids"]).talk(b"").value("uid").parse().unwrap();
+    assert!(uid > 65_535, "{uid}");
+    // Without it root's are the program's, and the user's are not; read-only nothing is.
+    closed(&tried(&site, &["-x"], &["open", "/srv/own"]));
+    closed(&tried(&site, &["--read-only", "--uid=moon"], &["open", "/srv/own"]));
+    nspawn(&site, &["-x", "--uid=nosuch"], &["echo"]).talk(b"").is_usage_error("nosuch");
+    let refused = site.probe(&["echo"]).options(&["--owner=7", "--snapshot=readonly"]).talk(b"");
+    refused.is_usage_error("--owner is for --snapshot overlay");
 }

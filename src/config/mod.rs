@@ -7,6 +7,7 @@ mod handler;
 pub(crate) mod keeping;
 mod limits;
 pub(crate) mod options;
+pub(crate) mod owner;
 pub(crate) mod profiles;
 pub(crate) mod program;
 pub(crate) mod proxies;

@@ -2,6 +2,7 @@
 
 use super::cpus::Cpus;
 use super::keeping::WritableBindSpec;
+use super::owner::Owner;
 use super::profiles::CallChanges;
 use super::proxies::Proxies;
 use super::signals::SignalName;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// What the handler finds at /: overlay (writable, gone afterwards) or readonly [default: overlay]
     #[arg(long, value_name = "KIND")]
     pub(crate) snapshot: Option<SnapshotKind>,
+    /// Whose files of the template are the handler's, under overlay [default: root]
+    #[arg(long, value_name = "UID[:GID]")]
+    pub(crate) owner: Option<Owner>,
     /// Seccomp profile: static, interpreter, tree, a NAME (/etc/dayfly/profiles/NAME.profile) or FILE [default: static]
     #[arg(long, value_name = "NAME or FILE")]
     pub(crate) profile: Option<String>,
@@ -228,7 +232,7 @@ impl Options {
             };
         }
         merge! {
-            wins: service template snapshot profile landlock_ro landlock_rw hostname chdir proc net init memory tasks cpu
+            wins: service template snapshot owner profile landlock_ro landlock_rw hostname chdir proc net init memory tasks cpu
                 cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source

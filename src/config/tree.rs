@@ -11,6 +11,7 @@ use super::values::TmpfsSpec;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::binds::Bind;
+use crate::sandbox::identity::Identity;
 use crate::sandbox::landlock::{self, Right, Rule};
 use crate::sandbox::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use crate::sandbox::seccomp::profile::model::Exec;
@@ -59,6 +60,7 @@ pub(super) fn rootfs_plan(
     Ok(rootfs::Plan {
         template: source(&template.path, &template.fd)?,
         snapshot,
+        owner: owner(options, snapshot, privilege)?,
         upper,
         in_user_namespace: privilege == Privilege::Rootless,
         writable: writable_binds(options, &binds, privilege)?,
@@ -80,6 +82,19 @@ pub(super) fn rootfs_plan(
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,
     })
+}
+
+/// Only a mount with an id map can make another's files the handler's.
+fn owner(options: &Options, snapshot: Snapshot, privilege: Privilege) -> Result<Identity, ConfigError> {
+    match options.owner {
+        Some(_) if snapshot != Snapshot::Overlay => {
+            Err(ConfigError::usage("--owner is for --snapshot overlay: else files are shown as they are"))
+        }
+        Some(_) if privilege == Privilege::Rootless => {
+            Err(ConfigError::sandbox("--owner needs root: in a user namespace no mount can be idmapped"))
+        }
+        given => Ok(given.map_or(Identity::ROOT, |owner| owner.0)),
+    }
 }
 
 /// Programs of a tree expect a few devices, where it has the place for them. No user namespace can make any.

@@ -132,6 +132,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     let rootfs::Plan {
         template,
         snapshot,
+        owner,
         upper,
         in_user_namespace: _,
         binds,
@@ -148,11 +149,16 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     let exec = if *executable { "" } else { " noexec" };
     let root = match snapshot {
         Snapshot::Readonly => Node::new("/", format!("the template, ro nosuid nodev{exec} noatime")),
-        Snapshot::Overlay => Node::new(
-            "/",
-            format!("overlay on the template, rw nosuid nodev{exec} noatime"),
-        )
-        .with([bounds("writable layer", upper).why("in memory, gone with the sandbox")]),
+        Snapshot::Overlay => {
+            Node::new("/", format!("overlay on the template, rw nosuid nodev{exec} noatime")).with([
+                bounds("writable layer", upper).why("in memory, gone with the sandbox"),
+                Node::new(
+                    "the handler's",
+                    format!("what uid {} and gid {} own in the template", owner.uid, owner.gid),
+                )
+                .why("by an id-mapped mount; rootless, what the caller owns"),
+            ])
+        }
     };
     let root = if *executable { root.why("the profile executes what the template holds") } else { root };
     let template = Node::new("template", text(&template.path)).why("each component of its path is trusted");

@@ -10,8 +10,10 @@ use crate::cli::{Cli, Command, ExplainOptions};
 use crate::command::{self, stdout_line};
 use crate::config;
 use crate::config::options::Options;
+use crate::config::owner::{self, Owner};
 use crate::config::profiles::CallChanges;
 use crate::explain;
+use crate::sandbox::identity::Identity;
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -131,10 +133,21 @@ fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
     for path in &line.inaccessible {
         words.push(cover(tree, path)?);
     }
+    if let Some(user) = &line.user {
+        words.extend(owner(line, tree, user)?);
+    }
     words.extend(line.options.iter().cloned());
     words.push("--".to_owned());
     words.extend(line.command.iter().cloned());
     Ok(words)
+}
+
+/// `--uid`: a user that is there; its files are the program's where a snapshot can make them so.
+fn owner(line: &Line, tree: &Path, user: &str) -> Result<Option<String>, String> {
+    let Owner(Identity { uid, gid }) =
+        owner::of_user(tree, user).map_err(|why| format!("--uid={user}: {why}"))?;
+    let overlay = line.options.iter().any(|option| option == "--snapshot=overlay");
+    Ok((overlay && uid != 0).then(|| format!("--owner={uid}:{gid}")))
 }
 
 /// systemd keeps an inode of each kind that nobody may open, for its own InaccessiblePaths=.
@@ -195,6 +208,13 @@ fn parse(words: &[String]) -> Result<Box<Options>, String> {
 /// What was chosen, how to do better, and what is otherwise than the line says.
 fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
     let mut notes = line.notes.clone();
+    if let Some(user) = &line.user {
+        let files = match options.owner {
+            Some(_) => "what it owns in the tree is the program's",
+            None => "what it alone may read in the tree is closed",
+        };
+        notes.push(format!("--uid={user}: {files}; the program runs by a uid of its own, in no group"));
+    }
     let name = line.command.first().map_or("the program", String::as_str);
     if line.chose_profile {
         let better = match config::is_static(options) {

@@ -12,6 +12,10 @@ pub(crate) struct Identity {
     pub(crate) gid: u32,
 }
 
+impl Identity {
+    pub(crate) const ROOT: Identity = Identity { uid: 0, gid: 0 };
+}
+
 /// What can be had of the layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {

@@ -1,7 +1,8 @@
 //! Id maps of mounts: a user namespace that exists only as a map.
 //!
 //! An overlay's lower layer: the template's files are root's. Mounted with this map they belong to the sandbox's uid, so
-//! that the handler may change what it sees. Every other id stays itself.
+//! that the handler may change what it sees; or those of another owner do, and root's stay root's. Every other id stays
+//! itself.
 //!
 //! A writable bind: one owner's files belong to the sandbox's uid. Every other id has no name.
 
@@ -15,8 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// Whose files become the sandbox's.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Map {
-    /// Root's; all others stay themselves.
-    Root(Identity),
+    /// The owner's; all others stay themselves.
+    All { owner: Identity, sandbox: Identity },
     /// The owner's, and nobody else has a name.
     Only { owner: Identity, sandbox: Identity },
 }
@@ -54,16 +55,19 @@ impl Map {
     /// Of uids and of gids.
     fn texts(self) -> (String, String) {
         match self {
-            Map::Root(sandbox) => (root(sandbox.uid), root(sandbox.gid)),
+            Map::All { owner, sandbox } => (all(owner.uid, sandbox.uid), all(owner.gid, sandbox.gid)),
             Map::Only { owner, sandbox } => (only(owner.uid, sandbox.uid), only(owner.gid, sandbox.gid)),
         }
     }
 }
 
-/// user_namespaces(7): `inside outside count` a line. Inside 0 is `id`; `id` itself is left out, it cannot be twice.
-fn root(id: u32) -> String {
-    let above = id + 1;
-    format!("0 {id} 1\n1 1 {}\n{above} {above} {}\n", id - 1, u32::MAX - above)
+/// user_namespaces(7): `inside outside count` a line. Inside `owner` is `id`; `id` itself is left out, it cannot be twice.
+fn all(owner: u32, id: u32) -> String {
+    let (low, high) = (owner.min(id), owner.max(id));
+    let others = [(0, low), (low.saturating_add(1), high), (high.saturating_add(1), u32::MAX)];
+    let others = others.iter().filter(|(from, to)| from < to);
+    let lines = others.map(|(from, to)| format!("{from} {from} {}\n", to - from));
+    format!("{owner} {id} 1\n") + &lines.collect::<String>()
 }
 
 fn only(owner: u32, id: u32) -> String {
@@ -80,6 +84,10 @@ mod tests {
 
     #[test]
     fn the_map_leaves_every_other_id_itself_and_names_none_twice() {
-        assert_eq!(root(1000), "0 1000 1\n1 1 999\n1001 1001 4294966294\n");
+        assert_eq!(all(0, 1000), "0 1000 1\n1 1 999\n1001 1001 4294966294\n");
+        assert_eq!(all(33, 1000), "33 1000 1\n0 0 33\n34 34 966\n1001 1001 4294966294\n");
+        assert_eq!(all(1000, 33), "1000 33 1\n0 0 33\n34 34 966\n1001 1001 4294966294\n");
+        assert_eq!(all(7, 7), "7 7 1\n0 0 7\n8 8 4294967287\n");
+        assert_eq!(all(u32::MAX - 1, 7), "4294967294 7 1\n0 0 7\n8 8 4294967286\n");
     }
 }

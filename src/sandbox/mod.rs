@@ -185,7 +185,8 @@ fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Fa
     let idmapped = rootfs.snapshot == rootfs::Snapshot::Overlay && !rootfs.in_user_namespace;
     let supervisor = workshop.supervisor.as_fd();
     let userns = if idmapped {
-        Some(idmap::user_namespace(idmap::Map::Root(identity), supervisor).step(Step::IdMap)?)
+        let map = idmap::Map::All { owner: rootfs.owner, sandbox: identity };
+        Some(idmap::user_namespace(map, supervisor).step(Step::IdMap)?)
     } else {
         None
     };

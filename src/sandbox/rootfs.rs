@@ -72,6 +72,8 @@ pub(crate) struct Tmpfs {
 pub(crate) struct Plan {
     pub(crate) template: Source,
     pub(crate) snapshot: Snapshot,
+    /// Whose files of the template are the handler's, under an overlay that is idmapped.
+    pub(crate) owner: Identity,
     /// Bounds of the overlay's writable layer.
     pub(crate) upper: Bounds,
     /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes. What a mount of the host does about atime
@@ -288,7 +290,8 @@ fn make_layers(
     restrict_template(plan, lower.as_fd(), Step::Layers)?;
     sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
     // The merged root takes owner and mode from the upper directory.
-    sysmount::chown(stage, c"upper", identity.uid, identity.gid).step(Step::Layers)?;
+    let root = if plan.owner.uid == 0 { identity } else { Identity::ROOT };
+    sysmount::chown(stage, c"upper", root.uid, root.gid).step(Step::Layers)?;
     let mode = u32::from(plan.template.identity.mode) & 0o1777;
     sysmount::chmod(stage, c"upper", mode).step(Step::Layers)
 }

@@ -98,9 +98,7 @@ impl Draft {
         if user.is_empty() {
             return Err("it names no user".to_owned());
         }
-        self.note(format!(
-            "--uid={user}: the program runs by a uid of its own instead, which is nobody's and no member of any group"
-        ));
+        self.line.user = (user != "root" && user != "0").then(|| user.to_owned());
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Line {
     /// Options of `run`, each one word.
     pub(crate) options: Vec<String>,
     pub(crate) command: Vec<String>,
+    /// A user of the tree, by name or number.
+    pub(crate) user: Option<String>,
     /// Calls that --system-call-filter permits, and those that it prohibits.
     pub(crate) permitted: Vec<String>,
     pub(crate) prohibited: Vec<String>,

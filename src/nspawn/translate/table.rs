@@ -133,7 +133,7 @@ options! {
     "chdir", "=PATH", [honour chdir], "--chdir of run";
     "setenv" 'E', "=NAME[=VALUE]", [honour setenv], "--setenv of run; NAME alone takes the launcher's own value";
     "uid" 'u', "=USER", [honour uid],
-        "the program never runs as root but by a uid of its own, which is nobody's; what USER alone may read is closed to it";
+        "under -x what USER owns in the tree is the program's, by --owner of run; its own uid is nobody's, and never root";
     "user", "[=USER]", [honour user], "--user=USER as --uid=USER; alone, for the user's service manager, it is refused";
     "kill-signal", "=SIGNAL", [honour kill_signal], "--kill-signal of run: what the program gets at SIGTERM; a second one ends it";
     "notify-ready", "=BOOL", [already "no"], "the program has no socket to notify by";

@@ -138,7 +138,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("--image=/x", "-D"),
     ("-i/x", "-D"),
     ("--system-call-filter=@mount", "groups"),
-    ("--bind=/x", "--bind-ro"),
     ("--overlay-ro=/a:/b:/c", "--bind-ro"),
     // What is so in one way only.
     ("--notify-ready=yes", "no socket"),
@@ -193,6 +192,9 @@ fn values_that_make_no_sense_are_refused() {
         ("--inaccessible=/nosuch", "/nosuch"),
         ("--bind-ro=", "--tmpfs"),
         ("--bind-ro=+/x", "host"),
+        ("--bind=/a:/b:rbind", "below the source"),
+        ("--bind=/a:/b:idmap", "owner of the source"),
+        ("--bind=/etc:/srv", "root"),
         ("--bind-ro=/a:/b:norbind", "norbind"),
         ("--bind-ro=/a:b", "begin with /"),
         ("--tmpfs=/", "-x"),

@@ -426,3 +426,20 @@ fn what_the_user_owns_in_the_tree_is_the_programs_and_roots_stays_roots() {
     let refused = site.probe(&["echo"]).options(&["--owner=7", "--snapshot=readonly"]).talk(b"");
     refused.is_usage_error("--owner is for --snapshot overlay");
 }
+
+#[test]
+fn what_is_written_to_a_bind_stays_and_is_its_owners() {
+    use std::os::unix::fs::MetadataExt;
+    let mut site = a_site!();
+    let kept = site.directory().join("kept");
+    common::site::make_directory(&kept, 0o755);
+    common::site::give_to(&kept, 1234);
+    site.settle();
+    let bind = format!("--bind={}:/srv:owneridmap", kept.display());
+    // The harness would find what it leaves.
+    let mut live = nspawn(&site, &["--read-only", &bind], &["try", "write", "/srv/new"]).start();
+    assert!(live.client.line().contains("write ok"));
+    live.wait();
+    let found = std::fs::metadata(kept.join("new")).unwrap();
+    assert_eq!((found.uid(), found.gid()), (1234, 1234));
+}

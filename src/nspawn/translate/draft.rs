@@ -175,8 +175,25 @@ impl Draft {
         }
     }
 
+    /// Writes as another than the owner would need a map of its own.
+    pub(super) fn bind(&mut self, text: &str) -> Done {
+        let known = |option: &str| match option {
+            "norbind" | "rootidmap" | "owneridmap" => Ok(()),
+            "rbind" => Err("rbind: what is mounted below the source is not shown".to_owned()),
+            other => Err(format!("{other}: the program writes as the owner of the source, and no other way")),
+        };
+        let bind = values::bind(text, &known)?;
+        self.add("bind", &bind);
+        Ok(())
+    }
+
     pub(super) fn bind_ro(&mut self, text: &str) -> Done {
-        let bind = values::bind(text)?;
+        let known = |option: &str| match option {
+            "rbind" | "noidmap" => Ok(()),
+            "norbind" => Err("norbind: what is mounted below the source is shown too".to_owned()),
+            other => Err(format!("{other}: read-only binds show ids as they are")),
+        };
+        let bind = values::bind(text, &known)?;
         self.add("bind-ro", &bind);
         Ok(())
     }

@@ -196,7 +196,8 @@ options! {
     "forward-journal-max-file-size", "=BYTES", [refuse], "a sandbox has no journal of its own";
     "forward-journal-max-files", "=N", [refuse], "a sandbox has no journal of its own";
 
-    "bind", "=PATH[:PATH[:OPTIONS]]", [refuse], "what is written would stay: name it with --bind-ro if it is only read";
+    "bind", "=PATH[:PATH[:OPTIONS]]", [honour bind],
+        "--bind of run: the program writes as the owner of the source, who is not root; of the options `norbind`, `rootidmap` and `owneridmap`";
     "bind-ro", "=PATH[:PATH[:OPTIONS]]", [honour bind_ro],
         "--bind-ro of run: recursive, noexec, on a path that the template has; of the options `rbind` and `noidmap`";
     "inaccessible", "=PATH", [honour inaccessible],

@@ -75,8 +75,8 @@ fn escaped(path: &str) -> String {
     path.replace(':', "\\:")
 }
 
-/// `PATH[:PATH[:OPTIONS]]` as `SRC:DST` of `run`.
-pub(super) fn bind(text: &str) -> Result<String, String> {
+/// `PATH[:PATH[:OPTIONS]]` as `SRC:DST` of `run`; `known` judges each option.
+pub(super) fn bind(text: &str, known: &dyn Fn(&str) -> Result<(), String>) -> Result<String, String> {
     let fields = fields(text)?;
     let (source, target, options) = match fields.as_slice() {
         [source] => (source, source, ""),
@@ -90,13 +90,7 @@ pub(super) fn bind(text: &str) -> Result<String, String> {
     if source.starts_with('+') {
         return Err(format!("'{source}' is of the tree itself: name it by its path on the host"));
     }
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "rbind" | "noidmap" => {}
-            "norbind" => return Err("norbind: what is mounted below the source is shown too".to_owned()),
-            other => return Err(format!("{other}: read-only binds show ids as they are")),
-        }
-    }
+    options.split(',').filter(|option| !option.is_empty()).try_for_each(known)?;
     let target = if target.is_empty() { source } else { target };
     Ok(format!("{}:{}", escaped(source), escaped(target)))
 }
@@ -150,6 +144,11 @@ mod tests {
 
     #[test]
     fn a_bind_keeps_its_colons_and_refuses_what_it_cannot_be() {
+        let known = |option: &str| match option {
+            "rbind" | "noidmap" => Ok(()),
+            other => Err(other.to_owned()),
+        };
+        let bind = |text: &str| bind(text, &known);
         assert_eq!(bind("/a"), Ok("/a:/a".to_owned()));
         assert_eq!(bind("/a\\:b:/c:rbind,noidmap"), Ok("/a\\:b:/c".to_owned()));
         for wrong in ["", "+/a", "/a:/b:norbind", "/a:/b:idmap", "/a:/b:rbind:x", "/a\\nb"] {

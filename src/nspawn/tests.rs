@@ -51,6 +51,8 @@ fn the_document_has_a_row_for_each_option_with_a_test_that_is_there() {
     }
     assert!(missing.is_empty(), "not in the document:\n{}", missing.join("\n"));
     assert_eq!(rows.len(), OPTIONS.len(), "a row for each, and no other");
+    let own = OWN.iter().map(|(name, _)| format!("`--{name}`")).find(|name| !document.contains(name));
+    assert_eq!(own, None, "dayfly's own are named");
 }
 
 #[test]

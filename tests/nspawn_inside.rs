@@ -443,3 +443,31 @@ fn what_is_written_to_a_bind_stays_and_is_its_owners() {
     let found = std::fs::metadata(kept.join("new")).unwrap();
     assert_eq!((found.uid(), found.gid()), (1234, 1234));
 }
+
+/// openat2(2) answers EAGAIN where a path goes upwards while anything is renamed or mounted on the host.
+#[test]
+fn a_path_that_goes_upwards_is_found_while_others_rename() {
+    let site = a_site!();
+    let place = PathBuf::from("/var/tmp").join(format!("{}-renamed", site.tag()));
+    std::fs::create_dir(&place).unwrap();
+    let (one, two) = (place.join("one"), place.join("two"));
+    std::fs::write(&one, "").unwrap();
+    let end = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _ended = common::SetAtEnd(&end);
+        scope.spawn(|| {
+            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                std::fs::rename(&one, &two).unwrap();
+                std::fs::rename(&two, &one).unwrap();
+                // Often enough to meet each try to open, not so often that none is left alone.
+                std::thread::sleep(std::time::Duration::from_micros(20));
+            }
+        });
+        let path = format!("--chdir={}/srv", "/srv/..".repeat(400));
+        for _ in 0..8 {
+            let ended = nspawn(&site, &["-q", "--read-only", &path], &["see", "cwd"]).talk(b"");
+            assert_eq!(ended.value("cwd"), "/srv", "{ended}");
+        }
+    });
+    std::fs::remove_dir_all(&place).unwrap();
+}

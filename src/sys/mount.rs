@@ -50,13 +50,32 @@ pub(crate) const RESOLVE_IN_ROOT: u64 = 0x10;
 pub(crate) const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 
 /// openat2(2), Linux 5.6. `flags` gets O_CLOEXEC.
+///
+/// Where a path has `..`, by a symlink perhaps, and anything on the host is mounted or renamed at that moment, the kernel
+/// cannot prove that the path stays below: EAGAIN, to be tried again.
 pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow { flags: u64::from((flags | libc::O_CLOEXEC).unsigned_abs()), mode: 0, resolve };
-    // SAFETY: `path` is a C string, `how` a live struct of exactly the size given.
-    check_fd(unsafe {
-        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
-    })
+    let mut tries = OPEN_TRIES;
+    loop {
+        // SAFETY: `path` is a C string, `how` a live struct of exactly the size given.
+        let opened = check_fd(unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                dir.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<OpenHow>(),
+            )
+        });
+        tries -= 1;
+        if opened.as_ref().err() != Some(&Errno::EAGAIN) || tries == 0 {
+            return opened;
+        }
+    }
 }
+
+/// Others' mounts come and go in microseconds.
+const OPEN_TRIES: u32 = 1000;
 
 /// openat(2) that creates: used below directories that only we know. `mode` is used as it is (umask cleared by the caller).
 pub(crate) fn create(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {

@@ -15,7 +15,7 @@ const LISTEN_FDS_START: RawFd = 3;
 /// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be at them.
 const RESERVED: [RawFd; 2] = [crate::sandbox::exec::CHANNEL_FD, crate::sandbox::exec::EXEC_FD];
 
-/// What this process inherited, taken into ownership and out of the way of 0 to 3 and 63.
+/// What this process inherited, taken into ownership and out of the way of 0 to 3, 62 and 63.
 #[derive(Debug)]
 pub(crate) struct Inherited {
     /// Descriptors passed by socket activation, with their names where there are any.
@@ -33,7 +33,7 @@ pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
     fill_stdio()?;
     let describe = |number: RawFd, error: sys::Errno| format!("cannot take descriptor {number}: {error}");
     let count = passed_count()?;
-    // Clear of what is passed and of the reserved numbers; below 63 where RLIMIT_NOFILE leaves no room above.
+    // Clear of what is passed and of the reserved numbers; below 62 where RLIMIT_NOFILE leaves no room above.
     let lowest = LISTEN_FDS_START + RawFd::try_from(count).unwrap_or(0);
     let move_up = |number: RawFd| {
         let fd = sys::borrowed(number).map_err(|error| describe(number, error))?;

@@ -165,6 +165,7 @@ fn every_option_of_the_design_is_in_the_help() {
         "--landlock-rw",
         "--bind-ro",
         "--bind",
+        "--open",
         "--tmpfs",
         "--setenv",
         "--hostname",

@@ -1,6 +1,7 @@
 //! What a handler may keep or is handed: paths that it writes on the host.
 
 use super::ConfigError;
+use super::handed::{Handed, How, Item};
 use super::options::Options;
 use super::service::c_string;
 use super::tree::source;
@@ -137,7 +138,7 @@ fn group(name: &str) -> Result<u32, ConfigError> {
 }
 
 /// What to say at the start and in `check` of what stays.
-pub(super) fn remarks(binds: &[WritableBind]) -> Vec<String> {
+pub(super) fn remarks(binds: &[WritableBind], handed: &Handed) -> Vec<String> {
     let of = |bind: &WritableBind| {
         let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);
         format!(
@@ -145,7 +146,19 @@ pub(super) fn remarks(binds: &[WritableBind]) -> Vec<String> {
             owner.uid, owner.gid
         )
     };
-    binds.iter().map(of).collect()
+    let open = |(number, item): (i32, &Item)| {
+        let path = item.path().display();
+        match item.how {
+            How::Read => None,
+            How::Append => Some(format!(
+                "what handlers write to {path} stays, and nothing limits its size; chattr +a keeps them from what is there"
+            )),
+            How::Connect => Some(format!(
+                "handlers speak with {path} on descriptor {number}; it takes them for the launcher"
+            )),
+        }
+    };
+    binds.iter().map(of).chain(handed.items().filter_map(open)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::cpus::Cpus;
+use super::handed::OpenSpec;
 use super::keeping::WritableBindSpec;
 use super::owner::Owner;
 use super::profiles::CallChanges;
@@ -47,6 +48,10 @@ pub(crate) struct Options {
     /// Host path that handlers may write, as OWNER (a user, not root) [repeatable; default: the owner of SRC]
     #[arg(long, value_name = "SRC[:DST][:OWNER[:GROUP]]")]
     pub(crate) bind: Option<Vec<WritableBindSpec>>,
+    /// File that the launcher opens for the handler, or unix socket that it connects: a descriptor from 3 up, with its
+    /// NAME in LISTEN_FDNAMES [repeatable]
+    #[arg(long, value_name = "PATH:NAME:ro|append|connect")]
+    pub(crate) open: Option<Vec<OpenSpec>>,
     /// Private tmpfs; / bounds the overlay's writable layer [repeatable; default: /tmp:16M,1024]
     #[arg(long, value_name = "PATH[:SIZE[,INODES]]")]
     pub(crate) tmpfs: Option<Vec<TmpfsSpec>>,
@@ -216,7 +221,8 @@ impl Options {
             *profile = base.join(&*profile).to_string_lossy().into_owned();
         }
         let binds = self.bind_ro.iter_mut().flatten().map(|bind| &mut bind.source);
-        for source in binds.chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source)) {
+        let opened = self.open.iter_mut().flatten().map(|open| &mut open.path);
+        for source in opened.chain(binds).chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source)) {
             *source = base.join(&*source).to_string_lossy().into_owned();
         }
     }
@@ -237,7 +243,7 @@ impl Options {
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
-            adds: bind_ro bind tmpfs setenv rlimit
+            adds: bind_ro bind open tmpfs setenv rlimit
         }
     }
 }

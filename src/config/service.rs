@@ -1,5 +1,6 @@
 //! A service, resolved: everything looked at, checked and turned into the plan that sandboxes are made by.
 
+use super::handed::Handed;
 use super::handler::{Search, find_handler, open_template};
 use super::keeping;
 use super::limits::{limits, with_init};
@@ -36,6 +37,8 @@ pub(crate) struct Service {
     pub(crate) net: Net,
     /// The handler's environment without the peer.
     pub(crate) environment: Vec<CString>,
+    /// What each sandbox is handed beside its connection.
+    pub(crate) handed: Handed,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
@@ -124,18 +127,16 @@ impl Service {
         let template = open_template(&options, trusted)?;
         let search = Search { template: &template, trusted, privilege, exec: traits.exec };
         let handler = find_handler(search, options.handler.as_deref().unwrap_or_default())?;
+        let handed = Handed::new(&options)?;
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, &template, &handler, privilege, purpose, traits.exec)?;
-        remarks.extend(keeping::remarks(&rootfs.writable));
+        remarks.extend(keeping::remarks(&rootfs.writable, &handed));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
         remarks.extend(of_rootless(privilege));
         let plan = Plan {
-            namespaces: namespaces::Plan {
-                network: if options.net == Some(Net::Private) { Network::Own } else { Network::Inherited },
-                own_ipc: profile.meets_in_ipc(),
-            },
+            namespaces: own_namespaces(&options, &profile),
             identity: identity::Plan {
                 drop_groups: privilege == Privilege::Root,
                 last_capability: kernel.last_capability.unwrap_or(0),
@@ -144,6 +145,7 @@ impl Service {
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             rootfs,
+            handed: handed.paths()?,
             seccomp: seccomp::Plan::new(&profile, privilege == Privilege::Rootless, park)
                 .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
@@ -158,7 +160,8 @@ impl Service {
             plan,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
-            environment: environment(options.setenv.unwrap_or_default())?,
+            environment: environment(options.setenv.unwrap_or_default(), &handed, init)?,
+            handed,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             kill_signal: options.kill_signal.map(|signal| signal.0).filter(|signal| *signal != libc::SIGKILL),
@@ -205,6 +208,11 @@ fn start(options: &Options) -> Result<Start, ConfigError> {
         cpus: options.cpu_affinity.as_ref().map(|cpus| cpus.0.clone()),
         directory,
     })
+}
+
+fn own_namespaces(options: &Options, profile: &profile::Loaded) -> namespaces::Plan {
+    let network = if options.net == Some(Net::Private) { Network::Own } else { Network::Inherited };
+    namespaces::Plan { network, own_ipc: profile.meets_in_ipc() }
 }
 
 pub(super) fn finite(size: Size) -> Option<u64> {
@@ -254,11 +262,13 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
 }
 
 /// PATH and what the service sets; the last of a name wins.
-fn environment(variables: Vec<Variable>) -> Result<Vec<CString>, ConfigError> {
+fn environment(variables: Vec<Variable>, handed: &Handed, init: bool) -> Result<Vec<CString>, ConfigError> {
     let mut pairs = vec![("PATH".to_owned(), PATH.to_owned())];
     for variable in variables {
         pairs.retain(|(name, _)| *name != variable.name);
         pairs.push((variable.name, variable.value));
     }
-    pairs.into_iter().map(|(name, value)| c_string(format!("{name}={value}"), "--setenv")).collect()
+    let pairs = pairs.into_iter().map(|(name, value)| c_string(format!("{name}={value}"), "--setenv"));
+    let handed = handed.variables(if init { 2 } else { 1 })?;
+    pairs.chain(handed.into_iter().map(Ok)).collect()
 }

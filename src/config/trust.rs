@@ -19,13 +19,15 @@ pub(crate) struct Trusted {
     gid: u32,
     /// Only symlinks must be theirs: content may be anybody's, but where it is may not be said by anybody.
     links_only: bool,
+    /// The file at the end may be anybody's: it is opened as it is, and only its place must be safe.
+    any_file: bool,
 }
 
 impl Trusted {
     /// root; and, rootless, the caller.
     pub(crate) fn for_caller() -> Trusted {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        Trusted { uid, gid, links_only: false }
+        Trusted { uid, gid, links_only: false, any_file: false }
     }
 
     /// For content that is bound into a sandbox.
@@ -33,8 +35,13 @@ impl Trusted {
         Trusted { links_only: true, ..Trusted::for_caller() }
     }
 
+    /// For a file whose place is trusted, and that is its owner's.
+    pub(crate) fn for_file_of_anybody() -> Trusted {
+        Trusted { any_file: true, ..Trusted::for_caller() }
+    }
+
     fn objection(self, stat: &FileStat, is_last: bool) -> Option<Objection> {
-        if self.links_only && !is_kind(stat, libc::S_IFLNK) {
+        if (self.links_only || (self.any_file && is_last)) && !is_kind(stat, libc::S_IFLNK) {
             return None;
         }
         if stat.st_uid != 0 && stat.st_uid != self.uid {

@@ -3,6 +3,7 @@
 use super::filters;
 use super::tree::Node;
 use crate::config::ConfigError;
+use crate::config::handed::Handed;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
 use crate::sandbox::landlock::{self, Right};
@@ -28,6 +29,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         keyring,
         mdwe,
         dumpable_off_early,
+        handed: _,
         start,
         argv,
     } = &service.plan;
@@ -58,7 +60,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::rootfs(rootfs),
         self::identity(*identity, *ids),
         capability_sets(*identity),
-        self::process(process),
+        self::process(process, &service.handed),
         self::limits(limits),
         self::landlock(landlock),
         filters::filters(&service.profile)?.with([programs(seccomp)]),
@@ -234,11 +236,18 @@ fn capability_sets(plan: identity::Plan) -> Node {
     ])
 }
 
-fn process(parts: [Node; 7]) -> Node {
+fn process(parts: [Node; 7], handed: &Handed) -> Node {
+    let last = 2 + handed.items().count();
+    let handed = handed.items().map(|(number, item)| {
+        let (path, how) = (item.path().display(), item.how.word());
+        Node::new(number.to_string(), format!("{}, {path}, {how}", item.name()))
+            .why("--open: anew for each sandbox")
+    });
     Node::group("process").with(parts).with([
         Node::new("session", "its own, no controlling terminal"),
-        Node::new("descriptors", "0, 1, 2")
-            .why("0 and 1 the connection, 2 a pipe to the supervisor; all else is closed"),
+        Node::new("descriptors", if last == 2 { "0, 1, 2".to_owned() } else { format!("0 to {last}") })
+            .why("0 and 1 the connection, 2 a pipe to the supervisor; all else is closed")
+            .with(handed),
         Node::new("umask", format!("{:03o}", child::UMASK)),
         Node::new("signals", "default dispositions, none blocked"),
         Node::new("parent-death signal", "SIGKILL").why("it ends with the supervisor"),
@@ -323,6 +332,7 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
         Step::IdMap => rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace,
         Step::BindSource | Step::BindChanged | Step::Bind => rootfs.bind(0).is_some(),
+        Step::Open | Step::Handed => !plan.handed.is_empty(),
         Step::BindMap => !rootfs.writable.is_empty() && !rootfs.in_user_namespace,
         Step::Tmpfs => !rootfs.tmpfs.is_empty(),
         Step::Proc => rootfs.proc,

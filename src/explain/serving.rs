@@ -13,6 +13,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         hostname: _,
         net: _,
         environment: _,
+        handed: _,
         wall_time,
         idle_time,
         kill_signal,

@@ -17,7 +17,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 pub(crate) use super::seccomp::agreed::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
 /// the child was given can be there.
-pub(crate) const CHANNEL_FD: RawFd = 3;
+pub(crate) const CHANNEL_FD: RawFd = EXEC_FD - 1;
+/// Where what a handler is handed begins (sd_listen_fds(3)), and how much that may be: well below the usual RLIMIT_NOFILE.
+pub(crate) const HANDED_FD: RawFd = 3;
+pub(crate) const HANDED_MAX: usize = 16;
 
 /// Proof that everything but the filters is in force.
 #[derive(Debug)]
@@ -81,7 +84,20 @@ fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Closes every descriptor but 0 to 2, the channel and the handler's file, and proves it.
+/// What is handed over lies above all numbers used here, and those below the channel are free by now.
+fn put_handed(context: &Context<'_>) -> Result<(), Failure> {
+    for (index, (number, given)) in (HANDED_FD..).zip(context.handed).enumerate() {
+        let step = Step::Handed;
+        sys::dup_to(given.as_fd(), number, 0).step_on(step, index)?;
+        let put = identify(sys::borrowed(number).step_on(step, index)?, c"").step_on(step, index)?;
+        if put != identify(given.as_fd(), c"").step_on(step, index)? {
+            return Err(Errno::EBADE).step_on(step, index);
+        }
+    }
+    Ok(())
+}
+
+/// Closes every descriptor but 0 to 2, what is handed over, the channel and the handler's file, and proves it.
 /// After it the limits: RLIMIT_NOFILE would otherwise bite while rules are added.
 pub(crate) fn close_all(
     restricted: Restricted,
@@ -90,21 +106,22 @@ pub(crate) fn close_all(
 ) -> Result<Restricted, Failure> {
     // Closed below by number, so no destructor may close it again.
     std::mem::forget(tree);
-    let between = u32::try_from(EXEC_FD - 1).unwrap_or(u32::MAX);
-    sys::close_range(CHANNEL_FD + 1, between, 0).step(Step::CloseAll)?;
+    sys::close_range(HANDED_FD, (CHANNEL_FD - 1).unsigned_abs(), 0).step(Step::CloseAll)?;
+    put_handed(context)?;
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
-    verify_descriptors()?;
+    verify_descriptors(context.handed.len())?;
     limits::apply(&context.plan.limits)?;
     Ok(restricted)
 }
 
 /// Asks for each number of the table whether it is open, and whether what stays beside stdio vanishes at exec. By
 /// fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
-fn verify_descriptors() -> Result<(), Failure> {
+fn verify_descriptors(handed: usize) -> Result<(), Failure> {
     for number in 0..=EXEC_FD {
+        let place = usize::try_from(number - HANDED_FD).ok();
         let expected = match number {
-            0..=2 => Some(Lifetime::Kept),
             CHANNEL_FD | EXEC_FD => Some(Lifetime::UntilExec),
+            _ if place.is_none_or(|place| place < handed) => Some(Lifetime::Kept),
             _ => None,
         };
         let operand = usize::try_from(number).unwrap_or(0);

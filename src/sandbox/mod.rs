@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) identity: identity::Plan,
     pub(crate) ids: IdSource,
     pub(crate) limits: Vec<limits::Limit>,
+    /// Paths of what is handed beside the connection, for messages.
+    pub(crate) handed: Vec<CString>,
     pub(crate) landlock: landlock::Plan,
     pub(crate) seccomp: seccomp::Plan,
     /// A stub is PID 1 and the handler PID 2.
@@ -86,6 +88,8 @@ pub(crate) struct Context<'a> {
     pub(crate) input: BorrowedFd<'a>,
     pub(crate) output: BorrowedFd<'a>,
     pub(crate) stderr: BorrowedFd<'a>,
+    /// For the numbers from [`exec::HANDED_FD`] up; each above [`exec::EXEC_FD`].
+    pub(crate) handed: &'a [OwnedFd],
     pub(crate) environment: &'a CStrings,
     pub(crate) ruleset: BorrowedFd<'a>,
     pub(crate) canary: BorrowedFd<'a>,
@@ -137,6 +141,7 @@ pub(crate) fn launch(
     workshop: &Workshop,
     group: Option<BorrowedFd<'_>>,
     (input, output): (BorrowedFd<'_>, BorrowedFd<'_>),
+    handed: &[OwnedFd],
     environment: &CStrings,
     park: Park,
 ) -> Result<Sandbox, Failure> {
@@ -154,6 +159,7 @@ pub(crate) fn launch(
         input,
         output,
         stderr: child_stderr.as_fd(),
+        handed,
         environment,
         ruleset: ruleset.as_fd(),
         canary: workshop.canary.as_fd(),
@@ -279,6 +285,7 @@ impl Plan {
             Step::Tmpfs => text(&rootfs.tmpfs.get(index)?.target),
             Step::MountPoint => rootfs.mount_point(index),
             Step::Directory => text(self.start.directory.as_ref()?),
+            Step::Open | Step::Handed => text(self.handed.get(index)?),
             Step::Bounding => Some(index.to_string()),
             Step::Limit => Some(self.limits.get(index)?.name.to_owned()),
             Step::LandlockRule => self

@@ -39,6 +39,7 @@ steps! {
     Channel, "channel", "make the channel to the sandbox";
     StderrPipe, "stderr-pipe", "make the pipe for the handler's stderr";
     BoundConnection, "bound-connection", "bound the connection";
+    Open, "open", "open for the handler";
     Ruleset, "landlock-ruleset", "make the Landlock ruleset";
     Canary, "canary-file", "make the canary file";
     Group, "cgroup", "give the sandbox a cgroup of its own";
@@ -102,6 +103,7 @@ steps! {
     VerifyLandlock, "verify-landlock", "verify that Landlock is in force";
     Init, "init", "clone the handler's process";
     InitFilter, "init-filter", "seal the init stub";
+    Handed, "handed", "hand over";
     CloseAll, "close-all", "close all descriptors but the handler's";
     VerifyDescriptors, "verify-descriptors", "verify the open descriptors";
     GuardFilter, "guard-filter", "install the guard filter";
@@ -189,6 +191,10 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Dev, Errno::EPERM) => {
             Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= of the unit must allow them")
         }
+        (Step::Open, Errno::EPERM) => {
+            Some("its path can be changed by others: every component must be root's")
+        }
+        (Step::Open, Errno::EAGAIN) => Some("the queue of the socket is full"),
         (Step::Exec, Errno::EACCES) => {
             Some("the handler needs mode 0711 or 0755, on a file system that is not mounted noexec")
         }

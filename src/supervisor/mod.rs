@@ -278,7 +278,11 @@ impl<'a> Supervisor<'a> {
             None => None,
         };
         let group = leaf.as_ref().map(AsFd::as_fd);
-        let launched = sandbox::launch(&service.plan, self.workshop, group, ends, environment, park)
+        let handed = service.handed.open();
+        let launched = handed
+            .and_then(|handed| {
+                sandbox::launch(&service.plan, self.workshop, group, ends, &handed, environment, park)
+            })
             .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
         match launched {
             Ok((number, sandbox)) => Ok((number, sandbox, leaf)),

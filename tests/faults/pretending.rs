@@ -63,7 +63,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     // In the child.
     line("launcher/pid", "close_range", "0x3,0xffffffff", Runs, "close-on-exec for what is closed, and looked for, later"),
     line("launcher/pid", "close_range", "0x40,", Runs, "those above 63 are close-on-exec since the first step"),
-    line("launcher/pid", "close_range", "0x3,0x3", Runs, "the stub keeps the channel, of which it has no use, as it has no call for it"),
+    line("launcher/pid", "close_range", "0x3e,0x3e", Runs, "the stub keeps the channel, of which it has no use, as it has no call for it"),
     line("launcher/pid", "write", "\"socket\"", Ends, "the supervisor is not told and does not answer: the child waits until the wall time is over"),
     line("launcher/pid/fork", "write", "\"socket\"", Ends, "the supervisor is not told and does not answer: the child waits until the wall time is over"),
     line("launcher/pid/fork", "close_range", "0x40,", Runs, "those above 63 are close-on-exec since the first step"),

@@ -29,7 +29,7 @@ fn of_sockets(name: &str, text: &str) -> Option<Answer> {
         "socket_alg" => socket::socket(libc::AF_ALG, libc::SOCK_SEQPACKET),
         "socket_vsock" => socket::socket(libc::AF_VSOCK, libc::SOCK_STREAM),
         "socketpair" => socket::socketpair(),
-        "connect_unspec" => socket::connect_unspec(),
+        "connect_unspec" => socket::connect_unspec(0),
         "connect_addr" => socket::connect_address(text),
         "bind" => socket::bind(),
         "listen" => socket::listen(),
@@ -166,6 +166,13 @@ fn of_memory_and_files(name: &str, text: &str) -> Option<Answer> {
 
 fn of_descriptors(name: &str, text: &str) -> Option<Answer> {
     Some(match name {
+        "read_fd" => socket::read_fd(text),
+        "write_fd" => socket::write_fd(text),
+        "ask_fd" => socket::write_line(text, b"hello\n").and_then(|_| socket::read_fd(text)),
+        "connect_unspec_fd" => socket::connect_unspec(socket::number(text)),
+        "pass_fd" => socket::pass_fd(text),
+        "shutdown_fd" => call(libc::SYS_shutdown, [socket::number(text), 1, 0, 0, 0, 0]),
+        "getpeername_fd" => socket::getpeername(socket::number(text)),
         "memfd_create" => system::memfd(),
         "sendfile" => call(libc::SYS_sendfile, [1, tree::open(text).unwrap_or(-1), 0, 16, 0, 0]),
         "splice" => call(libc::SYS_splice, [0, 0, 2, 0, 16, 0]),

@@ -24,10 +24,41 @@ pub fn socketpair() -> Answer {
     call(libc::SYS_socketpair, [libc::AF_UNIX.into(), stream, 0, pair.as_mut_ptr() as i64, 0, 0])
 }
 
+pub fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(-1)
+}
+
+/// Reads a descriptor once and prints what it says.
+pub fn read_fd(text: &str) -> Answer {
+    let mut buffer = [0u8; 4096];
+    let n = call(libc::SYS_read, [number(text), buffer.as_mut_ptr() as i64, 4096, 0, 0, 0])?;
+    println!("content {}", String::from_utf8_lossy(&buffer[..n as usize]).trim_end());
+    Ok(n)
+}
+
+pub fn write_line(text: &str, line: &[u8]) -> Answer {
+    call(libc::SYS_write, [number(text), line.as_ptr() as i64, line.len() as i64, 0, 0, 0])
+}
+
+pub fn write_fd(text: &str) -> Answer {
+    write_line(text, b"written by the probe\n")
+}
+
+/// sendmsg(2) of the connection itself, as SCM_RIGHTS, by that descriptor.
+pub fn pass_fd(text: &str) -> Answer {
+    let mut control = [0u64; 3];
+    control[0] = 20;
+    control[1] = (libc::SOL_SOCKET as u64) | ((libc::SCM_RIGHTS as u64) << 32);
+    let byte = [libc::iovec { iov_base: c"x".as_ptr() as *mut _, iov_len: 1 }];
+    let message: [u64; 7] =
+        [0, 0, byte.as_ptr() as u64, 1, control.as_mut_ptr() as u64, size_of_val(&control) as u64, 0];
+    call(libc::SYS_sendmsg, [number(text), message.as_ptr() as i64, 0, 0, 0, 0])
+}
+
 /// Takes the connection apart, the first half of every way out through it.
-pub fn connect_unspec() -> Answer {
+pub fn connect_unspec(fd: i64) -> Answer {
     let raw = [0u8; 16];
-    call(libc::SYS_connect, [0, raw.as_ptr() as i64, 16, 0, 0, 0])
+    call(libc::SYS_connect, [fd, raw.as_ptr() as i64, 16, 0, 0, 0])
 }
 
 pub fn connect_address(port: &str) -> Answer {

@@ -139,19 +139,16 @@ impl Handed {
     }
 
     /// As sd_listen_fds(3) reads them. `pid` is the handler's, in its own pid namespace.
-    pub(super) fn variables(&self, pid: u32) -> Result<Vec<CString>, ConfigError> {
+    pub(super) fn variables(&self, pid: u32) -> Vec<(&'static str, String)> {
         if self.items.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let names: Vec<&str> = self.items.iter().map(|item| item.name.as_str()).collect();
-        [
-            format!("LISTEN_FDS={}", names.len()),
-            format!("LISTEN_FDNAMES={}", names.join(":")),
-            format!("LISTEN_PID={pid}"),
+        vec![
+            ("LISTEN_FDS", names.len().to_string()),
+            ("LISTEN_FDNAMES", names.join(":")),
+            ("LISTEN_PID", pid.to_string()),
         ]
-        .map(|variable| c_string(variable, "--open"))
-        .into_iter()
-        .collect()
     }
 }
 

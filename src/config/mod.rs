@@ -3,6 +3,7 @@
 //! Nothing here changes the host. What it refuses, it refuses before a sandbox is begun.
 
 pub(crate) mod cpus;
+pub(crate) mod credentials;
 pub(crate) mod handed;
 mod handler;
 pub(crate) mod keeping;

@@ -1,6 +1,7 @@
 //! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
 
 use super::cpus::Cpus;
+use super::credentials::CredentialSpec;
 use super::handed::OpenSpec;
 use super::keeping::WritableBindSpec;
 use super::owner::Owner;
@@ -52,6 +53,9 @@ pub(crate) struct Options {
     /// NAME in LISTEN_FDNAMES [repeatable]
     #[arg(long, value_name = "PATH:NAME:ro|append|connect")]
     pub(crate) open: Option<Vec<OpenSpec>>,
+    /// File of which the handler finds the content in /run/credentials/NAME, for its own uid alone [repeatable]
+    #[arg(long, value_name = "NAME:PATH")]
+    pub(crate) credential: Option<Vec<CredentialSpec>>,
     /// Private tmpfs; / bounds the overlay's writable layer [repeatable; default: /tmp:16M,1024]
     #[arg(long, value_name = "PATH[:SIZE[,INODES]]")]
     pub(crate) tmpfs: Option<Vec<TmpfsSpec>>,
@@ -222,7 +226,12 @@ impl Options {
         }
         let binds = self.bind_ro.iter_mut().flatten().map(|bind| &mut bind.source);
         let opened = self.open.iter_mut().flatten().map(|open| &mut open.path);
-        for source in opened.chain(binds).chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source)) {
+        let credentials = self.credential.iter_mut().flatten().map(|credential| &mut credential.path);
+        for source in credentials
+            .chain(opened)
+            .chain(binds)
+            .chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source))
+        {
             *source = base.join(&*source).to_string_lossy().into_owned();
         }
     }
@@ -243,7 +252,7 @@ impl Options {
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
-            adds: bind_ro bind open tmpfs setenv rlimit
+            adds: bind_ro bind open credential tmpfs setenv rlimit
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A service, resolved: everything looked at, checked and turned into the plan that sandboxes are made by.
 
+use super::credentials;
 use super::handed::Handed;
 use super::handler::{Search, find_handler, open_template};
 use super::keeping;
@@ -157,10 +158,10 @@ impl Service {
         };
         Ok(Service {
             name,
-            plan,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
-            environment: environment(options.setenv.unwrap_or_default(), &handed, init)?,
+            environment: environment(options.setenv.unwrap_or_default(), &handed, &plan)?,
+            plan,
             handed,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
@@ -261,14 +262,16 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
     }
 }
 
-/// PATH and what the service sets; the last of a name wins.
-fn environment(variables: Vec<Variable>, handed: &Handed, init: bool) -> Result<Vec<CString>, ConfigError> {
+/// PATH, what the service sets, and what says where the rest of it is; the last of a name wins.
+fn environment(set: Vec<Variable>, handed: &Handed, plan: &Plan) -> Result<Vec<CString>, ConfigError> {
+    let variable = |(name, value): (&str, String)| Variable { name: name.to_owned(), value };
+    let directory =
+        plan.rootfs.credentials.as_ref().map(|_| ("CREDENTIALS_DIRECTORY", credentials::directory()));
+    let ours = directory.into_iter().chain(handed.variables(if plan.init { 2 } else { 1 }));
     let mut pairs = vec![("PATH".to_owned(), PATH.to_owned())];
-    for variable in variables {
+    for variable in set.into_iter().chain(ours.map(variable)) {
         pairs.retain(|(name, _)| *name != variable.name);
         pairs.push((variable.name, variable.value));
     }
-    let pairs = pairs.into_iter().map(|(name, value)| c_string(format!("{name}={value}"), "--setenv"));
-    let handed = handed.variables(if init { 2 } else { 1 })?;
-    pairs.chain(handed.into_iter().map(Ok)).collect()
+    pairs.into_iter().map(|(name, value)| c_string(format!("{name}={value}"), "--setenv")).collect()
 }

@@ -1,6 +1,7 @@
 //! The sandbox's tree and the rights on it: what is mounted where, what Landlock lets it do.
 
 use super::ConfigError;
+use super::credentials;
 use super::handler::Handler;
 use super::keeping::writable_binds;
 use super::options::{Layer, Options, SnapshotKind};
@@ -27,7 +28,7 @@ pub(super) fn source(path: &Path, fd: &impl AsFd) -> Result<Source, ConfigError>
     Ok(Source { path: c_string(path.as_os_str().as_bytes(), "a path")?, identity })
 }
 
-fn bounds(size: u64, inodes: u64) -> Result<Bounds, ConfigError> {
+pub(super) fn bounds(size: u64, inodes: u64) -> Result<Bounds, ConfigError> {
     Ok(Bounds {
         bytes: c_string(size.to_string(), "a size")?,
         inodes: c_string(inodes.to_string(), "a number of inodes")?,
@@ -65,6 +66,7 @@ pub(super) fn rootfs_plan(
         in_user_namespace: privilege == Privilege::Rootless,
         writable: writable_binds(options, &binds, privilege)?,
         binds,
+        credentials: credentials::read(options)?,
         tmpfs: tmpfs
             .into_iter()
             .map(|spec| {
@@ -159,6 +161,9 @@ pub(super) fn landlock_plan(
             }
         }
         None => rules.push(rule(b"/", Right::Read)?),
+    }
+    if rootfs.credentials.is_some() {
+        rules.push(rule(credentials::directory().as_bytes(), Right::Read)?);
     }
     match (&options.landlock_rw, rootfs.snapshot) {
         (Some(paths), _) => {

@@ -6,12 +6,15 @@ use crate::config::ConfigError;
 use crate::config::handed::Handed;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
+use crate::sandbox::credentials::Credentials;
 use crate::sandbox::landlock::{self, Right};
 use crate::sandbox::limits::Limit;
 use crate::sandbox::park::Park;
 use crate::sandbox::rootfs::{self, Snapshot};
 use crate::sandbox::step::Step;
-use crate::sandbox::{IdSource, Plan, capabilities, child, devices, identity, namespaces, seccomp};
+use crate::sandbox::{
+    IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces, seccomp,
+};
 use crate::sys::process::CpuSet;
 use std::ffi::CString;
 
@@ -139,6 +142,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         in_user_namespace: _,
         binds,
         writable,
+        credentials,
         tmpfs,
         proc,
         executable,
@@ -193,9 +197,19 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         .with([template, root])
         .with(mounted)
         .with(written)
+        .with(credentials.as_ref().map(secrets))
         .with(dev)
         .with(proc)
         .with(tmpfs)
+}
+
+/// By name and size.
+fn secrets(credentials: &Credentials) -> Node {
+    let names = credentials.list.iter();
+    let names = names.map(|one| Node::new(text(&one.name), format!("{} bytes", one.content.0.len())));
+    Node::new(credentials::DIRECTORY.to_string_lossy(), "tmpfs, ro nosuid nodev noexec, its uid's alone")
+        .why("--credential: read by the launcher")
+        .with(names)
 }
 
 fn bounds(name: &str, bounds: &rootfs::Bounds) -> Node {
@@ -333,6 +347,7 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::IdMap => rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace,
         Step::BindSource | Step::BindChanged | Step::Bind => rootfs.bind(0).is_some(),
         Step::Open | Step::Handed => !plan.handed.is_empty(),
+        Step::Credentials => rootfs.credentials.is_some(),
         Step::BindMap => !rootfs.writable.is_empty() && !rootfs.in_user_namespace,
         Step::Tmpfs => !rootfs.tmpfs.is_empty(),
         Step::Proc => rootfs.proc,

@@ -22,6 +22,7 @@ pub(crate) mod base;
 pub(crate) mod binds;
 pub(crate) mod capabilities;
 pub(crate) mod child;
+pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod exec;
 pub(crate) mod identity;
@@ -283,6 +284,10 @@ impl Plan {
             Step::BindSource | Step::BindChanged | Step::BindMap => text(rootfs.bind(index)?.0),
             Step::Bind => text(rootfs.bind(index)?.1),
             Step::Tmpfs => text(&rootfs.tmpfs.get(index)?.target),
+            Step::Credentials => {
+                let credential = rootfs.credentials.as_ref()?.list.get(index);
+                credential.and_then(|credential| text(&credential.name))
+            }
             Step::MountPoint => rootfs.mount_point(index),
             Step::Directory => text(self.start.directory.as_ref()?),
             Step::Open | Step::Handed => text(self.handed.get(index)?),

@@ -16,6 +16,7 @@
 use super::base::{self, Prebuilt};
 use super::binds::{self, Bind, WritableBind};
 use super::child::Begun;
+use super::credentials::{self, Credentials};
 use super::devices;
 use super::identity::Identity;
 use super::namespaces::{self, Network};
@@ -30,7 +31,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(super) const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
+pub(super) const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
 
 /// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
 /// sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the root at the detach.)
@@ -81,6 +82,7 @@ pub(crate) struct Plan {
     pub(crate) in_user_namespace: bool,
     pub(crate) binds: Vec<Bind>,
     pub(crate) writable: Vec<WritableBind>,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) tmpfs: Vec<Tmpfs>,
     pub(crate) proc: bool,
     /// A profile that executes what the template holds: its mount is not noexec.
@@ -144,6 +146,7 @@ pub(crate) fn enter(
     }
     binds::mount_writable(plan, root.as_fd(), link, identity)?;
     mount_own(plan, root.as_fd())?;
+    credentials::mount(plan, root.as_fd(), identity)?;
     let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
     if let Some(names) = names {
         link.join_network(names.as_fd())?;
@@ -446,6 +449,11 @@ impl Plan {
         2 + self.binds.len() + self.tmpfs.len() + index
     }
 
+    /// Of the credentials' mount point, the same.
+    pub(super) fn credentials_operand(&self) -> usize {
+        self.writable_operand(self.writable.len())
+    }
+
     /// Source and target of a bind by its operand: the read-only ones, the writable ones.
     pub(crate) fn bind(&self, operand: usize) -> Option<(&CString, &CString)> {
         let binds = self.binds.iter().map(|bind| (&bind.source.path, &bind.target));
@@ -453,13 +461,14 @@ impl Plan {
         binds.chain(writable).nth(operand)
     }
 
-    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev, the writable binds.
+    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev, the writable binds, the credentials.
     pub(super) fn mount_point(&self, operand: usize) -> Option<String> {
         let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
         let targets =
             self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
         let targets = targets.map(CString::as_c_str).chain([devices::DEV]);
         let targets = targets.chain(self.writable.iter().map(|bind| bind.target.as_c_str()));
+        let targets = targets.chain([credentials::DIRECTORY]);
         targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
     }
 }

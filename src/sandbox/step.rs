@@ -75,6 +75,7 @@ steps! {
     BindMap, "bind-map", "map the owner of the bind";
     Bind, "bind", "bind at";
     Tmpfs, "tmpfs", "mount a tmpfs at";
+    Credentials, "credentials", "make the credentials";
     Proc, "proc", "mount proc at /proc";
     Dev, "dev", "mount the devices at /dev";
     Pivot, "pivot-root", "pivot to the new root";
@@ -191,10 +192,6 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Dev, Errno::EPERM) => {
             Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= of the unit must allow them")
         }
-        (Step::Open, Errno::EPERM) => {
-            Some("its path can be changed by others: every component must be root's")
-        }
-        (Step::Open, Errno::EAGAIN) => Some("the queue of the socket is full"),
         (Step::Exec, Errno::EACCES) => {
             Some("the handler needs mode 0711 or 0755, on a file system that is not mounted noexec")
         }
@@ -214,11 +211,10 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Uid | Step::Gid, Errno::EINVAL) => {
             Some("the id is not mapped in this user namespace; give another --user-range")
         }
-        (Step::BindMap | Step::BindSource | Step::Bind | Step::MountPoint, errno)
-            if !matches!(errno, Errno::EBADE | Errno::ENOSYS) =>
-        {
-            hint_on_bind(failure)
-        }
+        (
+            Step::BindMap | Step::BindSource | Step::Bind | Step::MountPoint | Step::Open | Step::Credentials,
+            errno,
+        ) if !matches!(errno, Errno::EBADE | Errno::ENOSYS) => hint_on_what_is_given(failure),
         (_, Errno::EBADE) => {
             Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
         }
@@ -238,8 +234,13 @@ fn hint_of_start(step: Step, errno: Errno) -> Option<&'static str> {
     }
 }
 
-fn hint_on_bind(failure: &Failure) -> Option<&'static str> {
+fn hint_on_what_is_given(failure: &Failure) -> Option<&'static str> {
     match (failure.step, failure.errno) {
+        (Step::Credentials, Errno::EPERM) => Some("credentials need CAP_CHOWN in the launcher"),
+        (Step::Open, Errno::EPERM) => {
+            Some("its path can be changed by others: every component must be root's")
+        }
+        (Step::Open, Errno::EAGAIN) => Some("the queue of the socket is full"),
         (Step::BindMap, Errno::EINVAL) => Some(
             "the file system of a writable bind must know idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
         ),

@@ -2,6 +2,7 @@
 
 use crate::config::options::Options;
 use crate::stats::command::StatsOptions;
+use crate::unit::UnitOptions;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -36,6 +37,9 @@ pub(crate) enum Command {
         after_help = "Exit status: 0 printed, 1 neither a supervisor nor records in the journal, 2 usage"
     )]
     Stats(Box<StatsOptions>),
+    /// Print a socket and a service unit for a service, as shipped for gopher
+    #[command(after_help = "Exit status: 0 printed, 2 usage or configuration")]
+    Unit(Box<UnitOptions>),
     /// Run a line of systemd-nspawn's as `run` would; also by the name systemd-nspawn
     #[command(disable_help_flag = true)]
     Nspawn {

@@ -22,6 +22,7 @@ mod seeds;
 mod stats;
 mod supervisor;
 mod sys;
+mod unit;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::main(*options),
         Command::Explain(options) => explain::main(*options),
         Command::Stats(options) => stats::command::main(&options),
+        Command::Unit(options) => unit::main(&options),
         Command::Nspawn { words } => nspawn::main(words),
     };
     ExitCode::from(status)

@@ -43,7 +43,7 @@ impl How {
 pub(crate) struct OpenSpec {
     pub(crate) path: String,
     name: String,
-    how: How,
+    pub(crate) how: How,
 }
 
 impl FromStr for OpenSpec {

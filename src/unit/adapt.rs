@@ -1,0 +1,249 @@
+//! What a service file means for its units: pure, from options to settings.
+//!
+//! Each function leaves a shipped value alone where the file says nothing else, so that the shipped units are what the
+//! shipped service file gives.
+
+use super::UnitOptions;
+use super::text::UnitText;
+use crate::config::handed::How;
+use crate::config::options::{CgroupMode, Options, SnapshotKind};
+use crate::config::values::{Size, TmpfsSpec};
+use crate::config::{ConfigError, profile};
+use crate::listener::Address;
+use crate::privilege;
+use crate::sandbox::seccomp::profile::model::{Exec, Traits};
+use std::net::IpAddr;
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+/// For the launcher of one connection, beside what its sandbox may have.
+const LAUNCHER: u64 = 16 * MIB;
+const MEMORY: u64 = 64 * MIB;
+/// All sandboxes of a resident launcher together may have what so many may have at most: few ever do.
+const FULL_SANDBOXES: u64 = 8;
+const CONNECTIONS: u64 = 256;
+/// Beside the handler: a stub, the process that holds an id map, one that is ending.
+const TASKS_BESIDE: u64 = 3;
+const DESCRIPTORS_PER_CONNECTION: u64 = 32;
+/// A launch by itself: the launcher and what it starts for a moment.
+const TASKS_OF_A_LAUNCH: u64 = 7;
+const STOP_AFTER_DRAIN: u64 = 10;
+const PRIVILEGED_PORTS: u16 = 1024;
+
+/// From here on systemd slows a socket down that is asked too often, in place of stopping it for good.
+const POLL_LIMITS_SINCE: u16 = 255;
+
+/// A service as its units see it.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    /// What stands after `--service`.
+    pub(super) argument: &'a str,
+    pub(super) file: Option<&'a Path>,
+    pub(super) options: &'a Options,
+    pub(super) traits: Traits,
+    /// Where the socket unit listens; empty where it is as shipped.
+    pub(super) listen: Vec<Address>,
+    /// Else it is the launcher alone that listens.
+    pub(super) has_socket: bool,
+    pub(super) given: &'a UnitOptions,
+}
+
+pub(super) fn traits(options: &Options) -> Result<Traits, ConfigError> {
+    profile(options.profile.as_deref()).map(|profile| profile.traits())
+}
+
+/// The addresses in the file, for a launcher that binds them itself.
+pub(super) fn addresses(texts: &[String]) -> Result<Vec<Address>, ConfigError> {
+    texts.iter().map(|text| text.parse().map_err(ConfigError::usage)).collect()
+}
+
+pub(super) fn socket(unit: &mut UnitText, subject: &Subject<'_>) {
+    let given = subject.given;
+    let streams: Vec<String> = subject.listen.iter().map(stream).collect();
+    if !streams.is_empty() {
+        unit.set("Socket", "ListenStream", streams.join("\nListenStream="));
+    }
+    let mode = subject.listen.iter().find_map(|address| match address {
+        Address::Unix { mode, .. } => Some(mode),
+        Address::Tcp(_) => None,
+    });
+    if let Some(mode) = mode {
+        unit.set("Socket", "SocketMode", format!("0{mode:o}"));
+    }
+    let options = subject.options;
+    if let Some(backlog) = options.backlog {
+        unit.set("Socket", "Backlog", backlog.to_string());
+    }
+    if given.inetd {
+        if let Some(total) = options.max_connections {
+            unit.set("Socket", "MaxConnections", total.to_string());
+        }
+        if let Some(per_source) = options.max_per_source {
+            unit.set("Socket", "MaxConnectionsPerSource", per_source.to_string());
+        }
+    }
+    if given.systemd >= POLL_LIMITS_SINCE {
+        // Of a resident launcher's socket systemd sees the first connection alone.
+        let burst = if given.inetd { "200" } else { "20" };
+        unit.set("Socket", "PollLimitIntervalSec", "2s");
+        unit.set("Socket", "PollLimitBurst", burst);
+    }
+}
+
+/// As ListenStream= has it: a port alone is every address of both kinds.
+fn stream(address: &Address) -> String {
+    match address {
+        Address::Tcp(tcp) => match tcp.ip() {
+            IpAddr::V6(ip) if ip.is_unspecified() => tcp.port().to_string(),
+            _ => tcp.to_string(),
+        },
+        Address::Unix { path, .. } => path.display().to_string().replace('%', "%%"),
+    }
+}
+
+pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), ConfigError> {
+    let given = subject.given;
+    let verb = if given.inetd { "run" } else { "serve" };
+    let argument = word(subject.argument)?;
+    unit.set("Service", "ExecStart", format!("/usr/bin/dayfly {verb} --service {argument}"));
+    if let Some(slice) = &given.slice {
+        unit.set("Service", "Slice", slice);
+    }
+    if given.inetd {
+        limits_of_a_connection(unit, subject);
+    } else {
+        limits_of_a_supervisor(unit, subject);
+    }
+    let own = if given.inetd { Vec::new() } else { own_listeners(subject.options)? };
+    if own.iter().any(|address| matches!(address, Address::Tcp(_))) {
+        unit.set("Service", "PrivateNetwork", "no");
+        unit.set("Service", "IPAddressDeny", "");
+    }
+    if !subject.has_socket {
+        // The service is what is enabled.
+        unit.remove("Requires");
+        unit.remove("After");
+        unit.remove("Also");
+        unit.set("Install", "WantedBy", "multi-user.target");
+    }
+    capabilities(unit, subject, &own);
+    paths(unit, subject, &own)
+}
+
+/// A word that systemd takes as it is. Specifiers are doubled; what would need quotes is refused.
+fn word(text: &str) -> Result<String, ConfigError> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"'\\$;".contains(c)) {
+        return Err(ConfigError::usage(format!("'{text}' cannot stand in a unit: rename it")));
+    }
+    Ok(text.replace('%', "%%"))
+}
+
+fn size(bytes: Option<u64>) -> String {
+    match bytes {
+        None => "infinity".to_owned(),
+        Some(bytes) if bytes % MIB == 0 => format!("{}M", bytes / MIB),
+        Some(bytes) => bytes.to_string(),
+    }
+}
+
+fn finite(size: Size) -> Option<u64> {
+    (size != Size::INFINITE).then_some(size.0)
+}
+
+fn memory(options: &Options) -> Option<u64> {
+    options.memory.map_or(Some(MEMORY), finite)
+}
+
+/// The unit is the cgroup of the one sandbox: what its files in memory take counts there as well.
+fn limits_of_a_connection(unit: &mut UnitText, subject: &Subject<'_>) {
+    let options = subject.options;
+    let given = options.tmpfs.iter().flatten();
+    let usual = !given.clone().any(|tmpfs| tmpfs.target == "/tmp");
+    let mut files: Option<u64> = Some(if usual { TmpfsSpec::SIZE.0 } else { 0 });
+    for tmpfs in given {
+        files = files.zip(finite(tmpfs.size)).map(|(sum, size)| sum.saturating_add(size));
+    }
+    let all = memory(options).zip(files).map(|(memory, files)| memory.saturating_add(files));
+    unit.set("Service", "MemoryMax", size(all.map(|all| all.saturating_add(LAUNCHER))));
+    let tasks = options.tasks.unwrap_or(subject.traits.tasks);
+    unit.set("Service", "TasksMax", tasks.saturating_add(TASKS_OF_A_LAUNCH).to_string());
+}
+
+fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
+    let options = subject.options;
+    let all = memory(options).map(|memory| memory.saturating_mul(FULL_SANDBOXES));
+    unit.set("Service", "MemoryMax", size(all));
+    let connections = options.max_connections.map_or(CONNECTIONS, u64::from);
+    let tasks = options.tasks.unwrap_or(subject.traits.tasks).saturating_add(TASKS_BESIDE);
+    unit.set("Service", "TasksMax", connections.saturating_mul(tasks).to_string());
+    unit.set("Service", "LimitNOFILE", connections.saturating_mul(DESCRIPTORS_PER_CONNECTION).to_string());
+    if options.cgroup == Some(CgroupMode::None) {
+        unit.set("Service", "Delegate", "no");
+        unit.set("Service", "ProtectControlGroups", "yes");
+    }
+    if let Some(drain) = options.drain_time {
+        let stop = drain.0.map(|drain| format!("{}s", drain.as_secs().saturating_add(STOP_AFTER_DRAIN)));
+        unit.set("Service", "TimeoutStopSec", stop.unwrap_or_else(|| "infinity".to_owned()));
+    }
+}
+
+/// What the launcher binds itself, in the host's network.
+fn own_listeners(options: &Options) -> Result<Vec<Address>, ConfigError> {
+    addresses(options.listen.as_deref().unwrap_or_default())
+}
+
+fn capabilities(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {
+    let options = subject.options;
+    let overlay = options.snapshot.is_none_or(|snapshot| snapshot != SnapshotKind::Readonly);
+    let template = options.template.as_deref();
+    let has_dev = template.is_none_or(|template| !template.exists() || template.join("dev").is_dir());
+    let devices = subject.traits.exec == Exec::Tree && has_dev;
+    let mut needed = privilege::needed(overlay, devices);
+    let is_low = |address: &Address| matches!(address, Address::Tcp(tcp) if tcp.port() < PRIVILEGED_PORTS);
+    if own.iter().any(is_low) {
+        needed.push("CAP_NET_BIND_SERVICE".to_owned());
+    }
+    let mut set = unit.value("CapabilityBoundingSet").unwrap_or_default().to_owned();
+    for capability in needed {
+        if !set.split(' ').any(|known| known == capability) {
+            set = format!("{set} {capability}");
+        }
+    }
+    unit.set("Service", "CapabilityBoundingSet", set);
+    if devices {
+        unit.set("Service", "PrivateDevices", "no");
+    }
+}
+
+/// What the service names on the host must be there for its launcher.
+fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<(), ConfigError> {
+    let options = subject.options;
+    let profile = options.profile.as_deref().filter(|profile| profile.contains('/')).map(Path::new);
+    let read = options.bind_ro.iter().flatten().map(|bind| Path::new(&bind.source));
+    let opened = options.open.iter().flatten();
+    let credentials = options.credential.iter().flatten().map(|credential| Path::new(&credential.path));
+    let appended = opened.clone().filter(|open| open.how == How::Append).map(|open| Path::new(&open.path));
+    let bound = options.bind.iter().flatten().map(|bind| Path::new(&bind.source));
+    let written: Vec<&Path> = bound.chain(appended).collect();
+    let mut all: Vec<&Path> =
+        options.template.as_deref().into_iter().chain(subject.file).chain(profile).collect();
+    all.extend(read.chain(credentials).chain(opened.map(|open| Path::new(&open.path))));
+    all.extend(&written);
+    let below = |places: &[&str]| all.iter().any(|path| places.iter().any(|place| path.starts_with(place)));
+    if below(&["/home", "/root", "/run/user"]) {
+        unit.set("Service", "ProtectHome", "read-only");
+    }
+    if below(&["/tmp", "/var/tmp"]) {
+        unit.set("Service", "PrivateTmp", "no");
+    }
+    let sockets = own.iter().filter_map(|address| match address {
+        Address::Unix { path, .. } => path.parent(),
+        Address::Tcp(_) => None,
+    });
+    let written = written.into_iter().chain(sockets).map(|path| word(&path.display().to_string()));
+    let written = written.collect::<Result<Vec<_>, _>>()?;
+    if !written.is_empty() {
+        unit.set("Service", "ReadWritePaths", written.join(" "));
+    }
+    Ok(())
+}

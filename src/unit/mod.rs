@@ -1,0 +1,155 @@
+//! `dayfly unit`: a socket and a service unit for a service file, from the shipped units, which are what it prints for the
+//! shipped one.
+
+mod adapt;
+mod text;
+
+use crate::command::stdout_line;
+use crate::config::options::Options;
+use crate::config::{self, ConfigError, Settings};
+use crate::log::{self, Verbosity};
+use adapt::Subject;
+use std::fs;
+use std::path::{Path, PathBuf};
+use text::UnitText;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnitOptions {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE
+    name: String,
+    /// systemd starts a launcher for each connection (Accept=yes), in place of one resident launcher
+    #[arg(long)]
+    inetd: bool,
+    /// ADDR:PORT, :PORT or unix:PATH[?mode=0660] for the socket unit [repeatable; default: 70 for gopher]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Slice of the service
+    #[arg(long, value_name = "NAME.slice")]
+    slice: Option<String>,
+    /// The oldest systemd that the units are for: newer ones know more (PollLimitBurst= from 255 on)
+    #[arg(long, value_name = "VERSION", default_value_t = 252)]
+    systemd: u16,
+    /// Only what differs from the units that are installed for gopher, as a drop-in for such units
+    #[arg(long)]
+    drop_in: bool,
+    /// Write files into DIR, which exists, in place of printing them
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// The shipped units: resident, and a launcher for each connection.
+const RESIDENT: [(&str, &str); 2] = [
+    ("gopher.socket", include_str!("../../units/gopher.socket")),
+    ("gopher.service", include_str!("../../units/gopher.service")),
+];
+const INETD: [(&str, &str); 2] = [
+    ("gopher-inetd.socket", include_str!("../../units/gopher-inetd.socket")),
+    ("gopher-inetd@.service", include_str!("../../units/gopher-inetd@.service")),
+];
+/// The service that they are for.
+const SHIPPED: &str = "gopher";
+
+pub(crate) fn main(given: &UnitOptions) -> u8 {
+    log::init(None, Verbosity::Normal, false);
+    match units_of(given).and_then(|units| deliver(&units, given)) {
+        Ok(()) => 0,
+        Err(error) => {
+            log::fatal(&error.message);
+            error.kind.status()
+        }
+    }
+}
+
+fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
+    let service = Some(vec![given.name.clone()]);
+    let settings = config::load(Options { service, ..Options::default() })?;
+    let file = given.name.contains('/').then(|| std::path::absolute(&given.name).unwrap_or_default());
+    units(given, &settings, file.as_deref())
+}
+
+/// Pure but for the template's and the profile's presence. `file` is the service file, where it was named by its path.
+fn units(
+    given: &UnitOptions,
+    settings: &Settings,
+    file: Option<&Path>,
+) -> Result<Vec<UnitText>, ConfigError> {
+    let name = &settings.name;
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
+        return Err(ConfigError::usage(format!("no unit can be called '{name}': rename the service file")));
+    }
+    let argument = file.map_or_else(|| name.clone(), |file| file.display().to_string());
+    let options = &settings.options;
+    let traits = adapt::traits(options)?;
+    let listen = listen(given, settings)?;
+    let has_socket = given.inetd || !listen.is_empty() || options.listen.is_none();
+    let subject = Subject { argument: &argument, file, options, traits, listen, has_socket, given };
+    let shipped = if given.inetd { INETD } else { RESIDENT };
+    let mut units = Vec::new();
+    for (file, text) in shipped {
+        let mut unit = UnitText::new(renamed(file, name), &renamed(text, name));
+        if file.ends_with(".socket") {
+            if !subject.has_socket {
+                continue;
+            }
+            adapt::socket(&mut unit, &subject);
+        } else {
+            adapt::service(&mut unit, &subject)?;
+        }
+        units.push(unit);
+    }
+    Ok(units)
+}
+
+/// A resident launcher binds what its file says itself; else systemd has to know where.
+fn listen(given: &UnitOptions, settings: &Settings) -> Result<Vec<crate::listener::Address>, ConfigError> {
+    let in_file = settings.options.listen.as_deref().unwrap_or_default();
+    if !given.listen.is_empty() {
+        return adapt::addresses(&given.listen);
+    }
+    if given.inetd && !in_file.is_empty() {
+        return adapt::addresses(in_file);
+    }
+    if settings.name != SHIPPED && in_file.is_empty() {
+        return Err(ConfigError::usage(
+            "where shall the socket unit listen? give --listen, for example --listen :79",
+        ));
+    }
+    Ok(Vec::new())
+}
+
+/// A shipped text with another service's name; the capital is in sentences.
+fn renamed(text: &str, name: &str) -> String {
+    if name == SHIPPED {
+        return text.to_owned();
+    }
+    let mut capital = name.to_owned();
+    capital[..1].make_ascii_uppercase();
+    text.replace("port 70", "its port").replace(SHIPPED, name).replace("Gopher", &capital)
+}
+
+fn deliver(units: &[UnitText], given: &UnitOptions) -> Result<(), ConfigError> {
+    for unit in units {
+        let (file, text) = match given.drop_in {
+            false => (unit.name.clone(), unit.text()),
+            true => match unit.drop_in() {
+                Some(text) => (format!("{}.d/dayfly.conf", unit.name), text),
+                None => continue,
+            },
+        };
+        match &given.output {
+            None => stdout_line(&format!("# /etc/systemd/system/{file}\n{text}")),
+            Some(directory) => write(&directory.join(file), &text)?,
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
+    let directory = path.parent().filter(|parent| parent.extension().is_some_and(|end| end == "d"));
+    let made = directory.map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| fs::write(path, text))
+        .map_err(|error| ConfigError::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests;

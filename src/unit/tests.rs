@@ -1,0 +1,134 @@
+use super::*;
+use crate::config::parse_service_file;
+
+fn given(inetd: bool, listen: &[&str]) -> UnitOptions {
+    UnitOptions {
+        name: String::new(),
+        inetd,
+        listen: listen.iter().map(ToString::to_string).collect(),
+        slice: None,
+        systemd: 252,
+        drop_in: false,
+        output: None,
+    }
+}
+
+/// The units of a service of this name and file: socket, if there is one, and service.
+fn made(given: &UnitOptions, name: &str, file: &str) -> Vec<UnitText> {
+    let settings = Settings { name: name.to_owned(), options: parse_service_file(file).unwrap() };
+    units(given, &settings, None).unwrap()
+}
+
+fn value(units: &[UnitText], key: &str) -> String {
+    units.iter().find_map(|unit| unit.value(key)).unwrap_or("-").to_owned()
+}
+
+#[test]
+fn the_shipped_units_are_what_is_printed_for_the_shipped_service() {
+    let file = include_str!("../../units/gopher.toml");
+    for (inetd, shipped) in [(false, RESIDENT), (true, INETD)] {
+        let units = made(&given(inetd, &[]), "gopher", file);
+        assert_eq!(units.len(), 2);
+        for (unit, (name, text)) in units.iter().zip(shipped) {
+            assert_eq!((unit.name.as_str(), unit.text().as_str()), (name, text));
+            assert_eq!(unit.drop_in(), None);
+        }
+    }
+}
+
+#[test]
+fn another_service_has_its_name_everywhere() {
+    for inetd in [false, true] {
+        for unit in made(&given(inetd, &[":79"]), "finger", "snapshot = \"readonly\"") {
+            assert!(unit.name.starts_with("finger"), "{}", unit.name);
+            assert!(!unit.text().to_lowercase().contains("gopher"), "{}", unit.text());
+        }
+    }
+}
+
+#[test]
+fn an_overlay_a_tree_and_a_low_port_have_their_capabilities() {
+    let set = |file: &str| value(&made(&given(false, &[":79"]), "x", file), "CapabilityBoundingSet");
+    assert!(!set("snapshot = \"readonly\"").contains("CAP_DAC_OVERRIDE"));
+    assert!(set("").contains("CAP_SYS_CHROOT CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER"));
+    assert!(set("profile = \"tree\"").contains("CAP_MKNOD"));
+    assert!(set("listen = [\":79\"]").contains("CAP_NET_BIND_SERVICE"));
+    assert!(!set("listen = [\":7079\"]").contains("CAP_NET_BIND_SERVICE"));
+}
+
+#[test]
+fn what_is_named_on_the_host_is_there_for_the_launcher() {
+    let value = |file: &str, key: &str| value(&made(&given(true, &[":79"]), "x", file), key);
+    assert_eq!(value("", "ProtectHome"), "yes");
+    assert_eq!(value("bind_ro = [\"/home/a/plans:/plans\"]", "ProtectHome"), "read-only");
+    assert_eq!(value("template = \"/var/tmp/t\"", "PrivateTmp"), "no");
+    assert_eq!(value("bind = [\"/var/lib/scores:/scores\"]", "ReadWritePaths"), "/var/lib/scores");
+    assert_eq!(value("open = [\"/var/log/x:log:append\"]", "ReadWritePaths"), "/var/log/x");
+    assert_eq!(value("credential = [\"key:/root/key\"]", "ProtectHome"), "read-only");
+}
+
+#[test]
+fn a_service_that_listens_itself_has_no_socket_unit() {
+    let units = made(&given(false, &[]), "x", "listen = [\":79\"]");
+    let [service] = units.as_slice() else { panic!("{units:?}") };
+    for key in ["Requires", "After", "Also"] {
+        assert_eq!(service.value(key), None);
+    }
+    assert_eq!(service.value("IPAddressDeny"), Some(""));
+    assert_eq!(service.value("PrivateNetwork"), Some("no"));
+    assert_eq!(service.value("WantedBy"), Some("multi-user.target"));
+    // Under Accept=yes it is systemd that does.
+    assert_eq!(value(&made(&given(true, &[]), "x", "listen = [\":79\"]"), "ListenStream"), "79");
+}
+
+#[test]
+fn a_port_that_nobody_has_named_is_asked_for() {
+    let settings = Settings { name: "x".to_owned(), options: Options::default() };
+    let error = units(&given(false, &[]), &settings, None).unwrap_err();
+    assert_eq!(error.kind.status(), 2);
+    assert!(error.message.contains("--listen"));
+}
+
+#[test]
+fn limits_follow_the_file() {
+    let file = "memory = \"32M\"\ntasks = 4\nmax_connections = 10\nmax_per_source = 2\ndrain_time = \"30s\"\n\
+                tmpfs = [\"/tmp:8M\"]\ncgroup = \"none\"\n";
+    let resident = made(&given(false, &[":79"]), "x", file);
+    for (key, expected) in [
+        ("MemoryMax", "256M"),
+        ("TasksMax", "70"),
+        ("LimitNOFILE", "320"),
+        ("TimeoutStopSec", "40s"),
+        ("Delegate", "no"),
+        ("ProtectControlGroups", "yes"),
+    ] {
+        assert_eq!(value(&resident, key), expected, "{key}");
+    }
+    let inetd = made(&given(true, &[":79"]), "x", file);
+    for (key, expected) in
+        [("MemoryMax", "56M"), ("TasksMax", "11"), ("MaxConnections", "10"), ("MaxConnectionsPerSource", "2")]
+    {
+        assert_eq!(value(&inetd, key), expected, "{key}");
+    }
+}
+
+#[test]
+fn a_drop_in_says_only_what_differs() {
+    let file = include_str!("../../units/gopher.toml").replace("\"readonly\"", "\"overlay\"");
+    let units = made(&given(false, &[]), "gopher", &file);
+    assert_eq!(units[0].drop_in(), None);
+    let drop_in = units[1].drop_in().unwrap();
+    assert_eq!(drop_in.lines().count(), 2, "{drop_in}");
+    assert!(drop_in.starts_with("[Service]\nCapabilityBoundingSet="));
+}
+
+#[test]
+fn slices_and_poll_limits_are_there_for_who_asks() {
+    let options =
+        UnitOptions { slice: Some("small.slice".to_owned()), systemd: 255, ..given(true, &["unix:/run/x"]) };
+    let units = made(&options, "x", "");
+    assert_eq!(value(&units, "Slice"), "small.slice");
+    assert_eq!(value(&units, "PollLimitBurst"), "200");
+    assert_eq!(value(&units, "ListenStream"), "/run/x");
+    assert_eq!(value(&units, "SocketMode"), "0660");
+}

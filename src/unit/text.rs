@@ -1,0 +1,120 @@
+//! A unit file as lines: settings change, comments stay where they are.
+
+/// One setting that differs from the unit it started as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Change {
+    section: &'static str,
+    key: &'static str,
+    value: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct UnitText {
+    pub(super) name: String,
+    lines: Vec<String>,
+    changes: Vec<Change>,
+}
+
+/// Settings that add up, so that a drop-in empties them before it says otherwise. A bounding set shall add up.
+const LISTS: [&str; 3] = ["ListenStream", "IPAddressDeny", "ExecStart"];
+
+impl UnitText {
+    pub(super) fn new(name: String, text: &str) -> UnitText {
+        UnitText { name, lines: text.lines().map(str::to_owned).collect(), changes: Vec::new() }
+    }
+
+    /// The value of a setting that stands there once.
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| value_of(line, key))
+    }
+
+    /// In the place of the present value, else at the end of the section.
+    pub(super) fn set(&mut self, section: &'static str, key: &'static str, value: impl Into<String>) {
+        let value = value.into();
+        if self.value(key) == Some(&value) {
+            return;
+        }
+        let line = format!("{key}={value}");
+        match self.lines.iter().position(|line| value_of(line, key).is_some()) {
+            Some(at) => self.lines[at] = line,
+            None => self.lines.insert(self.end_of(section), line),
+        }
+        self.changes.push(Change { section, key, value });
+    }
+
+    /// With the comment directly above it, which is about it. What another line below still explains itself by is lost too:
+    /// such lines go together.
+    pub(super) fn remove(&mut self, key: &str) {
+        let Some(at) = self.lines.iter().position(|line| value_of(line, key).is_some()) else { return };
+        let comments = self.lines[..at].iter().rev().take_while(|line| line.starts_with('#')).count();
+        self.lines.drain(at - comments..=at);
+    }
+
+    fn end_of(&self, section: &str) -> usize {
+        let head = format!("[{section}]");
+        let start = self.lines.iter().position(|line| *line == head).unwrap_or(0);
+        let next = self.lines.iter().skip(start + 1).position(|line| line.starts_with('['));
+        let mut end = next.map_or(self.lines.len(), |next| start + 1 + next);
+        while self.lines[end - 1].is_empty() {
+            end -= 1;
+        }
+        end
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// What has been changed alone, for the directory NAME.d; None where nothing was.
+    pub(super) fn drop_in(&self) -> Option<String> {
+        let mut text = String::new();
+        let mut sections: Vec<&str> = self.changes.iter().map(|change| change.section).collect();
+        sections.dedup();
+        for section in sections {
+            text.push_str(&format!("[{section}]\n"));
+            for Change { key, value, .. } in self.changes.iter().filter(|change| change.section == section) {
+                if LISTS.contains(key) && !value.is_empty() {
+                    text.push_str(&format!("{key}=\n"));
+                }
+                text.push_str(&format!("{key}={value}\n"));
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    line.strip_prefix(key)?.strip_prefix('=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "# Head\n\n[Unit]\n# Why.\nRequires=a\nAfter=a\n\n[Socket]\nListenStream=70\n\n[Install]\nAlso=b\n";
+
+    #[test]
+    fn a_setting_changes_in_its_place_and_a_new_one_ends_its_section() {
+        let mut unit = UnitText::new("x".to_owned(), TEXT);
+        unit.set("Socket", "ListenStream", "79");
+        unit.set("Unit", "After", "a");
+        unit.set("Unit", "Before", "c");
+        let text = TEXT.replace("=70", "=79").replace("After=a\n", "After=a\nBefore=c\n");
+        assert_eq!(unit.text(), text);
+        assert_eq!(
+            unit.drop_in().as_deref(),
+            Some("[Socket]\nListenStream=\nListenStream=79\n[Unit]\nBefore=c\n")
+        );
+    }
+
+    #[test]
+    fn a_removed_setting_takes_its_comment_along() {
+        let mut unit = UnitText::new("x".to_owned(), TEXT);
+        unit.remove("Requires");
+        unit.remove("After");
+        unit.remove("Missing");
+        assert!(unit.text().starts_with("# Head\n\n[Unit]\n\n[Socket]"));
+        assert_eq!(unit.drop_in(), None);
+    }
+}

@@ -444,6 +444,23 @@ fn what_is_written_to_a_bind_stays_and_is_its_owners() {
     assert_eq!((found.uid(), found.gid()), (1234, 1234));
 }
 
+#[test]
+fn a_credential_is_read_for_the_program() {
+    let mut site = a_site!();
+    common::site::make_directory(&site.template().join("run"), 0o755);
+    common::site::make_directory(&site.template().join("run/credentials"), 0o755);
+    let secret = site.file("secret", "a key\n");
+    common::site::set_mode(&secret, 0o600);
+    site.settle();
+    for option in
+        [format!("--load-credential=key:{}", secret.display()), "--load-credential=key:secret".to_owned()]
+    {
+        let line = nspawn(&site, &["-x", &option], &["try", "cat", "/run/credentials/key"]);
+        let ended = line.variable("CREDENTIALS_DIRECTORY", site.directory().to_str().unwrap()).talk(b"");
+        assert_eq!(ended.value("content"), "a key", "{ended}");
+    }
+}
+
 /// openat2(2) answers EAGAIN where a path goes upwards while anything is renamed or mounted on the host.
 #[test]
 fn a_path_that_goes_upwards_is_found_while_others_rename() {

@@ -227,6 +227,28 @@ impl Draft {
         Ok(())
     }
 
+    /// A relative path is a credential that the launcher was given itself.
+    pub(super) fn load_credential(&mut self, text: &str) -> Done {
+        let Some((name, path)) =
+            text.split_once(':').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(format!("'{text}' is no credential: write ID:PATH"));
+        };
+        let path = match path.starts_with('/') {
+            true => path.to_owned(),
+            false => match (self.variable)("CREDENTIALS_DIRECTORY") {
+                Some(directory) => format!("{directory}/{path}"),
+                None => {
+                    return Err(format!(
+                        "'{path}' is relative, and the launcher has no $CREDENTIALS_DIRECTORY"
+                    ));
+                }
+            },
+        };
+        self.add("credential", &format!("{name}:{}", values::escaped(&path)));
+        Ok(())
+    }
+
     pub(super) fn tmpfs(&mut self, text: &str) -> Done {
         let tmpfs = values::tmpfs(text)?;
         self.add("tmpfs", &tmpfs);

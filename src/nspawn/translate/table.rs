@@ -215,8 +215,9 @@ options! {
     "pipe" 'P', "", [already], "always so: descriptors 0 and 1 are the connection itself";
     "background", "=COLOR", [refuse], "there is no terminal to colour";
 
-    "set-credential", "=ID:VALUE", [refuse], "a command line is no place for a secret: put it into a file";
-    "load-credential", "=ID:PATH", [refuse], "show the file with --bind-ro";
+    "set-credential", "=ID:VALUE", [refuse], "a command line is no place for a secret: put it into a file, for --load-credential";
+    "load-credential", "=ID:PATH", [honour load_credential],
+        "--credential of run: a file in $CREDENTIALS_DIRECTORY of the program; a relative PATH is one of the launcher's own";
 
     "share-system", "", [refuse], "Never: every namespace is the sandbox's or sealed";
     "system", "", [already], "always so";
@@ -231,6 +232,8 @@ pub(crate) const OWN: &[(&str, &str)] = &[
     ("init", "[=BOOL]"),
     ("landlock-ro", "=PATH"),
     ("landlock-rw", "=PATH"),
+    ("open", "=PATH:NAME:HOW"),
+    ("credential", "=NAME:PATH"),
     ("proc", "[=BOOL]"),
     ("net", "=KIND"),
     ("memory", "=SIZE"),

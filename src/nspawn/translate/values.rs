@@ -71,7 +71,7 @@ fn fields(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// As --bind-ro of `run` writes a path.
-fn escaped(path: &str) -> String {
+pub(super) fn escaped(path: &str) -> String {
     path.replace(':', "\\:")
 }
 

@@ -118,3 +118,24 @@ pub(crate) fn why_no_user_namespace() -> Option<String> {
         .find(|(path, forbidding, _)| read_number(path) == Some(*forbidding))
         .map(|(path, forbidding, why)| format!("{why}: {path} is {forbidding}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/kernel.md has a row for each wall, with the version and the layer that messages name.
+    #[test]
+    fn the_document_knows_each_wall_that_a_kernel_may_lack() {
+        let document = include_str!("../docs/kernel.md");
+        let floor = Kernel { landlock: Ok(ABI_MIN), mdwe: false, ..Kernel::probe() };
+        let walls = floor.missing_walls();
+        assert_eq!(walls.len(), 3);
+        for MissingWall { layer, wall, instead } in walls {
+            let (name, note) = wall.split_once(" (").unwrap();
+            let version = note.trim_end_matches(')').rsplit("Linux ").next().unwrap();
+            let cells = format!("| {version} | `{layer}` | {instead}");
+            let row = |line: &str| line.starts_with(&format!("| {name}")) && line.contains(&cells);
+            assert!(document.lines().any(row), "| {name} {cells}");
+        }
+    }
+}

@@ -14,11 +14,15 @@ mod table;
 mod walls;
 
 use common::inject::injector;
+use common::kernel::Wall;
 use common::{Ended, Site};
 
 /// Runs one attempt with these walls away.
 fn attempt(site: &Site, away: &[&[&str]], words: &[&str]) -> Ended {
-    let rules: Vec<String> = away.iter().flat_map(|wall| wall.iter().map(ToString::to_string)).collect();
+    // A wall that this kernel has not is away already.
+    let here = |wall: &&&[&str]| **wall != walls::MDWE || Wall::Mdwe.is_here();
+    let rules: Vec<String> =
+        away.iter().filter(here).flat_map(|wall| wall.iter().map(ToString::to_string)).collect();
     let (injector, report) = injector(&rules, &[]);
     let words: Vec<&str> = ["try"].iter().chain(words).copied().collect();
     let mut launch = site.probe(&words).options(&["--snapshot", "readonly"]).under(injector);
@@ -75,6 +79,19 @@ macro_rules! die {
 macro_rules! answer {
     ($($name:ident: $words:expr, $($away:ident)|+ => $errno:ident;)+) => {
         $(#[test] fn $name() { answers(&[$(walls::$away),+], &$words, libc::$errno); })+
+    };
+}
+
+/// `name: [words], walls away => errno, by Wall, or call`: where the kernel lacks that wall, the profile ends the call.
+macro_rules! answer_by {
+    ($($name:ident: $words:expr, $($away:ident)|+ => $errno:ident, by $wall:ident, or $number:ident;)+) => {
+        $(#[test] fn $name() {
+            if Wall::$wall.is_here() {
+                answers(&[$(walls::$away),+], &$words, libc::$errno);
+            } else {
+                dies(&[walls::GUARD], &$words, libc::$number);
+            }
+        })+
     };
 }
 
@@ -142,12 +159,15 @@ answer! {
     guard_alone_stops_vsock: ["socket_vsock"], PROFILE => ENOSYS;
     guard_alone_stops_pairs_of_sockets: ["socketpair"], PROFILE => ENOSYS;
     guard_alone_stops_packet_sockets: ["socket_packet"], PROFILE => ENOSYS;
-    landlock_alone_stops_tcp: ["reach", "9"], PROFILE | GUARD | NETWORK => EACCES;
     the_empty_namespace_alone_stops_tcp: ["reach", "9"], PROFILE | GUARD | LANDLOCK => ENETUNREACH;
     the_empty_namespace_alone_stops_udp: ["reach_udp", "9"], PROFILE | GUARD | LANDLOCK => ENETUNREACH;
     no_capability_stops_packet_sockets: ["socket_packet"], PROFILE | GUARD | LANDLOCK => EPERM;
     no_capability_stops_raw_sockets: ["socket_raw"], PROFILE | GUARD | LANDLOCK => EPERM;
     landlock_alone_stops_abstract_sockets: ["reach_abstract", "dayfly-nobody"], PROFILE | GUARD => ECONNREFUSED;
+}
+
+answer_by! {
+    landlock_alone_stops_tcp: ["reach", "9"], PROFILE | GUARD | NETWORK => EACCES, by LandlockNet, or SYS_socket;
 }
 
 die! {
@@ -170,9 +190,9 @@ die! {
 }
 
 // Code made at run time.
-answer! {
-    mdwe_alone_stops_making_code: ["mprotect_exec"], PROFILE | GUARD => EACCES;
-    mdwe_alone_stops_code_that_can_be_written: ["mmap_write_exec"], PROFILE | GUARD => EACCES;
+answer_by! {
+    mdwe_alone_stops_making_code: ["mprotect_exec"], PROFILE | GUARD => EACCES, by Mdwe, or SYS_mprotect;
+    mdwe_alone_stops_code_that_can_be_written: ["mmap_write_exec"], PROFILE | GUARD => EACCES, by Mdwe, or SYS_mmap;
 }
 
 die! {

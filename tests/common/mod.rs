@@ -11,6 +11,7 @@
 pub(crate) mod client;
 pub(crate) mod ended;
 pub(crate) mod inject;
+pub(crate) mod kernel;
 pub(crate) mod launch;
 pub(crate) mod process;
 pub(crate) mod serve;

@@ -54,6 +54,21 @@ pub(crate) fn bind(path: &CStr) -> Result<()> {
         .map(drop)
 }
 
+/// The newest Landlock ABI that the kernel speaks; 0 where it has none.
+pub(crate) fn landlock_abi() -> i64 {
+    const VERSION: libc::c_ulong = 1;
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the kernel looks at no attributes: there are none, of size 0.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, VERSION) }.max(0)
+}
+
+/// Whether the kernel knows memory-deny-write-execute, which it then says of this process.
+pub(crate) fn has_mdwe() -> bool {
+    const PR_GET_MDWE: libc::c_int = 66;
+    // SAFETY: it takes no argument but zeros and changes nothing.
+    unsafe { libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0 }
+}
+
 /// Moves the calling thread into a namespace, whatever its kind.
 pub(crate) fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: setns takes a descriptor that the borrow keeps open; 0 lets the kernel see the kind.

@@ -7,6 +7,8 @@ mod cli;
 mod command;
 mod config;
 mod connection;
+#[cfg(test)]
+mod documents;
 mod explain;
 mod kernel;
 mod listener;

@@ -125,9 +125,12 @@ fn every_dependency_has_its_line_and_every_line_its_dependency() {
         ["Cargo.toml", "src/handler/Cargo.toml", "tests/injector/Cargo.toml", "tests/probe/Cargo.toml"]
     {
         let text = fs::read_to_string(root().join(manifest)).unwrap();
-        let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
-        let names = section.lines().filter_map(|line| line.split(['=', '.', ' ']).next());
-        used.extend(names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned));
+        for kind in ["dependencies", "dev-dependencies"] {
+            let section = text.split(&format!("\n[{kind}]\n")).nth(1).unwrap_or_default();
+            let section = section.split("\n[").next().unwrap();
+            let names = section.lines().filter_map(|line| line.split(['=', '.', ' ']).next());
+            used.extend(names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned));
+        }
     }
     assert_eq!(used, listed);
 }

@@ -1,0 +1,146 @@
+//! Manual pages and completions, made from the command line's own definition: what they say cannot differ from it.
+//! `scripts/build-docs` runs these tests for what they leave in target/documents.
+
+use crate::cli::Cli;
+use crate::config::options::Options;
+use crate::config::parse_service_file;
+use clap::{Arg, ArgAction, Args, Command, CommandFactory};
+use clap_complete::Shell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man");
+/// The line of dayfly.toml(5) in whose place all keys stand.
+const KEYS: &str = ".\\\" KEYS\n";
+/// Options that are no keys: which file it is, and what belongs to one call.
+const NO_KEYS: [&str; 1] = ["service"];
+
+/// A directory of its own, empty.
+fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/documents").join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn definition() -> Command {
+    Cli::command().disable_help_subcommand(true)
+}
+
+fn options() -> Vec<Arg> {
+    Options::augment_args(Command::new("options"))
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some())
+        .cloned()
+        .collect()
+}
+
+fn key_of(option: &Arg) -> String {
+    option.get_long().unwrap().replace('-', "_")
+}
+
+fn is_switch(option: &Arg) -> bool {
+    let named = option.get_value_names().is_some_and(|names| names.iter().any(|name| *name == "yes|no"));
+    named || option.get_num_args().is_some_and(|number| number.max_values() == 0)
+}
+
+/// What TOML wants for this option.
+fn kind(option: &Arg) -> &'static str {
+    match option.get_action() {
+        ArgAction::Append => "list of strings",
+        _ if is_switch(option) => "true or false",
+        _ => "",
+    }
+}
+
+fn roff(text: &str) -> String {
+    let escaped = text.replace('\\', "\\e").replace('-', "\\-");
+    if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }
+}
+
+/// One paragraph a key, in the order of the help.
+fn keys() -> String {
+    let mut page = String::new();
+    let mut heading = None;
+    for option in options().iter().filter(|option| !NO_KEYS.contains(&option.get_long().unwrap())) {
+        if option.get_help_heading() != heading {
+            heading = option.get_help_heading();
+            page.push_str(&format!(".SS {}\n", heading.unwrap_or("Options")));
+        }
+        let values = option.get_value_names().unwrap_or_default();
+        let form = match kind(option) {
+            "" => values.first().map(ToString::to_string).unwrap_or_default(),
+            "list of strings" => format!("[\"{}\", \\(...]", roff(values.first().map_or("", |name| name))),
+            kind => kind.to_owned(),
+        };
+        let form = form.replace("\\(...", "\\&...");
+        page.push_str(&format!(".TP\n\\fB{}\\fP = \\fI{form}\\fP\n", key_of(option)));
+        page.push_str(&format!("{}.\n", roff(&option.get_help().unwrap().to_string())));
+    }
+    page
+}
+
+fn service_file_page() -> String {
+    let page = fs::read_to_string(format!("{MANUAL}/dayfly.toml.5")).unwrap();
+    assert_eq!(page.matches(KEYS).count(), 1);
+    page.replace(KEYS, &keys())
+}
+
+#[test]
+fn manual_pages_are_made() {
+    let made = directory("man");
+    clap_mangen::generate_to(definition(), &made).unwrap();
+    for entry in fs::read_dir(MANUAL).unwrap() {
+        let page = entry.unwrap().path();
+        fs::copy(&page, made.join(page.file_name().unwrap())).unwrap();
+    }
+    fs::write(made.join("dayfly.toml.5"), service_file_page()).unwrap();
+    for command in definition().get_subcommands() {
+        let page = made.join(format!("dayfly-{}.1", command.get_name()));
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(text.contains(".SH DESCRIPTION"), "{}", page.display());
+    }
+    let run = fs::read_to_string(made.join("dayfly-run.1")).unwrap().replace("\\-", "-");
+    for option in options() {
+        let long = format!("--{}", option.get_long().unwrap());
+        assert!(run.contains(&long), "{long}");
+    }
+}
+
+#[test]
+fn each_option_of_the_handler_is_in_its_page() {
+    let usage = include_str!("handler/cli.rs").split("HELP: &str = \"").nth(1).unwrap();
+    let usage = usage.split("\";").next().unwrap();
+    let page = fs::read_to_string(format!("{MANUAL}/gopher-handler.1")).unwrap().replace("\\-", "-");
+    let options: Vec<_> = usage.lines().filter_map(|line| line.trim().strip_prefix("--")).collect();
+    assert!(options.len() > 5, "{options:?}");
+    for option in options {
+        let name = option.split(' ').next().unwrap();
+        assert!(page.contains(&format!("--{name}")), "{name}");
+    }
+}
+
+#[test]
+fn completions_are_made() {
+    let made = directory("completions");
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let file = clap_complete::generate_to(shell, &mut definition(), "dayfly", &made).unwrap();
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains("landlock-ro"), "{shell}");
+    }
+}
+
+#[test]
+fn each_option_of_run_has_its_key_in_the_page_of_the_service_file_and_in_the_service_file() {
+    let page = service_file_page();
+    for option in options() {
+        let (long, key) = (option.get_long().unwrap(), key_of(&option));
+        let is_key = !NO_KEYS.contains(&long);
+        assert_eq!(page.contains(&format!(".TP\n\\fB{key}\\fP = ")), is_key, "{key}");
+        // No key takes a table: another complaint than that of an unknown key.
+        let complaint = parse_service_file(&format!("{key} = {{}}")).unwrap_err().to_string();
+        assert_eq!(!complaint.contains("unknown field"), is_key, "{key}: {complaint}");
+    }
+}

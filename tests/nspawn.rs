@@ -134,8 +134,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("--set-credential=a:b", "secret"),
     ("--share-system", "Never"),
     ("--template=/srv", "-D"),
-    ("--image=/x", "-D"),
-    ("-i/x", "-D"),
     ("--system-call-filter=@mount", "groups"),
     ("--overlay-ro=/a:/b:/c", "--bind-ro"),
     // What is so in one way only.

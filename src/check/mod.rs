@@ -113,7 +113,9 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
         findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
     }
     findings.extend(template::of_handler(&service));
-    findings.extend(template::lint(Path::new(&path)));
+    if plan.rootfs.image.is_none() {
+        findings.extend(template::lint(Path::new(&path)));
+    }
     findings.extend(host::of_service(&service, purpose));
     findings.extend(unit::of_service(&service));
     findings.extend(service.remarks.iter().map(|remark| finding(Level::Note, "service", remark.clone())));

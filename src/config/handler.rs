@@ -6,26 +6,69 @@ use super::service::{PATH, c_string};
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
+use crate::sandbox::image::{self, Image};
 use crate::sandbox::seccomp::profile::model::Exec;
+use crate::sys::Errno;
+use nix::sys::stat::fstat;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-/// The template and its path, checked component by component.
-pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<TrustedFile, ConfigError> {
+/// The template: its path, checked component by component, and its root; of an image, the handler's mount's.
+#[derive(Debug)]
+pub(super) struct Template {
+    pub(super) root: TrustedFile,
+    pub(super) image: Option<Image>,
+}
+
+pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Template, ConfigError> {
     let Some(path) = &options.template else {
         return Err(ConfigError::usage("no template: give --template DIR or --service NAME"));
     };
     let template = trust::host_root().and_then(|root| trust::walk(root, path, trusted)).map_err(|error| {
         ConfigError::sandbox(format!("cannot use the template {}: {error}", path.display()))
     })?;
-    if template.stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
-        return Err(ConfigError::sandbox(format!("the template {} is no directory", path.display())));
+    match template.stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Ok(Template { root: template, image: None }),
+        libc::S_IFREG => mount_image(template),
+        _ => Err(ConfigError::sandbox(format!("the template {} is no directory", path.display()))),
     }
-    Ok(template)
+}
+
+fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
+    let shown = file.path.display().to_string();
+    let failed = |errno: Errno| {
+        let hint = match errno {
+            Errno::EPERM => {
+                "; to mount one takes root, and without erofs by file (Linux 6.12) DeviceAllow= of the unit for loop devices"
+            }
+            Errno::ENODEV => "; this kernel has no such file system; load the module",
+            Errno::ENOENT | Errno::ENXIO => "; there is no loop device; see PrivateDevices= of the unit",
+            _ => "",
+        };
+        ConfigError::sandbox(format!("cannot mount the image {shown}: {errno}{hint}"))
+    };
+    if Privilege::of_this_process() == Privilege::Rootless {
+        return Err(ConfigError::usage(format!(
+            "--template {shown}: rootless, the template must be a directory"
+        )));
+    }
+    // By the descriptor that was looked at.
+    let again = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
+    let opened: OwnedFd =
+        File::open(again).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?.into();
+    let Some(kind) = image::Kind::of(opened.as_fd()).map_err(failed)? else {
+        return Err(ConfigError::sandbox(format!(
+            "the template {shown} is neither a directory nor an image of erofs or squashfs"
+        )));
+    };
+    let image = image::mount(opened.as_fd(), kind).map_err(failed)?;
+    let fd = image.handler.try_clone().map_err(|error| ConfigError::sandbox(error.to_string()))?;
+    let stat = fstat(&fd).map_err(failed)?;
+    Ok(Template { root: TrustedFile { fd, path: file.path, stat }, image: Some(image) })
 }
 
 /// The file to execute, and the argument vector it gets.
@@ -74,7 +117,7 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
 /// Whether the command, or its interpreter, needs no loader. What is wrong with it is told when it is looked for in earnest.
 pub(super) fn is_static(options: &Options) -> Option<bool> {
     let trusted = Trusted::for_caller();
-    let template = open_template(options, trusted).ok()?;
+    let template = open_template(options, trusted).ok()?.root;
     let privilege = Privilege::of_this_process();
     let search = Search { template: &template, trusted, privilege, exec: Exec::Tree };
     let kind = |name: &str| inspect(search, &lookup(search, name).ok()?, name).ok();

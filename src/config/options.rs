@@ -25,8 +25,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME or FILE")]
     #[serde(skip)]
     pub(crate) service: Option<Vec<String>>,
-    /// Directory that a sandbox sees as /
-    #[arg(long, value_name = "DIR")]
+    /// Directory that a sandbox sees as /, or image of it: erofs or squashfs
+    #[arg(long, value_name = "DIR or IMAGE")]
     pub(crate) template: Option<PathBuf>,
     /// What the handler finds at /: overlay (writable, gone afterwards) or readonly [default: overlay]
     #[arg(long, value_name = "KIND")]

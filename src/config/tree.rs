@@ -13,16 +13,17 @@ use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::binds::Bind;
 use crate::sandbox::identity::Identity;
+use crate::sandbox::image::Image;
 use crate::sandbox::landlock::{self, Right, Rule};
 use crate::sandbox::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sys;
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub(super) fn source(path: &Path, fd: &impl AsFd) -> Result<Source, ConfigError> {
+pub(super) fn source(path: &Path, fd: &OwnedFd) -> Result<Source, ConfigError> {
     let identity = sys::mount::identify(fd.as_fd(), c"")
         .map_err(|errno| ConfigError::sandbox(format!("cannot look at {}: {errno}", path.display())))?;
     Ok(Source { path: c_string(path.as_os_str().as_bytes(), "a path")?, identity })
@@ -37,7 +38,7 @@ pub(super) fn bounds(size: u64, inodes: u64) -> Result<Bounds, ConfigError> {
 
 pub(super) fn rootfs_plan(
     options: &Options,
-    template: &TrustedFile,
+    (template, image): (&TrustedFile, Option<Image>),
     handler: &Handler,
     privilege: Privilege,
     purpose: Purpose,
@@ -59,7 +60,8 @@ pub(super) fn rootfs_plan(
     let upper = bounds(size.0, inodes.saturating_add(8))?;
     let binds = binds(options)?;
     Ok(rootfs::Plan {
-        template: source(&template.path, &template.fd)?,
+        template: source(&template.path, image.as_ref().map_or(&template.fd, |image| &image.template))?,
+        image,
         snapshot,
         owner: owner(options, snapshot, privilege)?,
         upper,

@@ -136,6 +136,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     // How it stands ready in the base of serve changes nothing of it.
     let rootfs::Plan {
         template,
+        image,
         snapshot,
         owner,
         upper,
@@ -167,7 +168,9 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         }
     };
     let root = if *executable { root.why("the profile executes what the template holds") } else { root };
-    let template = Node::new("template", text(&template.path)).why("each component of its path is trusted");
+    let kind = image.as_ref().map(|image| format!(", an image of {}", image.kind.name().to_string_lossy()));
+    let template = format!("{}{}", text(&template.path), kind.unwrap_or_default());
+    let template = Node::new("template", template).why("each component of its path is trusted");
     let mounted = binds.iter().map(|bind| {
         Node::new(text(&bind.target), format!("{}, ro nosuid nodev noexec noatime", text(&bind.source.path)))
             .why("--bind-ro")

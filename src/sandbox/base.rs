@@ -193,6 +193,9 @@ impl Clones {
 /// The handler's file by a clone of the template that is attached nowhere and gone at once: the mounts of the tree are
 /// noexec, this one is not, and no path leads to it.
 fn open_handler(plan: &rootfs::Plan) -> Result<OwnedFd, Failure> {
+    if let Some(image) = &plan.image {
+        return rootfs::open_handler_in(plan, image.handler.as_fd());
+    }
     let tree = rootfs::clone_template(plan, &plan.template.path)?;
     let attributes = sysmount::MOUNT_ATTR_RDONLY | sysmount::MOUNT_ATTR_NOSUID | sysmount::MOUNT_ATTR_NODEV;
     sysmount::set_attributes(tree.as_fd(), attributes, false).step(Step::HandlerFile)?;

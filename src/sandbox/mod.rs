@@ -27,6 +27,7 @@ pub(crate) mod devices;
 pub(crate) mod exec;
 pub(crate) mod identity;
 mod idmap;
+pub(crate) mod image;
 mod init;
 pub(crate) mod landlock;
 pub(crate) mod limits;

@@ -19,6 +19,7 @@ use super::child::Begun;
 use super::credentials::{self, Credentials};
 use super::devices;
 use super::identity::Identity;
+use super::image::Image;
 use super::namespaces::{self, Network};
 use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
@@ -72,6 +73,8 @@ pub(crate) struct Tmpfs {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) template: Source,
+    /// Where the template is a file system in a file: its path is the file's, its identity the root's.
+    pub(crate) image: Option<Image>,
     pub(crate) snapshot: Snapshot,
     /// Whose files of the template are the handler's, under an overlay that is idmapped.
     pub(crate) owner: Identity,
@@ -231,7 +234,12 @@ pub(super) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 
 /// A detached clone of the template at `path`, which must still be the one that was checked.
 pub(super) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failure> {
-    let tree = sysmount::clone_tree(cwd(), path, false).step(Step::Template)?;
+    let tree = match (&plan.image, &plan.prebuilt) {
+        // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+        (Some(image), None) => sys::dup_above(image.template.as_fd(), 0),
+        _ => sysmount::clone_tree(cwd(), path, false),
+    };
+    let tree = tree.step(Step::Template)?;
     let found = sysmount::identify(tree.as_fd(), c"").step(Step::Template)?;
     changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
     Ok(tree)
@@ -242,6 +250,9 @@ pub(super) fn changed(step: Step, operand: usize, same: bool) -> Result<(), Fail
 }
 
 fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
+    if let Some(image) = &plan.image {
+        return open_handler_in(plan, image.handler.as_fd());
+    }
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let template = sysmount::openat2(cwd(), &plan.template.path, flags, 0).step(Step::Template)?;
     open_handler_in(plan, template.as_fd())

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod landlock;
+pub(crate) mod loop_device;
 pub(crate) mod mount;
 pub(crate) mod names;
 pub(crate) mod privilege;

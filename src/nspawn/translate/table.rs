@@ -116,7 +116,7 @@ options! {
     "directory" 'D', "=PATH", [honour directory], "the template, --template of run";
     "template", "=PATH", [refuse], "it would make a tree that stays: name the template itself with -D, and -x";
     "ephemeral" 'x', "", [honour ephemeral], "a copy-on-write snapshot in memory, --snapshot overlay of run";
-    "image" 'i', "=PATH", [refuse], "images are no templates yet: unpack it to a directory and name that with -D";
+    "image" 'i', "=PATH", [honour directory], "the template, --template of run: one file system, erofs or squashfs";
     "image-policy", "=POLICY", [refuse], "partitions are not looked for: an image is one file system";
     "mstack", "=PATH", [refuse], "name one directory with -D; build layers into it beforehand";
     "oci-bundle", "=PATH", [refuse], "unpack it, name its root file system with -D and its command on the line";

@@ -47,6 +47,13 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fcntl", "\"socket\",0x2", ALL, Runs, "moved with F_DUPFD_CLOEXEC already"),
     line("launcher", "fcntl", "\"user\",0x2", ALL, Runs, "opened with O_CLOEXEC already"),
 
+    line("launcher", "fcntl", "\"/etc/hostname\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
+    line("launcher", "fcntl", "\"/etc/passwd\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
+
+    // What the operator names: an owner, a file.
+    line("launcher", "lseek", "", ALL, Runs, "how much to read"),
+    line("launcher", "open read", "\"/etc/passwd\"", ALL, Ends, "a user that cannot be looked up is an error of the service"),
+
     // Looks at the host: what cannot be known is taken to be the worse.
     line("launcher", "fstat", "\"/proc/", ALL, Runs, "how much to read"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", ALL, Runs, "for messages"),
@@ -61,7 +68,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "statx", "\"tmp\"", ALL, Runs, "a template whose /tmp cannot be seen gets no tmpfs there: less, not more"),
     line("launcher", "statx", "\"etc/os-release\"", ALL, Runs, "for a remark"),
     line("launcher", "openat", "", &[Errno::ENOENT], Said, "says in words what does not exist"),
-    line("launcher", "open", "\"/proc/self/fd/", &[Errno::EPERM], Runs, "a handler that cannot be read is looked at by exec"),
+    line("launcher", "open", "\"/proc/self/fd/", &[Errno::EPERM], Either, "a handler that cannot be read is looked at by exec; a credential that cannot be is refused"),
     line("launcher", "read", "\"/var/tmp/TAG/template/bin/probe\"", &[Errno::EPERM], Runs, "a handler that cannot be read is looked at by exec"),
     line("launcher", "landlock_create_ruleset", "", &[Errno::EPERM, Errno::ENOMEM], Said, "the crate's own look at the ABI does not tell its errno"),
 

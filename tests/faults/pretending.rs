@@ -35,6 +35,13 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fchmodat", "\"canary\"", Runs, "made with that mode; a canary that does not open before refuses"),
     line("launcher", "fsconfig", "0x1,", Runs, "bounds of the launcher's own tmpfs for the canary"),
 
+    // What the operator names: in the place of a file that was not opened there is nothing to read.
+    line("launcher", "lseek", "", Runs, "how much to read"),
+    line("launcher", "open read", "\"/etc/", Less, "a name or a content that is missing"),
+    line("launcher", "open", "\"/proc/self/fd/", Less, "a content that is missing; a handler that cannot be read is looked at by exec"),
+    line("launcher", "openat", "\"hostname\"", Either, "the connection in its place is no file"),
+    line("launcher", "openat", "\"tmp\"", Either, "the connection in its place is no directory"),
+
     // Looks at the host.
     line("launcher", "open read", "\"/proc/self/net/dev\"", Runs, "a network namespace that is not known to be empty is left"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", Runs, "for messages"),
@@ -57,7 +64,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "epoll_ctl", "0x1,\"anon_inode:seccomp notify\"", Runs, "a denied call is not heard of: it is never made and waits until the wall time is over"),
     line("launcher", "epoll_ctl", "0x1,\"pipe\"", Runs, "stderr is read at the end"),
     line("launcher", "epoll_ctl", "0x1,\"anon_inode:[signalfd]\"", Runs, "nobody can end the launcher but by SIGKILL"),
-    line("launcher", "sendmsg", "", Ends, "the child is not told who it is and waits until the wall time is over"),
+    line("launcher", "sendmsg", "", Either, "the child is not told who it is and waits until the wall time is over, or has another word where a map should come"),
     line("launcher", "setsockopt", "", Runs, "bounds what the kernel keeps for the connection, not what the handler may do"),
 
     // In the child.
@@ -78,6 +85,8 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher/pid", "prctl", "0x4,", Runs, "the change of ids has switched dumpable off already, which is read back"),
     line("launcher/pid", "fsconfig", "0x1,\"subset\"", Less, "of --proc: the rest of its own pid namespace's proc, read-only, is not to be told from outside"),
     line("launcher/pid", "fsconfig", "0x1,\"hidepid\"", Less, "of --proc: every process of its pid namespace is its own"),
+    line("launcher/pid", "fchmodat", "\".\"", Less, "the credentials' directory, which no other sandbox sees, is readable"),
+    line("launcher/pid", "fchownat", "\"secret\"", Less, "a credential that cannot be read"),
     line("launcher/pid", "landlock_add_rule", "", Less, "a right that is not granted"),
     line("launcher/pid", "fchmodat fchownat", "\"upper\"", Less, "the root directory stays root's"),
     line("launcher/pid", "move_mount", "\"\",\"/proc\"", Either, "the canary's tmpfs need not be attached; the root must"),

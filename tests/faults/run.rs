@@ -10,7 +10,7 @@ use nix::errno::Errno;
 pub(crate) const REFUSAL: (&str, &[u8]) = ("sorry\\r\\n", b"sorry\r\n");
 
 /// The kinds of launch, chosen for the calls that they reach.
-pub(crate) const VARIANTS: [&[&str]; 3] = [
+pub(crate) const VARIANTS: [&[&str]; 4] = [
     &["--snapshot", "readonly"],
     &["--snapshot", "overlay"],
     &[
@@ -31,6 +31,16 @@ pub(crate) const VARIANTS: [&[&str]; 3] = [
         "--cpu-affinity",
         "0",
     ],
+    &[
+        "--snapshot",
+        "readonly",
+        "--bind",
+        "/var/tmp:/empty:65534:65534",
+        "--open",
+        "/etc/hostname:name:ro",
+        "--credential",
+        "secret:/etc/hostname",
+    ],
 ];
 
 pub(crate) fn launch<'s>(site: &'s Site, options: &[&str]) -> Launch<'s> {
@@ -40,7 +50,9 @@ pub(crate) fn launch<'s>(site: &'s Site, options: &[&str]) -> Launch<'s> {
 
 /// A site whose template has what the variants need.
 pub(crate) fn prepare(site: &mut Site) {
-    crate::common::site::make_directory(&site.template().join("proc"), 0o755);
+    for name in ["proc", "run", "run/credentials"] {
+        crate::common::site::make_directory(&site.template().join(name), 0o755);
+    }
     site.settle();
 }
 

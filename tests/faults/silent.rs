@@ -38,7 +38,7 @@ fn is_absent(call: &Call) -> bool {
 
 /// Calls that are made with less than was asked for.
 fn halved() -> Vec<Case> {
-    let [readonly, _, full] = VARIANTS;
+    let [readonly, _, full, _] = VARIANTS;
     let cases = [
         (readonly, "clone3 without a pid namespace", "role=launcher call=clone3 : poke=arg0+0,0x20000000,0"),
         (readonly, "no namespaces for the launcher", "role=launcher call=unshare : arg0=0"),

@@ -12,10 +12,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn run(site: &common::Site, verb: &[&str]) -> Command {
+    run_with("text", site, verb)
+}
+
+fn run_with(log_format: &str, site: &common::Site, verb: &[&str]) -> Command {
     let mut command = Command::new(dayfly());
     command.args(["run", "--template"]).arg(site.template()).args([
         "--log-format",
-        "text",
+        log_format,
         "--wall-time",
         "3s",
     ]);
@@ -42,6 +46,29 @@ fn a_log_that_nobody_reads_stops_nothing() {
     assert!(status.code() == Some(0) || status.code() == Some(124), "{status}");
     assert!(began.elapsed() < Duration::from_secs(20));
     drop(unread);
+}
+
+/// Room for a whole record is there or is not: one that was longer than what poll(2) promises would wait for the reader.
+#[test]
+fn json_records_that_nobody_reads_stop_nothing_however_the_pipe_is_filled() {
+    let site = a_site!();
+    let line = |bytes: usize| "01".repeat(bytes) + "0a";
+    for padding in 0..6 {
+        let (unread, full) = sys::pipe().unwrap();
+        let words = line(770).repeat(padding) + &line(1000).repeat(30);
+        let mut command = run_with("json", &site, &["bytes", &words]);
+        let mut launcher = command.stderr(full).spawn().unwrap();
+        let deadline = Instant::now() + common::PATIENCE;
+        while launcher.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                launcher.kill().unwrap();
+                launcher.wait().unwrap();
+                panic!("it waits for the reader of its log, after {padding} shorter lines");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(unread);
+    }
 }
 
 /// journald's socket, as the launcher finds it; in the test's own mount namespace.

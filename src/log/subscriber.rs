@@ -34,7 +34,7 @@ impl Records {
     fn write(&self, level: Level, fields: &Fields) -> bool {
         match &self.destination {
             Destination::Text => sink::write_stderr(&cut(text(level, fields))),
-            Destination::Json => sink::write_stderr(&json(level, fields)),
+            Destination::Json => sink::write_stderr(&cut_json(json(level, fields))),
             Destination::Journal(socket) => sink::send(socket, journal(level, fields).as_bytes()),
             Destination::Syslog(socket) => sink::send(socket, syslog(level, fields).as_bytes()),
             Destination::Nowhere => true,
@@ -190,7 +190,7 @@ fn text(level: Level, fields: &Fields) -> String {
     format!("{prefix}{}\n", message_and_fields(fields))
 }
 
-fn json(level: Level, fields: &Fields) -> String {
+fn json(level: Level, fields: &Fields) -> serde_json::Map<String, serde_json::Value> {
     let mut object = serde_json::Map::new();
     object.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
     object.insert("message".to_owned(), fields.message.clone().into());
@@ -201,7 +201,27 @@ fn json(level: Level, fields: &Fields) -> String {
         };
         object.insert((*name).to_owned(), value);
     }
-    format!("{}\n", serde_json::Value::Object(object))
+    object
+}
+
+/// One line. Where it would be too long its longest texts are cut: half an object is no object, and a longer write than a
+/// pipe takes at once would wait for its reader.
+fn cut_json(mut object: serde_json::Map<String, serde_json::Value>) -> String {
+    loop {
+        let line = format!("{}\n", serde_json::json!(object));
+        let texts = object.values_mut().filter_map(|value| match value {
+            serde_json::Value::String(text) if !text.is_empty() => Some(text),
+            _ => None,
+        });
+        let excess = line.len().saturating_sub(sink::RECORD_MAX);
+        match texts.max_by_key(|text| text.len()) {
+            Some(longest) if excess > 0 => {
+                // No byte of a text takes less than one of the line.
+                longest.truncate(longest.floor_char_boundary(longest.len().saturating_sub(excess)));
+            }
+            _ => return line,
+        }
+    }
 }
 
 /// Priorities of syslog(3).
@@ -255,6 +275,17 @@ mod tests {
         let mut line = String::new();
         push_text(&mut line, "x outcome=exited\n\"");
         assert_eq!(line, "\"x outcome=exited\\x0a\\\"\"");
+    }
+
+    #[test]
+    fn a_long_json_record_is_cut_and_still_an_object() {
+        for text in [escape(&[1; 1024]), "\"".repeat(9000), "ü".repeat(5000), "\u{1}".repeat(5000)] {
+            let rest = vec![("line", Value::Text(text)), ("other", Value::Text("x".repeat(3000)))];
+            let line = cut_json(json(Level::INFO, &Fields { message: "y".repeat(5000), rest }));
+            assert!(line.len() <= sink::RECORD_MAX && line.ends_with("}\n"), "{}", line.len());
+            let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!((object["level"].as_str(), object.as_object().unwrap().len()), (Some("info"), 4));
+        }
     }
 
     #[test]

@@ -14,13 +14,22 @@ const PENDING_MAX: usize = 4096;
 /// Every service that has records since then (any time journalctl understands).
 pub(super) fn read(since: Option<&str>) -> io::Result<Vec<Report>> {
     let mut command = Command::new("journalctl");
-    command.args(["--output=json", "--no-pager", "--quiet", "SYSLOG_IDENTIFIER=dayfly"]);
-    command.args(since.map(|since| format!("--since={since}")));
+    command.args(words(since, nix::unistd::geteuid().as_raw()));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let Some(output) = child.stdout.take() else { return Ok(Vec::new()) };
     let reports = aggregate(BufReader::new(output));
     let status = child.wait()?;
     if status.success() { reports } else { Err(io::Error::other(format!("journalctl ended with {status}"))) }
+}
+
+/// Whoever is on the host may write to the journal under any name; journald says by itself whose the writer was
+/// (systemd.journal-fields(7)). Only root's launchers count, and those of who asks.
+fn words(since: Option<&str>, own_uid: u32) -> Vec<String> {
+    let fixed = ["--output=json", "--no-pager", "--quiet", "SYSLOG_IDENTIFIER=dayfly", "_UID=0"];
+    let mut words: Vec<String> = fixed.map(str::to_owned).into();
+    words.extend((own_uid != 0).then(|| format!("_UID={own_uid}")));
+    words.extend(since.map(|since| format!("--since={since}")));
+    words
 }
 
 /// A connection, as far as records name it: the process that wrote, and its number there.
@@ -48,7 +57,7 @@ fn aggregate(lines: impl BufRead) -> io::Result<Vec<Report>> {
             at: number("__REALTIME_TIMESTAMP").unwrap_or(0) / 1_000_000,
             outcome,
             peer: text("DAYFLY_PEER").unwrap_or("-"),
-            launched: number("DAYFLY_PID").is_some(),
+            launched: number("DAYFLY_PID").is_some_and(|pid| pid != 0),
             wait_us: number("DAYFLY_WAIT_US").unwrap_or(0),
             setup_us: number("DAYFLY_SETUP_US").unwrap_or(0),
             run_us: number("DAYFLY_RUN_US").unwrap_or(0),
@@ -63,6 +72,15 @@ fn aggregate(lines: impl BufRead) -> io::Result<Vec<Report>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_user_has_written_to_the_journal_does_not_count() {
+        let whose = |uid| -> Vec<String> {
+            words(Some("yesterday"), uid).into_iter().filter(|word| word.starts_with("_UID=")).collect()
+        };
+        assert_eq!(whose(0), ["_UID=0"]);
+        assert_eq!(whose(1000), ["_UID=0", "_UID=1000"]);
+    }
 
     #[test]
     fn records_of_a_connection_are_put_together_and_others_are_passed_over() {

@@ -2,10 +2,11 @@
 
 use crate::config::service::ServiceId;
 use crate::connection::{Connection, NoConnection};
-use crate::sys::{Errno, Ignoring};
+use crate::sys::{self, Errno, Ignoring};
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, getsockname, sockopt,
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, getsockname,
+    sockopt,
 };
 use nix::sys::stat::{Mode, fchmod, umask};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -112,13 +113,18 @@ impl Listener {
         nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags))
             .map_err(|errno| format!("cannot make the listening socket '{name}' non-blocking: {errno}"))?;
         let local: Result<SockaddrStorage, _> = getsockname(fd.as_raw_fd());
+        if local.as_ref().is_ok_and(|local| local.family() == Some(AddressFamily::Unix)) {
+            refuse_descriptors(&fd).map_err(|errno| {
+                format!("cannot keep descriptors out of the listening socket '{name}': {errno}")
+            })?;
+        }
         let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
         Ok(Listener { fd, address, own: None, service, _own_file: None })
     }
 
     /// The next connection; None where none waits.
     pub(crate) fn accept(&self) -> Result<Option<Result<Connection, NoConnection>>, Errno> {
-        match crate::sys::socket::accept(self.fd.as_fd()) {
+        match sys::socket::accept(self.fd.as_fd()) {
             Ok(socket) => Ok(Some(Connection::from_socket(socket))),
             Err(Errno::EAGAIN) => Ok(None),
             // The peer has gone, or the network had a passing fault: accept(2), ERRORS.
@@ -183,10 +189,21 @@ fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
+/// No connection brings descriptors (unix(7), SCM_RIGHTS). Nobody takes them, so a connection that is closed with one in its
+/// queue closes that as well; and the close of a TCP socket can wait for its peer for as long as its sender has said
+/// (SO_LINGER), in the supervisor. Before Linux 6.16 nothing keeps them out: see SECURITY.md.
+fn refuse_descriptors(socket: &OwnedFd) -> Result<(), Errno> {
+    match sys::socket::refuse_descriptors(socket.as_fd()) {
+        Err(Errno::ENOPROTOOPT) => Ok(()),
+        refused => refused,
+    }
+}
+
 pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     remove_stale(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    refuse_descriptors(&fd)?;
     // The file gets the socket's own mode, less the umask; a mode set by its path afterwards could be set on another file.
     fchmod(&fd, Mode::from_bits_truncate(mode))?;
     let before = umask(Mode::empty());

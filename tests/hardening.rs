@@ -7,7 +7,8 @@ mod common;
 use common::serve::Serve;
 use common::{a_site, dayfly, sys};
 use std::fs::File;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,5 +114,23 @@ fn the_records_of_serve_reach_the_journal_and_nobody_else() {
     assert!(ended.is_some());
     drop(journal);
     sys::unmount(c"/run/systemd").unwrap();
+    assert_eq!(serving.terminate().0, 0);
+}
+
+/// The close of a descriptor that nobody took can wait for as long as its sender has said (SO_LINGER), in the supervisor.
+#[test]
+fn no_peer_of_a_unix_listener_can_send_it_descriptors() {
+    let site = a_site!();
+    let own = site.directory().join("own");
+    let listen = format!("unix:{}", own.display());
+    let serving = Serve::probe(&site, &["echo"]).options(&["--listen", &listen]).start();
+    serving.ask(b"it is there\n");
+    let peer = UnixStream::connect(&own).unwrap();
+    let sent = sys::send_descriptor(peer.as_fd()).map_err(|error| error.raw_os_error());
+    // SO_PASSRIGHTS: before Linux 6.16 there is none.
+    if sys::option(peer.as_fd(), libc::SOL_SOCKET, 83).is_ok() {
+        assert_eq!(sent, Err(Some(libc::EPERM)));
+    }
+    drop(peer);
     assert_eq!(serving.terminate().0, 0);
 }

@@ -29,6 +29,19 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     })
 }
 
+/// SO_PASSRIGHTS (Linux 6.16, asm-generic/socket.h), for which libc has no name yet.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Who sends a descriptor to this unix socket, or to one that is accepted from it, gets EPERM. ENOPROTOOPT on older kernels.
+pub(crate) fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
+    const INT_LEN: libc::socklen_t = 4;
+    let (no, number) = (0_i32, socket.as_raw_fd());
+    let target = (&raw const no).cast();
+    // SAFETY: the option is an int, of the length that is said.
+    let result = unsafe { libc::setsockopt(number, libc::SOL_SOCKET, SO_PASSRIGHTS, target, INT_LEN) };
+    check(result.into()).map(drop)
+}
+
 /// Room for one descriptor in a control message.
 #[repr(C, align(8))]
 struct FdMessage {

@@ -111,6 +111,26 @@ pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, length) }).map(drop)
 }
 
+/// Sends a byte, and with it this socket itself (unix(7), SCM_RIGHTS).
+pub(crate) fn send_descriptor(socket: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: integers and pointers, for which zero and null are values.
+    let (mut header, mut message): (libc::cmsghdr, libc::msghdr) = unsafe { std::mem::zeroed() };
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    // The header, and one descriptor behind it.
+    header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<RawFd>()) as _;
+    let mut control = (header, [socket.as_raw_fd(), 0]);
+    let mut byte = [0_u8];
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: all that the message points to is live for the call.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
 /// A socket option that is an int.
 pub(crate) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     let mut value = 0_i32;

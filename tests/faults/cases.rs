@@ -1,6 +1,7 @@
 //! The cases: each call of a good launch, and what a table says of it.
 
 use crate::common::inject::Call;
+use crate::common::kernel::Wall;
 use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -61,6 +62,12 @@ impl Table {
 
     /// And why it is another than `Refused`, for who reads a complaint.
     pub(crate) fn verdict(&self, call: &Call, errno: Errno) -> (Verdict, &'static str) {
+        if asks_for_a_missing_wall(&call.name, &call.text) && errno != Errno::EINVAL {
+            return (
+                Verdict::Said,
+                "taken for a kernel that has the wall: to raise it fails, which is refused",
+            );
+        }
         let Some(index) = self.lines.iter().position(|line| line.means(call, errno)) else {
             return (Verdict::Refused, "what no line excepts is refused, and the errno named");
         };
@@ -75,9 +82,15 @@ impl Table {
     /// Lines that no call was meant by.
     pub(crate) fn stale(&self) -> Vec<String> {
         let needed = self.needed.lock().expect("nobody panics with it");
-        let stale = self.lines.iter().enumerate().filter(|(index, _)| !needed.contains(index));
+        let unneeded = self.lines.iter().enumerate().filter(|(index, _)| !needed.contains(index));
+        let stale = unneeded.filter(|(_, line)| !asks_for_a_missing_wall(line.calls, line.text));
         stale.map(|(_, line)| format!("no call needs this line any more: {line:?}")).collect()
     }
+}
+
+/// Whether memory-deny-write-execute is there, asked of a kernel that has none: EINVAL.
+pub(crate) fn asks_for_a_missing_wall(name: &str, text: &str) -> bool {
+    name == "prctl" && text.starts_with("0x42") && !Wall::Mdwe.is_here()
 }
 
 /// Two errnos for every call, and the one that is most its own.

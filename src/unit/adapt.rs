@@ -126,7 +126,7 @@ pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), 
         unit.remove("Also");
         unit.set("Install", "WantedBy", "multi-user.target");
     }
-    capabilities(unit, subject, &own);
+    capabilities_and_devices(unit, subject, &own);
     paths(unit, subject, &own)
 }
 
@@ -192,7 +192,7 @@ fn own_listeners(options: &Options) -> Result<Vec<Address>, ConfigError> {
     addresses(options.listen.as_deref().unwrap_or_default())
 }
 
-fn capabilities(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {
+fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {
     let options = subject.options;
     let overlay = options.snapshot.is_none_or(|snapshot| snapshot != SnapshotKind::Readonly);
     let template = options.template.as_deref();
@@ -210,6 +210,11 @@ fn capabilities(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {
         }
     }
     unit.set("Service", "CapabilityBoundingSet", set);
+    if template.is_some_and(Path::is_file) {
+        // For kernels that mount an image by a loop device (docs/images.md).
+        unit.set("Service", "DeviceAllow", "/dev/loop-control rw\nDeviceAllow=block-loop r");
+        unit.set("Service", "PrivateDevices", "no");
+    }
     if devices {
         unit.set("Service", "PrivateDevices", "no");
     }

@@ -68,6 +68,16 @@ fn what_is_named_on_the_host_is_there_for_the_launcher() {
 }
 
 #[test]
+fn an_image_has_the_loop_devices_that_older_kernels_mount_it_by() {
+    // Any file will do.
+    let file = format!("template = \"{}/Cargo.toml\"", env!("CARGO_MANIFEST_DIR"));
+    let units = made(&given(false, &[":79"]), "x", &file);
+    assert_eq!(value(&units, "PrivateDevices"), "no");
+    assert!(units[1].text().contains("DeviceAllow=/dev/loop-control rw\nDeviceAllow=block-loop r\n"));
+    assert_eq!(value(&made(&given(false, &[":79"]), "x", ""), "DeviceAllow"), "-");
+}
+
+#[test]
 fn a_service_that_listens_itself_has_no_socket_unit() {
     let units = made(&given(false, &[]), "x", "listen = [\":79\"]");
     let [service] = units.as_slice() else { panic!("{units:?}") };

@@ -80,8 +80,8 @@ impl Supervisor<'_> {
     }
 
     /// Handlers that still wait for their peers see the end of input.
-    pub(super) fn end_input(&self) {
-        for live in self.live.values() {
+    pub(super) fn end_input(&mut self) {
+        for live in self.live.values_mut() {
             live.end_input();
         }
     }

@@ -46,6 +46,8 @@ pub(super) struct Live {
     pub(super) leaf: Option<Leaf>,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
+    /// What the handler has put in the place of its connection while it was borrowed: closed with the sandbox.
+    exchanged: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
     /// What its handler says that was asked for.
@@ -158,6 +160,7 @@ impl Live {
             sandbox,
             leaf: None,
             handler: None,
+            exchanged: None,
             listener: None,
             lines: Lines::new(now),
             selector: None,
@@ -344,11 +347,10 @@ impl Live {
     /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler for that long.
     pub(super) fn look_at_traffic(&mut self, now: Instant) -> Option<Verdict> {
         let served = self.served.as_ref()?;
+        let kind = served.kind;
         let found = match &served.connection {
-            Some(connection) => connection::traffic(connection.ends().0, served.kind),
-            None => {
-                self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), served.kind))
-            }
+            Some(connection) => connection::traffic(connection.ends().0, kind),
+            None => self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), kind)),
         };
         let (rate, idle) = (self.service.min_rate, self.service.idle_time);
         let served = self.served.as_mut()?;
@@ -367,36 +369,29 @@ impl Live {
         (now.duration_since(served.traffic_seen) >= idle?).then_some(Verdict::IdleTime)
     }
 
-    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket, and the one socket a handler has is its
-    /// connection: closing the last copy of a file on a file system that does not answer would hold up everybody.
-    fn borrow_connection(&self) -> Result<OwnedFd, Errno> {
-        let pidfd = self.handler_pidfd();
+    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file system that does
+    /// not answer would hold up everybody.
+    fn borrow_connection(&mut self) -> Result<OwnedFd, Errno> {
+        let handler = self.handler.as_ref();
+        let pid = handler.map_or(Ok(self.sandbox.pid), |pidfd| sys::process::number_of(pidfd.as_fd()))?;
         for number in [0, 1] {
-            if !self.is_socket(number) {
+            if self.exchanged.is_some() || !is_socket(pid, number) {
                 continue;
             }
-            let borrowed = sys::process::pidfd_getfd(pidfd, number)?;
+            let borrowed = sys::process::pidfd_getfd(self.handler_pidfd(), number)?;
             if nix::sys::socket::getsockopt(&borrowed, nix::sys::socket::sockopt::SockType).is_ok() {
                 return Ok(borrowed);
             }
-            // Exchanged between the look and the borrowing: left open rather than closed here, and its maker ends.
-            std::mem::forget(borrowed);
+            // Between the look and the borrowing. Its maker is killed; once that has ended, and so has closed the file
+            // itself, so can we.
+            self.exchanged = Some(borrowed);
             self.kill();
         }
         Err(Errno::ENOTSOCK)
     }
 
-    /// With an init stub the handler is another process than the one whose number is known: the borrowing tells.
-    fn is_socket(&self, number: i32) -> bool {
-        if self.handler.is_some() {
-            return true;
-        }
-        let link = std::fs::read_link(format!("/proc/{}/fd/{number}", self.sandbox.pid));
-        link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-    }
-
     /// Lets a handler that waits for its peer see the end of input.
-    pub(super) fn end_input(&self) {
+    pub(super) fn end_input(&mut self) {
         if let Ok(socket) = self.borrow_connection() {
             shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("ENOTCONN: the peer has gone already");
         }
@@ -446,6 +441,11 @@ impl Live {
             Ending::Signaled(libc::WTERMSIG(status))
         })
     }
+}
+
+fn is_socket(pid: u32, number: i32) -> bool {
+    let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));
+    link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
 }
 
 /// A line of the handler's, for the log; the first that says what was asked for counts.

@@ -155,6 +155,15 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd> {
     check_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
+/// The number that the process has in our pid namespace (pidfd_open(2), `Pid:`).
+pub(crate) fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
+    let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
+    let shown = shown.map_err(|error| super::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    // -1: it has been reaped.
+    let number = shown.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.ok_or(super::Errno::ESRCH)
+}
+
 /// A copy of descriptor `number` of that process (pidfd_getfd(2), Linux 5.6). Needs CAP_SYS_PTRACE over it.
 pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd> {
     // SAFETY: three ints.

@@ -1,6 +1,6 @@
 //! `probe try NAME [ARG]`: exactly one attempt, then one line saying how the kernel answered.
 
-use crate::{Answer, call, memory, socket, system, tree};
+use crate::{Answer, call, memory, place, socket, system, tree};
 
 /// What `try` says when it knows no such attempt: the test is wrong, not the sandbox.
 const UNKNOWN: i32 = 64;
@@ -185,6 +185,8 @@ fn of_descriptors(name: &str, text: &str) -> Option<Answer> {
         "fcntl_notify" => system::notify_directory(),
         "fcntl_setown" => system::fcntl(libc::F_SETOWN, 1),
         "fcntl_setpipe_sz" => call(libc::SYS_fcntl, [2, libc::F_SETPIPE_SZ.into(), 1 << 20, 0, 0, 0]),
+        "exchange" => place::exchange(),
+        "alternate" => place::alternate(),
         "fcntl_getfl" => system::fcntl(libc::F_GETFL, 0),
         "fcntl_async" => system::fcntl(libc::F_SETFL, (libc::O_RDWR | libc::O_ASYNC).into()),
         #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,7 @@
 mod attempt;
 mod calls;
 mod memory;
+mod place;
 mod see;
 mod socket;
 mod system;

@@ -14,6 +14,11 @@ pub fn open(file: &str) -> Answer {
     openat(file, (libc::O_RDONLY | libc::O_CLOEXEC).into(), 0)
 }
 
+/// To be written and read.
+pub fn create(file: &str) -> Answer {
+    openat(file, (libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC).into(), 0o644)
+}
+
 /// Makes or overwrites a file with one line; the answer is the number of bytes written.
 pub fn write(file: &str) -> Answer {
     let fd = openat(file, CREATE | libc::O_TRUNC as i64, 0o644)?;

@@ -50,3 +50,18 @@ fn what_is_exchanged_while_it_is_borrowed_is_held_no_longer_than_its_sandbox() {
         assert_eq!(status, 0, "{log}");
     }
 }
+
+/// The flags of an open file are its own: had sandboxes one and the same, each could read there what another has set.
+#[test]
+fn what_is_there_before_a_connection_is_no_other_sandboxs() {
+    let site = a_site!();
+    let options = ["--park", "ready", "--warm", "2"];
+    let serving = Serve::probe(&site, &["try", "mark"]).options(&options).start();
+    for _ in 0..6 {
+        let answer = String::from_utf8(serving.ask(b"")).unwrap();
+        assert!(answer.contains("mark ok 0"), "{answer}");
+    }
+    let (status, log) = serving.terminate();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains("cannot be parked"), "{log}");
+}

@@ -42,9 +42,11 @@ pub(crate) mod wire;
 use crate::cgroup::leaves::Delegated;
 use crate::sys::{self, CStrings, Errno};
 use identity::Identity;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use park::Park;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use step::{AtStep, Failure, Step};
 
@@ -107,8 +109,8 @@ pub(crate) struct Workshop {
     pub(crate) supervisor: OwnedFd,
     /// The directory of the canary file.
     pub(crate) canary: OwnedFd,
-    /// /dev/null: descriptors 0 and 1 of a sandbox without a connection.
-    pub(crate) placeholder: OwnedFd,
+    /// /dev/null, which each sandbox without a connection opens anew.
+    null: OwnedFd,
     /// `serve`, where one was delegated and a service wants it.
     pub(crate) groups: Option<Rc<Delegated>>,
 }
@@ -117,8 +119,15 @@ impl Workshop {
     /// After the supervisor has left the host's namespaces; rootless, in its own user and mount namespace.
     pub(crate) fn open(groups: Option<Rc<Delegated>>) -> Result<Workshop, Failure> {
         let supervisor = sys::process::pidfd_open(std::process::id()).step(Step::SupervisorAlive)?;
-        let placeholder = sys::mount::openat2(sys::cwd(), c"/dev/null", libc::O_RDWR, 0).step(Step::Stdio)?;
-        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)?, placeholder, groups })
+        let null = sys::mount::openat2(sys::cwd(), c"/dev/null", libc::O_RDWR, 0).step(Step::Stdio)?;
+        Ok(Workshop { supervisor, canary: landlock::make_canary().step(Step::Canary)?, null, groups })
+    }
+
+    /// Descriptors 0 and 1 of a sandbox without a connection. Never the same open file for two: its flags (F_SETFL) are
+    /// the file's, and what one has set there the next would find.
+    pub(crate) fn placeholder(&self) -> Result<OwnedFd, Failure> {
+        let path = format!("/proc/self/fd/{}", self.null.as_raw_fd());
+        nix::fcntl::open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step(Step::Stdio)
     }
 }
 
@@ -255,7 +264,7 @@ impl IdSource {
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
-    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+    nix::unistd::pipe2(OFlag::O_CLOEXEC)
 }
 
 /// The errno behind the landlock crate's error.

@@ -39,10 +39,12 @@ impl Supervisor<'_> {
         let state = &mut self.services[service_id];
         let (service, park) = (Rc::clone(&state.service), state.pool.park);
         state.pool.building += 1;
-        let placeholder = self.workshop.placeholder.as_fd();
         let environment = CStrings::new(service.environment.clone());
-        let ends = (placeholder, placeholder);
-        match self.launch(service_id, &service, ends, &environment, park) {
+        let launched = self.workshop.placeholder().and_then(|placeholder| {
+            let ends = (placeholder.as_fd(), placeholder.as_fd());
+            self.launch(service_id, &service, ends, &environment, park)
+        });
+        match launched {
             Ok((id, sandbox, leaf)) => {
                 let mut live = Live::new((service_id, service), sandbox, park, None, now);
                 live.leaf = leaf;

@@ -187,6 +187,7 @@ fn of_descriptors(name: &str, text: &str) -> Option<Answer> {
         "fcntl_setpipe_sz" => call(libc::SYS_fcntl, [2, libc::F_SETPIPE_SZ.into(), 1 << 20, 0, 0, 0]),
         "exchange" => place::exchange(),
         "alternate" => place::alternate(),
+        "mark" => place::mark(),
         "fcntl_getfl" => system::fcntl(libc::F_GETFL, 0),
         "fcntl_async" => system::fcntl(libc::F_SETFL, (libc::O_RDWR | libc::O_ASYNC).into()),
         #[cfg(target_arch = "x86_64")]

@@ -166,6 +166,7 @@ die! {
     mmap_of_code: ["mmap_exec"] => SYS_mmap;
     mmap_of_code_that_can_be_written: ["mmap_write_exec"] => SYS_mmap;
     mmap_of_a_file_as_code: ["mmap_file_exec", "/srv/hello"] => SYS_mmap;
+    mmap_of_huge_pages: ["mmap_huge"] => SYS_mmap;
     mprotect_into_code: ["mprotect_exec"] => SYS_mprotect;
 }
 
@@ -242,6 +243,13 @@ fn a_file_written_inside_cannot_be_executed_either() {
     let ended = site.probe(&["try", "execveat", "/srv/hello"]).options(&options).talk(b"");
     ended.expect(0, "exited");
     assert!(ended.text().contains(&format!("errno {} ", libc::EACCES)), "{ended}");
+}
+
+/// Merged pages (KSM) and those put out of memory show, by the time they take, what others have there.
+#[test]
+fn madvise_about_pages_that_others_share() {
+    answers(&["madvise_merge"], libc::EINVAL);
+    answers(&["madvise_page_out"], libc::EINVAL);
 }
 
 #[test]

@@ -271,10 +271,9 @@ fn an_interpreter_goes_on_where_it_cannot_fork() {
 #[test]
 fn shared_memory_that_no_limit_counts_is_refused_without_an_end() {
     let site = a_site!();
-    let ended =
-        site.probe(&["calls", "mmap of shared memory", "mmap of a growing stack"]).options(&TREE).talk(b"");
+    let kinds = ["mmap of shared memory", "mmap of a growing stack", "mmap of huge pages"];
+    let ended = site.probe(&[&["calls"], &kinds[..]].concat()).options(&TREE).talk(b"");
     ended.expect(0, "exited");
-    let expected =
-        format!("mmap of shared memory errno {0}\nmmap of a growing stack errno {0}\n", libc::ENOMEM);
+    let expected: String = kinds.iter().map(|kind| format!("{kind} errno {}\n", libc::ENOMEM)).collect();
     assert_eq!(ended.text(), expected, "{ended}");
 }

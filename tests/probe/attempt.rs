@@ -151,6 +151,9 @@ fn of_memory_and_files(name: &str, text: &str) -> Option<Answer> {
     Some(match name {
         "mmap_exec" => memory::mmap_exec(),
         "mmap_write_exec" => memory::mmap_write_exec(),
+        "mmap_huge" => memory::mmap_huge(),
+        "madvise_merge" => memory::advise(libc::MADV_MERGEABLE),
+        "madvise_page_out" => memory::advise(libc::MADV_PAGEOUT),
         "mmap_file_exec" => memory::mmap_file_exec(text),
         "mprotect_exec" => memory::mprotect_exec(),
         "pkey_mprotect_exec" => memory::pkey_mprotect_exec(),

@@ -58,6 +58,16 @@ pub fn mmap_write_exec() -> Answer {
     call(libc::SYS_mmap, [0, PAGE, RW | EXEC, PRIVATE, -1, 0])
 }
 
+/// Of the host's pool of huge pages, which it has set apart for others.
+pub fn mmap_huge() -> Answer {
+    let flags = PRIVATE | i64::from(libc::MAP_HUGETLB);
+    call(libc::SYS_mmap, [0, 2 << 20, RW, flags, -1, 0])
+}
+
+pub fn advise(advice: i32) -> Answer {
+    call(libc::SYS_madvise, [page()?, PAGE, advice.into(), 0, 0, 0])
+}
+
 /// Maps a file of the template for execution, as a loader would.
 pub fn mmap_file_exec(file: &str) -> Answer {
     let name = path(file);

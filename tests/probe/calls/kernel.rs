@@ -35,6 +35,7 @@ fn memory(name: &str) -> Option<Answer> {
         "mmap of code" => map(libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE),
         "mmap of shared memory" => map(libc::PROT_READ, libc::MAP_SHARED),
         "mmap of a growing stack" => map(libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_GROWSDOWN),
+        "mmap of huge pages" => map(libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_HUGETLB),
         "mprotect of code" => page().and_then(|at| {
             let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
             call(libc::SYS_mprotect, [at, PAGE, all.into(), 0, 0, 0])

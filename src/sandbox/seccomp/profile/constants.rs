@@ -66,6 +66,10 @@ const COMMON: &[(&str, u64)] = &[
     ("MAP_PRIVATE", 2),
     ("MAP_ANONYMOUS", 0x20),
     ("MAP_GROWSDOWN", 0x100),
+    ("MAP_HUGETLB", 0x4_0000),
+    ("MADV_DOFORK", 11),
+    ("MADV_HUGEPAGE", 14),
+    ("MADV_KEEPONFORK", 19),
     // linux/socket.h
     ("MSG_OOB", 1),
     ("MSG_PEEK", 2),

@@ -45,13 +45,16 @@ allow ioctl                     # stdio asks whether its output is a terminal
 
 # Memory, never executable.
 allow brk                       # malloc
-allow mmap                      # malloc, stacks, files; W^X, and nothing that RLIMIT_DATA does not count
-    if arg2 has no PROT_EXEC and arg3 has no MAP_SHARED|MAP_GROWSDOWN
+allow mmap                      # malloc, stacks, files; W^X, and nothing that RLIMIT_DATA does not count, nor the
+    if arg2 has no PROT_EXEC and arg3 has no MAP_SHARED|MAP_GROWSDOWN|MAP_HUGETLB # host's huge pages
 allow mprotect                  # RELRO at start-up, guard pages; W^X
     if arg2 has no PROT_EXEC
 allow munmap                    # free
 allow mremap                    # realloc; it cannot add PROT_EXEC
-allow madvise                   # malloc gives pages back
+allow madvise                   # malloc gives pages back; but none are merged by content (KSM) or put out
+    if int2 <= MADV_DOFORK
+    or int2 >= MADV_HUGEPAGE and int2 <= MADV_KEEPONFORK
+errno EINVAL madvise            # as of a kernel that does not know it: by both, sandboxes meet in pages
 
 # The process itself.
 allow arch_prctl on x86_64      # thread-local storage at start-up

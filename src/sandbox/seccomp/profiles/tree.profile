@@ -20,9 +20,9 @@ allow wait4 waitid              # shells wait for their commands
 allow kill                      # jobs; only the sandbox's own processes are there, and the stub that is PID 1 is immune
 allow setsid setpgid            # jobs
 allow mmap                      # loaders map libraries as code; shared memory only of files, which are bounded
-    if arg3 has no MAP_SHARED|MAP_GROWSDOWN
-    or arg3 has no MAP_ANONYMOUS|MAP_GROWSDOWN
-errno ENOMEM mmap               # memory shared with nobody's file: no limit counts it
+    if arg3 has no MAP_SHARED|MAP_GROWSDOWN|MAP_HUGETLB
+    or arg3 has no MAP_ANONYMOUS|MAP_GROWSDOWN|MAP_HUGETLB
+errno ENOMEM mmap               # memory shared with nobody's file, the host's huge pages: no limit counts it
 allow mprotect                  # loaders, and compilers of code at run time
 remove set_robust_list prlimit64
 allow set_robust_list           # threads

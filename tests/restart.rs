@@ -48,6 +48,8 @@ fn a_restart_under_load_drops_no_connection_that_the_listening_socket_queues() {
             let mut logs = Vec::new();
             for _ in 0..5 {
                 let serving = start();
+                // Before it says so, a SIGTERM ends it as it ends any process.
+                serving.await_log(&["listening"]);
                 std::thread::sleep(Duration::from_millis(100));
                 serving.signal(libc::SIGTERM);
                 let (status, log) = serving.end();

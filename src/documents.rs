@@ -123,6 +123,16 @@ fn each_option_of_the_handler_is_in_its_page() {
 }
 
 #[test]
+fn each_command_says_what_it_does_and_not_what_its_options_are() {
+    let mut command = definition();
+    command.build();
+    let said: Vec<String> =
+        command.get_subcommands().map(|command| command.get_about().unwrap().to_string()).collect();
+    let distinct: std::collections::BTreeSet<_> = said.iter().collect();
+    assert_eq!(distinct.len(), said.len(), "{said:?}");
+}
+
+#[test]
 fn completions_are_made() {
     let made = directory("completions");
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {

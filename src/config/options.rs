@@ -17,7 +17,8 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Options of run, serve and check; each field is a key of the service file too. None: not given.
+// Options of run, serve and check; each field is a key of the service file too. None: not given. (No doc comment: clap would
+// take it for what the commands do.)
 #[derive(Debug, Default, Clone, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by main in place of the checks: runs the tests of suite/tests, results as TAP, one for each test function.
+# Sourced by main in place of the checks: runs the tests of suite/tests, results as TAP. Each test is a process of its own,
+# two of a file at a time, so that one that hangs or dies is one test.
 
 checkout=$(cat suite/checkout)
 mkdir -p "$checkout/target"
@@ -9,27 +10,28 @@ cp -R dist "$checkout/target/dist"
 cp -R probes "$checkout/target/test"
 # Nothing that others can write: dayfly would refuse what lies below.
 chmod -R go-w "$checkout"
-export DAYFLY_TESTS_MUST_RUN=1
+export DAYFLY_TESTS_MUST_RUN=1 checkout suite=$PWD/suite/tests
 
-files=(suite/tests/*)
-total=0
-for file in "${files[@]}"; do total=$((total + $("$file" --list 2>/dev/null | grep -c ': test$'))); done
+# try FILE TEST: one result, with what was said where it is bad.
+try() {
+    local said status=0
+    said=$(cd "$checkout" && timeout -k 5 1200 "$suite/$1" --exact "$2" --nocapture 2>&1) || status=$?
+    if [ "$status" = 0 ]; then
+        echo "ok - $1 $2"
+    else
+        printf 'not ok - %s %s\n%s\n' "$1" "$2" "$(tail -n 60 <<<"status $status; $said" | sed 's/^/# /')"
+    fi
+}
+export -f try
+
+for file in suite/tests/*; do
+    "$file" --list 2>/dev/null | sed -n "s|\(.*\): test$|${file##*/} \1|p"
+done | grep -E -- "$(cat only)" >/run/tests
 echo "# $(uname -r), $(systemctl --version | head -n1), up $(cut -d' ' -f1 /proc/uptime) s"
-echo "1..$total"
-number=0
-for file in "${files[@]}"; do
+echo "1..$(wc -l </run/tests)"
+for file in $(cut -d' ' -f1 /run/tests | uniq); do
     began=$SECONDS
-    # In the background, for the results to be seen as they come.
-    (cd "$checkout" && timeout 3000 "$OLDPWD/$file" --test-threads 2) >/run/output 2>&1 &
-    name=${file##*/}
-    while read -r result; do
-        number=$((number + 1))
-        case $result in
-            *' ... ok') result=${result% ... ok} && echo "ok $number - $name ${result#test }" ;;
-            *) result=${result% ... *} && echo "not ok $number - $name ${result#test }" ;;
-        esac
-    done < <(tail --pid $! --sleep-interval 1 -n +1 -f /run/output | grep --line-buffered -E '^test .* \.\.\. ')
-    wait $!
-    echo "# $name: $((SECONDS - began)) s"
-    sed -n '/^failures:/,/^failures:$/p' /run/output | sed 's/^/# /'
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    grep "^$file " /run/tests | xargs -P 2 -n 2 bash -c 'try "$1" "$2"' bash
+    echo "# $file: $((SECONDS - began)) s"
 done

@@ -6,12 +6,14 @@ mod common;
 
 use common::serve::Serve;
 use common::site::{give_to, make_directory, set_mode, write};
-use common::{Ended, Site, a_site};
+use common::{Ended, PATIENCE, Site, a_site, sys};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::thread::{JoinHandle, spawn};
+use std::time::Instant;
 
 /// A directory beside the site, root's.
 struct Beside(PathBuf);
@@ -204,6 +206,26 @@ fn a_socket_that_nobody_answers_at_refuses_the_connection_and_serve_goes_on() {
     assert!(String::from_utf8(serving.ask(b"")).unwrap().contains("content 1 hello"));
     assert_eq!(serving.terminate().0, 0);
     daemon.join().unwrap();
+}
+
+/// A lease makes who opens the file wait for its holder, for 45 s (/proc/sys/fs/lease-break-time).
+#[test]
+fn an_owner_who_holds_a_lease_on_the_file_makes_nobody_wait() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let path = beside.file("file", "content", 0o644);
+    let handed = open(&path, "file", "ro");
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    sys::take_lease(file.as_fd()).unwrap();
+    let serving = Serve::probe(&site, &["echo"]).options(&[&handed, "--park", "none"]).start();
+    let began = Instant::now();
+    assert_eq!(serving.ask(b"in vain\n"), b"");
+    assert!(began.elapsed() < PATIENCE, "it was waited for");
+    drop(file);
+    assert_eq!(serving.ask(b"after\n"), b"after\n");
+    let (status, log) = serving.terminate();
+    assert_eq!(status, 0, "{log}");
+    assert!(log.contains("EBUSY") && log.contains("lease"), "{log}");
 }
 
 #[test]

@@ -192,18 +192,27 @@ impl Item {
         self.check_kind(&file).map_err(|_why| Errno::EINVAL)?;
         // By the descriptor that was looked at: no path is resolved a second time.
         let found = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
-        let flags = OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let opened = match self.how {
-            How::Read => open(found.as_str(), flags | OFlag::O_RDONLY, Mode::empty())?,
-            How::Append => open(found.as_str(), flags | OFlag::O_WRONLY | OFlag::O_APPEND, Mode::empty())?,
-            How::Connect => connected(&found)?,
+            How::Read => opened(&found, OFlag::O_RDONLY),
+            How::Append => opened(&found, OFlag::O_WRONLY | OFlag::O_APPEND),
+            How::Connect => connected(&found),
         };
+        // That others keep it busy says nothing of the machine, as EAGAIN from elsewhere in a launch does.
+        let opened = opened.map_err(|errno| if errno == Errno::EAGAIN { Errno::EBUSY } else { errno })?;
         sys::dup_above(opened.as_fd(), HIGH)
     }
 }
 
 /// Above the handler's own descriptor, the highest that a sandbox uses.
 const HIGH: i32 = crate::sandbox::exec::EXEC_FD + 1;
+
+/// Without waiting for the file's owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the kernel would give 45 s.
+fn opened(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let file = open(path, flags, Mode::empty())?;
+    sys::set_blocking(file.as_fd())?;
+    Ok(file)
+}
 
 /// A stream, sequenced packets or datagrams, as the peer has it. Without waiting for a peer whose queue is full.
 fn connected(path: &str) -> Result<OwnedFd, Errno> {

@@ -240,7 +240,9 @@ fn hint_on_what_is_given(failure: &Failure) -> Option<&'static str> {
         (Step::Open, Errno::EPERM) => {
             Some("its path can be changed by others: every component must be root's")
         }
-        (Step::Open, Errno::EAGAIN) => Some("the queue of the socket is full"),
+        (Step::Open, Errno::EBUSY) => {
+            Some("the queue of the socket is full, or the owner of the file holds a lease on it")
+        }
         (Step::BindMap, Errno::EINVAL) => Some(
             "the file system of a writable bind must know idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
         ),

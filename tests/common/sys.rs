@@ -111,6 +111,17 @@ pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, length) }).map(drop)
 }
 
+/// A lease on the file, for its one opener. Who breaks it is told of by a signal that nobody minds.
+pub(crate) fn take_lease(file: BorrowedFd<'_>) -> Result<()> {
+    // asm-generic/fcntl.h; libc has no name for it.
+    const F_SETSIG: libc::c_int = 10;
+    for (command, argument) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+        // SAFETY: both commands take an int.
+        checked(unsafe { libc::fcntl(file.as_raw_fd(), command, argument) })?;
+    }
+    Ok(())
+}
+
 /// Sends a byte, and with it this socket itself (unix(7), SCM_RIGHTS).
 pub(crate) fn send_descriptor(socket: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: integers and pointers, for which zero and null are values.

@@ -134,6 +134,13 @@ fn nothing_written_there_can_be_executed_or_is_set_uid() {
     assert_eq!(mode & 0o6000, 0, "{mode:o}");
     let ended = attempt(&site, &kept, &["chmod_setuid", "/empty/setuid"]).talk(b"");
     ended.expect(137, "denied");
+    for profile in ["interpreter", "tree"] {
+        let options = ["--profile", profile];
+        let ended = attempt(&site, &kept, &["chmod_setuid", "/empty/setuid"]).options(&options).talk(b"");
+        assert!(ended.value("chmod_setuid").starts_with("errno 1"), "{profile}: {ended}");
+    }
+    let mode = std::fs::metadata(kept.0.join("setuid")).unwrap().mode();
+    assert_eq!(mode & 0o6000, 0, "{mode:o}");
 }
 
 #[test]

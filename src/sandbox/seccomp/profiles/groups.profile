@@ -13,7 +13,7 @@ group @look access faccessat faccessat2 readlink readlinkat statfs fstatfs chdir
 
 # Makes, changes and removes files. Where nothing may be written the kernel refuses.
 group @change creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat
-    truncate ftruncate fallocate chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat
+    truncate ftruncate fallocate utime utimes futimesat utimensat
 
 # Changes the owner of files, for which a handler has no capability.
 group @own chown fchown lchown fchownat

@@ -6,6 +6,12 @@ include static
 remove readlink readlinkat
 allow @look                     # finds its modules; os.path, lfs
 allow @change                   # what scripts do with files, where the snapshot lets them
+allow chmod on x86_64           # os.chmod, without set-id bits
+    if arg1 & 0o6000 == 0
+allow fchmod                    # os.fchmod, without set-id bits
+    if arg1 & 0o6000 == 0
+allow fchmodat fchmodat2        # os.chmod, without set-id bits
+    if arg2 & 0o6000 == 0
 allow @positions                # file:read and os.pread at positions
 allow @wait                     # select, asyncio
 allow @time                     # os.clock, time.process_time
@@ -23,6 +29,8 @@ allow prctl                     # busybox asks for its own name
 
 errno EINVAL prctl              # questions about capabilities and the like
 errno EPERM @setuid             # os.setuid, busybox at its start: nobody can become somebody else
+errno EPERM chmod on x86_64     # set-id bits do nothing here, and something where --bind keeps the file
+errno EPERM fchmod fchmodat fchmodat2 # set-id bits do nothing here, and something where --bind keeps the file
 errno EPERM @own                # shutil.chown: there is no capability for it
 errno EPERM clone               # threads and os.fork: an error in the script instead of its end
 errno EPERM fork vfork on x86_64 # os.fork: an error in the script instead of its end

@@ -148,6 +148,8 @@ pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<boo
         // c_char is i8 on x86-64 and u8 on aarch64.
         *to = libc::c_char::from_ne_bytes([*from]);
     }
+    // All flags: an interface counts as up until the kernel has written that it is not.
+    request.ifr_ifru.ifru_flags = !0;
     let target = &raw mut request;
     // SAFETY: `request` is live, its name NUL-terminated; the kernel writes the flags into the union.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as libc::Ioctl, target) };

@@ -105,8 +105,12 @@ impl PublicDirectory {
         })
     }
 
-    /// Counts from before, where there are any of ours.
+    /// Counts from before, where there are any of ours. What is not kept for that is of a supervisor that was killed and
+    /// had the same pid.
     pub(crate) fn restore(&self) -> Option<Counters> {
+        if !self.kept {
+            return None;
+        }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.fd, FILE, flags, Mode::empty()).ok()?;
         let mut text = Vec::new();
@@ -213,5 +217,19 @@ mod tests {
         restored.ended(&ended);
         assert_eq!((restored.total.connections, restored.today.connections, restored.hours[1]), (2, 2, 2));
         assert_eq!(restored.selectors.sorted()[0].count, 2);
+    }
+
+    #[test]
+    fn what_a_killed_supervisor_of_the_same_pid_has_left_is_not_counted_on_from() {
+        let path = std::env::temp_dir().join(format!("dayfly-public-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let mut directory = PublicDirectory::open(&path).unwrap();
+        directory.kept = true;
+        directory.write(&Counters::default()).unwrap();
+        assert!(directory.restore().is_some());
+        directory.kept = false;
+        assert!(directory.restore().is_none());
+        drop(directory);
+        assert!(!path.exists());
     }
 }

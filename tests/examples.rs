@@ -166,10 +166,10 @@ fn the_game_is_won_by_halves_and_who_overflows_it_ends_alone() {
     let mut other = serving.connect();
     prompt(&mut other, "? ");
     assert_eq!(play(serving.connect()), flag);
-    // Over its buffer and its return address.
+    // Over its buffer and all that lies above it, to the end of the stack wherever that is.
     let mut attacker = serving.connect();
     prompt(&mut attacker, "? ");
-    attacker.send(&[b"A".repeat(4000).as_slice(), b"\n"].concat());
+    attacker.send(&[b"A".repeat(65_536).as_slice(), b"\n"].concat());
     attacker.rest();
     serving.await_log(&["outcome=signaled"]);
     // Who played meanwhile plays on.

@@ -211,3 +211,23 @@ fn every_option_of_the_design_is_in_the_help() {
         assert!(serve.contains(option), "{option}");
     }
 }
+
+/// `cargo build` does not see the fuzzer's own crate: a module that is missing there shows at the next night only.
+#[test]
+fn the_fuzz_targets_know_every_module_of_the_launcher() {
+    let modules = |file: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let named = |line: &str| {
+            Some(line.trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
+        };
+        (0..lines.len())
+            .filter(|&i| i == 0 || lines[i - 1] != "#[cfg(test)]")
+            .filter_map(|i| named(lines[i]))
+            .collect()
+    };
+    let of_the_fuzzer = modules("fuzz/targets/launcher.rs");
+    let missing: Vec<_> =
+        modules("src/main.rs").into_iter().filter(|name| !of_the_fuzzer.contains(name)).collect();
+    assert!(of_the_fuzzer.len() > 10 && (missing.is_empty() || missing == ["nspawn"]), "{missing:?}");
+}

@@ -192,8 +192,6 @@ fn root_is_never_the_owner_and_mistakes_are_said_in_one_line() {
         let ended = site.probe(&["echo"]).options(&["--bind", &bind]).talk(b"");
         ended.is_usage_error(named);
     }
-    let both = ["--bind", &format!("{source}:/empty"), "--bind-ro", &format!("{source}:/empty")];
-    site.probe(&["echo"]).options(&both).talk(b"").is_usage_error("--bind-ro");
 }
 
 #[test]

@@ -4,11 +4,12 @@ use super::ConfigError;
 use super::handed::{Handed, How, Item};
 use super::options::Options;
 use super::service::c_string;
+use super::targets;
 use super::tree::source;
 use super::trust::{self, Trusted, TrustedFile};
-use super::values::{ValueError, absolute, fields};
+use super::values::{ValueError, fields};
 use crate::privilege::Privilege;
-use crate::sandbox::binds::{Bind, WritableBind};
+use crate::sandbox::binds::WritableBind;
 use crate::sandbox::identity::Identity;
 use nix::unistd::{Group, User};
 use serde::Deserialize;
@@ -42,7 +43,7 @@ impl FromStr for WritableBindSpec {
         if fields.next().is_some() || empty(&owner) || empty(&group) {
             return Err(wrong());
         }
-        absolute(&target, "path in the sandbox")?;
+        let target = targets::normal_below_root(&target)?;
         Ok(WritableBindSpec { source, target, owner, group })
     }
 }
@@ -58,7 +59,6 @@ impl TryFrom<String> for WritableBindSpec {
 /// Sources are content, as those of --bind-ro. The last of a target wins.
 pub(super) fn writable_binds(
     options: &Options,
-    read_only: &[Bind],
     privilege: Privilege,
 ) -> Result<Vec<WritableBind>, ConfigError> {
     let mut binds: Vec<WritableBind> = Vec::new();
@@ -76,9 +76,6 @@ pub(super) fn writable_binds(
         }
         let owner = owner(spec, &file, privilege)?;
         let target = c_string(spec.target.as_bytes(), "--bind")?;
-        if read_only.iter().any(|bind| bind.target == target) {
-            return Err(ConfigError::usage(format!("--bind and --bind-ro both name {}", spec.target)));
-        }
         binds.retain(|known| known.target != target);
         binds.push(WritableBind { source: source(&file.path, &file.fd)?, target, owner });
     }

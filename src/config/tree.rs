@@ -7,6 +7,7 @@ use super::keeping::writable_binds;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
 use super::service::{Purpose, c_string};
+use super::targets;
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::TmpfsSpec;
 use crate::kernel::Kernel;
@@ -58,16 +59,15 @@ pub(super) fn rootfs_plan(
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
     // The layer's own directories: the tmpfs' root, lower, upper, work, root, work/work, work/index.
     let upper = bounds(size.0, inodes.saturating_add(8))?;
-    let binds = binds(options)?;
-    Ok(rootfs::Plan {
+    let plan = rootfs::Plan {
         template: source(&template.path, image.as_ref().map_or(&template.fd, |image| &image.template))?,
         image,
         snapshot,
         owner: owner(options, snapshot, privilege)?,
         upper,
         in_user_namespace: privilege == Privilege::Rootless,
-        writable: writable_binds(options, &binds, privilege)?,
-        binds,
+        writable: writable_binds(options, privilege)?,
+        binds: binds(options)?,
         credentials: credentials::read(options)?,
         tmpfs: tmpfs
             .into_iter()
@@ -85,7 +85,9 @@ pub(super) fn rootfs_plan(
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,
-    })
+    };
+    targets::check(options, &plan)?;
+    Ok(plan)
 }
 
 /// Only a mount with an id map can make another's files the handler's.

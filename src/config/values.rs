@@ -2,6 +2,7 @@
 //!
 //! Each type reads from an option's text and from a TOML string or integer, by the same `FromStr`.
 
+use super::targets;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -267,10 +268,6 @@ pub(super) fn fields(text: &str) -> Vec<String> {
     fields
 }
 
-pub(super) fn absolute(path: &str, what: &str) -> Result<(), ValueError> {
-    if path.starts_with('/') { Ok(()) } else { error(format!("'{path}' is no {what}: it must begin with /")) }
-}
-
 /// `SRC[:DST]`: a host path and where it is seen in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BindSpec {
@@ -294,7 +291,7 @@ impl FromStr for BindSpec {
         if source.is_empty() {
             return error(format!("'{text}' names no source"));
         }
-        absolute(&target, "path in the sandbox")?;
+        let target = targets::normal_below_root(&target)?;
         Ok(BindSpec { source, target })
     }
 }
@@ -321,7 +318,7 @@ impl FromStr for TmpfsSpec {
             [target, bounds] => (target.clone(), bounds.clone()),
             _ => return error(format!("'{text}' is no tmpfs: write PATH, PATH:SIZE or PATH:SIZE,INODES")),
         };
-        absolute(&target, "path in the sandbox")?;
+        let target = targets::normal(&target)?;
         let (size, inodes) = match bounds.split_once(',') {
             Some((size, inodes)) => (size, Some(inodes)),
             None => (bounds.as_str(), None),

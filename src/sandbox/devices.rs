@@ -8,7 +8,7 @@ use crate::sys::mount::{self as sysmount, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-pub(super) const DEV: &CStr = c"/dev";
+pub(crate) const DEV: &CStr = c"/dev";
 
 /// Names and minor numbers, all of major 1 (Documentation/admin-guide/devices.txt).
 pub(crate) const NODES: [(&CStr, u32); 5] =

@@ -7,6 +7,7 @@ use super::counters::{Counters, Period};
 use super::socket::runtime_directory;
 use super::top::Named;
 use crate::config::Settings;
+use crate::config::targets::is_at_or_below;
 use crate::config::values::BindSpec;
 use crate::log;
 use crate::sys::Ignoring;
@@ -50,7 +51,7 @@ fn place() -> (PathBuf, bool) {
     }
 }
 
-/// Gives each service whose template has the mount point its directory there, unless its file has bound something else.
+/// Gives each service whose template has the mount point its directory there, unless its file has mounted something else.
 /// Statistics are no layer: what keeps a service from having one is told, and it is served without.
 pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
     settings.iter_mut().map(bind).collect()
@@ -58,16 +59,22 @@ pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
 
 fn bind(settings: &mut Settings) -> Option<PathBuf> {
     let target = format!("/{MOUNT_POINT}");
-    let template = settings.options.template.as_ref()?;
-    let binds = settings.options.bind_ro.get_or_insert_default();
-    let taken = binds.iter().any(|bind| bind.target == target);
+    let options = &mut settings.options;
+    let template = options.template.as_ref()?;
+    let bound = options.bind_ro.iter().flatten().map(|bind| &bind.target);
+    let bound = bound.chain(options.bind.iter().flatten().map(|bind| &bind.target));
+    let mut mounted = bound.chain(options.tmpfs.iter().flatten().map(|tmpfs| &tmpfs.target));
+    let taken = mounted.any(|place| is_at_or_below(&target, place));
     if taken || !fs::symlink_metadata(template.join(MOUNT_POINT)).is_ok_and(|found| found.is_dir()) {
         return None;
     }
     let name = if settings.name == "-" { "unnamed" } else { &settings.name };
     match make(name) {
         Ok(path) => {
-            binds.push(BindSpec { source: path.display().to_string(), target });
+            options
+                .bind_ro
+                .get_or_insert_default()
+                .push(BindSpec { source: path.display().to_string(), target });
             Some(path)
         }
         Err(error) => {

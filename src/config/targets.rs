@@ -1,0 +1,90 @@
+//! Where things are mounted in the sandbox: one form of each path, and no mount that hides another.
+
+use super::ConfigError;
+use super::options::Options;
+use super::values::ValueError;
+use crate::sandbox::{credentials, devices, rootfs};
+use std::ffi::CStr;
+
+/// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it leads to depends on
+/// the template's links.
+pub(super) fn normal(path: &str) -> Result<String, ValueError> {
+    let wrong = |why: &str| Err(ValueError(format!("'{path}' is no path in the sandbox: {why}")));
+    if !path.starts_with('/') {
+        return wrong("it must begin with /");
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !["", "."].contains(part)).collect();
+    if parts.contains(&"..") {
+        return wrong("it must not have ..");
+    }
+    Ok(format!("/{}", parts.join("/")))
+}
+
+/// The same for what cannot be mounted at the root itself.
+pub(super) fn normal_below_root(path: &str) -> Result<String, ValueError> {
+    match normal(path)? {
+        root if root == "/" => Err(ValueError(format!("'{path}' is the root itself: name a path below it"))),
+        below => Ok(below),
+    }
+}
+
+/// Both in their one form.
+pub(crate) fn is_at_or_below(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Refuses a mount that would lie over one that is made before it: nobody would see that one.
+pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), ConfigError> {
+    let mounts = in_order(options, plan);
+    for (index, (later, over)) in mounts.iter().enumerate() {
+        let hidden = mounts.iter().take(index).find(|(_, path)| is_at_or_below(path, over));
+        if let Some((earlier, path)) = hidden {
+            return Err(ConfigError::usage(format!(
+                "{later} at {over} would hide {earlier} at {path}: give one of them another place"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted below the root, as [`rootfs::enter`] does it, by the option that asks for it.
+fn in_order(options: &Options, plan: &rootfs::Plan) -> Vec<(&'static str, String)> {
+    let one = |what, path: &CStr| (what, path.to_string_lossy().into_owned());
+    let given =
+        |path: &CStr| options.tmpfs.iter().flatten().any(|spec| spec.target.as_bytes() == path.to_bytes());
+    let tmpfs = |path: &CStr| one(if given(path) { "--tmpfs" } else { "the default tmpfs" }, path);
+    let mut mounts = Vec::new();
+    mounts.extend(plan.binds.iter().map(|bind| one("--bind-ro", &bind.target)));
+    mounts.extend(plan.dev.then(|| one("the profile's devices", devices::DEV)));
+    mounts.extend(plan.writable.iter().map(|bind| one("--bind", &bind.target)));
+    mounts.extend(plan.proc.then(|| one("--proc", c"/proc")));
+    mounts.extend(plan.tmpfs.iter().map(|spec| tmpfs(&spec.target)));
+    mounts.extend(plan.credentials.iter().map(|_| one("--credential", credentials::DIRECTORY)));
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_places_have_one_form() {
+        for written in ["/data", "/data/", "//data", "/./data", "/data/.", "/data//./"] {
+            assert_eq!(normal(written), Ok("/data".to_owned()), "{written}");
+        }
+        assert_eq!(normal("/"), Ok("/".to_owned()));
+        assert_eq!(normal("/a..b/...//c"), Ok("/a..b/.../c".to_owned()));
+        for wrong in ["", "data", "./data", "/..", "/data/../data", "/data/.."] {
+            assert!(normal(wrong).is_err(), "{wrong}");
+        }
+        for root in ["/", "//", "/."] {
+            assert!(normal_below_root(root).is_err(), "{root}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_another_place() {
+        assert!(is_at_or_below("/data", "/data") && is_at_or_below("/data/x", "/data"));
+        assert!(!is_at_or_below("/database", "/data") && !is_at_or_below("/data", "/data/x"));
+    }
+}

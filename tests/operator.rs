@@ -95,6 +95,46 @@ fn a_symlink_to_the_template_is_followed_and_what_it_passes_is_checked() {
     is_unsafe(&with_template(&site, &round), &yard);
 }
 
+/// An access ACL as the kernel keeps it (linux/posix_acl_xattr.h): owner, user 1234, group, mask, others. Its mask is what the
+/// mode shows as the group's.
+fn acl(of_user: u16, mask: u16) -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in
+        [(1, 7, NOBODY), (2, of_user, 1234), (4, 5, NOBODY), (0x10, mask, NOBODY), (0x20, 5, NOBODY)]
+    {
+        bytes.extend(u16::to_le_bytes(tag));
+        bytes.extend(u16::to_le_bytes(rights));
+        bytes.extend(u32::to_le_bytes(id));
+    }
+    bytes
+}
+
+#[test]
+fn a_template_or_handler_that_an_acl_lets_another_user_write() {
+    for name in ["", "bin", "bin/probe"] {
+        let mut site = a_site!();
+        let path = site.template().join(name);
+        let give = |of_user, mask| {
+            let (path, name) = (common::site::c_path(&path), c"system.posix_acl_access");
+            common::sys::set_attribute(&path, name, &acl(of_user, mask))
+        };
+        if let Err(error) = give(7, 7) {
+            return common::skip(&format!("the file system takes no ACL: {error}"));
+        }
+        site.settle();
+        let ended = with_template(&site, &site.template());
+        is_unsafe(&ended, Path::new(path.file_name().unwrap()));
+        assert!(ended.err.contains("ACL"), "{ended}");
+        // What the mask takes away, and what is for reading alone, is no danger.
+        for (of_user, mask) in [(7, 5), (5, 5)] {
+            give(of_user, mask).unwrap();
+            site.settle();
+            with_template(&site, &site.template()).expect(0, "exited");
+        }
+    }
+}
+
 #[test]
 fn a_handler_of_another_user() {
     let mut site = a_site!();

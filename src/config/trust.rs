@@ -3,12 +3,13 @@
 //! Each component is opened by itself, without following, and looked at; symlinks are followed by hand and looked at
 //! too. `..` and absolute links stay below the root the walk began at.
 
+use crate::sys::{self, Errno};
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -40,26 +41,34 @@ impl Trusted {
         Trusted { any_file: true, ..Trusted::for_caller() }
     }
 
-    fn objection(self, stat: &FileStat, is_last: bool) -> Option<Objection> {
+    fn objection(self, file: &OwnedFd, stat: &FileStat, is_last: bool) -> Result<Option<Objection>, Errno> {
         if (self.links_only || (self.any_file && is_last)) && !is_kind(stat, libc::S_IFLNK) {
-            return None;
+            return Ok(None);
         }
         if stat.st_uid != 0 && stat.st_uid != self.uid {
-            return Some(Objection::Owner(stat.st_uid));
+            return Ok(Some(Objection::Owner(stat.st_uid)));
         }
         if is_kind(stat, libc::S_IFLNK) {
-            return None;
+            return Ok(None);
         }
         // In a sticky directory (/tmp) others may make files, but not replace one of root's.
         let sticky_above = is_kind(stat, libc::S_IFDIR) && stat.st_mode & libc::S_ISVTX != 0 && !is_last;
-        if stat.st_mode & libc::S_IWOTH != 0 && !sticky_above {
-            return Some(Objection::WritableByOthers);
+        if sticky_above {
+            return Ok(None);
+        }
+        if stat.st_mode & libc::S_IWOTH != 0 {
+            return Ok(Some(Objection::WritableByOthers));
+        }
+        if stat.st_mode & libc::S_IWGRP == 0 {
+            return Ok(None);
         }
         let own_group = stat.st_gid == 0 || (self.uid != 0 && stat.st_gid == self.gid);
-        if stat.st_mode & libc::S_IWGRP != 0 && !own_group && !sticky_above {
-            return Some(Objection::WritableByGroup(stat.st_gid));
+        if !own_group {
+            return Ok(Some(Objection::WritableByGroup(stat.st_gid)));
         }
-        None
+        // With an ACL these bits are its mask, the most that anybody whom it names can have (acl(5)).
+        let has_acl = sys::mount::file_has_attribute(file.as_fd(), c"system.posix_acl_access")?;
+        Ok(has_acl.then_some(Objection::WritableByAcl))
     }
 }
 
@@ -72,6 +81,7 @@ enum Objection {
     Owner(u32),
     WritableByOthers,
     WritableByGroup(u32),
+    WritableByAcl,
 }
 
 /// Why a path cannot be used.
@@ -125,7 +135,8 @@ pub(crate) fn walk(root: OwnedFd, path: &Path, trusted: Trusted) -> Result<Trust
             errno => failed(&component, errno),
         })?;
         let stat = fstat(&fd).map_err(|errno| failed(&component, errno))?;
-        if let Some(objection) = trusted.objection(&stat, pending.is_empty()) {
+        let objection = trusted.objection(&fd, &stat, pending.is_empty());
+        if let Some(objection) = objection.map_err(|errno| failed(&component, errno))? {
             return Err(TrustError::Unsafe { component, why: objection.to_string() });
         }
         if !is_kind(&stat, libc::S_IFLNK) {
@@ -187,6 +198,12 @@ impl fmt::Display for Objection {
                 write!(f, "belongs to uid {uid}, who could change what sandboxes are made of: chown root it")
             }
             Objection::WritableByOthers => write!(f, "is writable by everyone: chmod o-w it"),
+            Objection::WritableByAcl => {
+                write!(
+                    f,
+                    "is writable by those whom its ACL names: chmod g-w it, which masks them, or setfacl -b it"
+                )
+            }
             Objection::WritableByGroup(gid) => write!(f, "is writable by group {gid}: chmod g-w it"),
         }
     }

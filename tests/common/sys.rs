@@ -102,6 +102,13 @@ pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     checked(unsafe { libc::chown(path.as_ptr(), uid, gid) }).map(drop)
 }
 
+pub(crate) fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
+    let (path, name) = (path.as_ptr(), name.as_ptr());
+    // SAFETY: two C strings and bytes with their length, which live across the call.
+    let done = unsafe { libc::setxattr(path, name, value.as_ptr().cast(), value.len(), 0) };
+    checked(done).map(drop)
+}
+
 /// Keeps a socket's receive buffer small, so that a slow reader is one.
 pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     let (size, name) = (65_536_i32, libc::SO_RCVBUF);

@@ -104,6 +104,13 @@ impl Connection {
         }
     }
 
+    /// Whether nobody is at the other end any more: reset, or given up by the kernel. Only TCP says so (getpeername(2)). Who
+    /// has just ended its sending is there still.
+    pub(crate) fn is_gone(&self) -> bool {
+        let peer = || getpeername::<SockaddrStorage>(self.input.as_raw_fd());
+        matches!(self.kind, Kind::Tcp(_)) && peer() == Err(Errno::ENOTCONN)
+    }
+
     /// Who is at the other end of a unix socket.
     pub(crate) fn peer_uid(&self) -> Option<u32> {
         socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid())

@@ -44,6 +44,38 @@ fn a_clone_that_fails_for_a_while_costs_nobody_an_answer() {
 }
 
 #[test]
+fn who_is_gone_before_there_is_a_sandbox_costs_none() {
+    let site = a_site!();
+    let strace = need!("strace");
+    let serve = Serve::probe(&site, &["echo"]).options(&READONLY);
+    let serving = with_fault(serve, &strace, "clone3", "EAGAIN:when=2..15").start();
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    let sockets = || {
+        let open = process::descriptors(serving.supervisor());
+        open.values().filter(|name| name.starts_with("socket:")).count()
+    };
+    let before = sockets();
+    // One that resets, between two that have only ended their sending.
+    let mut clients: Vec<Client> = (0..3).map(|_| serving.connect()).collect();
+    for client in &mut clients {
+        client.send(b"y\n");
+        client.half_close();
+    }
+    process::until(|| (sockets() == before + clients.len()).then_some(()));
+    let peer = clients.remove(1).reset();
+    for client in &mut clients {
+        assert_eq!(client.rest(), b"y\n");
+    }
+    let mut stats = std::process::Command::new(common::dayfly());
+    let output = stats.args(["stats", "--socket"]).arg(site.directory().join("stats")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("gone              1 before they had a sandbox"), "{text}");
+    let log = ends_well(serving);
+    assert!(!log.contains(&format!("peer={peer} ")), "{log}");
+    assert_eq!(log.matches("outcome=exited").count(), 3, "{log}");
+}
+
+#[test]
 fn who_waits_too_long_for_a_clone_is_refused() {
     let site = a_site!();
     let strace = need!("strace");

@@ -34,6 +34,8 @@ pub(crate) struct Counters {
     pub(crate) hours: [u64; 24],
     /// By the option whose limit sent them away; these are no connections.
     pub(crate) rejected: Words,
+    /// Reset by their peers before they had a sandbox; these are none either.
+    pub(crate) gone: u64,
     pub(crate) wait: Histogram,
     pub(crate) setup: Histogram,
     pub(crate) run: Histogram,
@@ -96,6 +98,10 @@ impl Counters {
 
     pub(crate) fn rejected(&mut self, limit: &str) {
         add(&mut self.rejected, limit);
+    }
+
+    pub(crate) fn gone(&mut self) {
+        self.gone = self.gone.saturating_add(1);
     }
 
     /// A new day begins empty.

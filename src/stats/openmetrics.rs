@@ -14,6 +14,15 @@ pub(super) fn page(reports: &[Report]) -> String {
     counter(&mut page, reports, "dayfly_rejected", "Connections over a limit.", "limit", |report| {
         &report.counters.rejected
     });
+    head(&mut page, "dayfly_gone", "counter", "Connections reset before they had a sandbox.");
+    for report in reports {
+        _ = writeln!(
+            page,
+            "dayfly_gone_total{{service=\"{}\"}} {}",
+            label(&report.service),
+            report.counters.gone
+        );
+    }
     histogram(&mut page, reports, "dayfly_wait_seconds", "Until there was a sandbox.", |r| &r.counters.wait);
     histogram(&mut page, reports, "dayfly_setup_seconds", "Until the handler ran.", |r| &r.counters.setup);
     histogram(&mut page, reports, "dayfly_run_seconds", "Until the end.", |r| &r.counters.run);

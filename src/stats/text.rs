@@ -37,6 +37,9 @@ fn push(page: &mut String, report: &Report) {
     for (limit, count) in &counters.rejected {
         line(format!("  rejected  {count:>9} by {}", escape(limit.as_bytes())));
     }
+    if counters.gone > 0 {
+        line(format!("  gone      {:>9} before they had a sandbox", counters.gone));
+    }
     for (title, times) in [("waited", &counters.wait), ("set up", &counters.setup), ("ran", &counters.run)] {
         if times.count > 0 {
             line(format!("  {title:<9} {}", percentiles(times)));

@@ -85,7 +85,9 @@ impl Supervisor<'_> {
                 None | Some(Ok(None)) => return,
                 Some(Ok(Some(Ok(connection)))) => self.on_connection(service, connection),
                 // It has ended before it was looked at.
-                Some(Ok(Some(Err(NoConnection::NotConnected)))) => {}
+                Some(Ok(Some(Err(NoConnection::NotConnected)))) => {
+                    self.services[service].statistics.counters.gone();
+                }
                 Some(Ok(Some(Err(why)))) => self.on_unknown(&why),
                 Some(Err(errno)) => return self.pause_accepting(Instant::now(), errno),
             }

@@ -61,16 +61,29 @@ impl Supervisor<'_> {
     /// It waits. Somebody may be waiting for it.
     pub(super) fn on_parked(&mut self, id: u64) {
         let Some(live) = self.live.get(&id).filter(|live| !live.retired) else { return };
+        let service = live.service_id;
         self.deadlines.cancel(Deadline::ParkEnd(id));
-        let pool = &mut self.services[live.service_id].pool;
-        pool.parked();
-        match pool.waiting.pop_front() {
+        self.services[service].pool.parked();
+        match self.next_waiting(service) {
             Some(arrival) => self.hand_over(id, arrival),
             None if self.stopping.is_some() => self.retire(id),
             None => {
-                pool.parked.push_back(id);
+                self.services[service].pool.parked.push_back(id);
                 self.on_status_change();
             }
+        }
+    }
+
+    /// Who has waited longest of those who are still there: a sandbox is spent on nobody else.
+    fn next_waiting(&mut self, service: ServiceId) -> Option<Arrival> {
+        let state = &mut self.services[service];
+        loop {
+            let arrival = state.pool.waiting.pop_front()?;
+            if !arrival.connection.is_gone() {
+                return Some(arrival);
+            }
+            state.admission.release(arrival.source);
+            state.statistics.counters.gone();
         }
     }
 

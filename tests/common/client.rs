@@ -1,9 +1,10 @@
 //! The peer's side of a connection, with a deadline on everything.
 
 use super::{PATIENCE, sys};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -72,6 +73,14 @@ impl Client {
         };
         // The handler may have gone before us.
         assert!(closed.is_ok() || closed.is_err_and(|e| e.kind() == ErrorKind::NotConnected));
+    }
+
+    /// Ends it by a reset (socket(7), SO_LINGER); says whose it was.
+    pub(crate) fn reset(self) -> SocketAddr {
+        let Client::Tcp(stream) = self else { panic!("only TCP is reset") };
+        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&stream, sockopt::Linger, &at_once).expect("a socket's option");
+        stream.local_addr().expect("its own address")
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {

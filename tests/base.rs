@@ -6,9 +6,8 @@
 mod common;
 
 use common::serve::{Serve, Serving};
-use common::site::{make_directory, write};
+use common::site::{Beside, make_directory, write};
 use common::{a_site, need, process};
-use std::path::PathBuf;
 
 /// The mount points in a process's mount namespace.
 fn mount_points(pid: u32) -> Vec<String> {
@@ -17,23 +16,6 @@ fn mount_points(pid: u32) -> Vec<String> {
 
 fn answer(serving: &Serving<'_>) -> String {
     String::from_utf8(serving.ask(b"")).unwrap()
-}
-
-/// A directory of the test's own beside its site, whose files must stay as they were.
-struct Beside(PathBuf);
-
-impl Beside {
-    fn new(tag: &str) -> Beside {
-        let directory = PathBuf::from(format!("/var/tmp/{tag}-beside"));
-        make_directory(&directory, 0o755);
-        Beside(directory)
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _best_effort = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]
@@ -77,7 +59,7 @@ fn its_mounts_are_as_many_whatever_the_host_has() {
 #[test]
 fn a_replaced_template_is_served_as_it_was_until_sighup() {
     let site = a_site!();
-    let beside = Beside::new(site.tag());
+    let beside = Beside::new(&site);
     let (template, old) = (beside.0.join("template"), beside.0.join("old"));
     let make = |word: &str| {
         make_directory(&template, 0o755);
@@ -108,7 +90,7 @@ fn a_replaced_template_is_served_as_it_was_until_sighup() {
 #[test]
 fn sighup_honours_a_new_bind_and_drops_the_old_trees() {
     let site = a_site!();
-    let beside = Beside::new(site.tag());
+    let beside = Beside::new(&site);
     let content = beside.0.join("content");
     make_directory(&content, 0o755);
     write(&content.join("note"), b"found\n", 0o644);
@@ -145,7 +127,7 @@ fn sighup_honours_a_new_bind_and_drops_the_old_trees() {
 #[test]
 fn sighup_listens_at_a_new_address_keeps_the_old_one_and_leaves_a_dropped_one() {
     let site = a_site!();
-    let beside = Beside::new(site.tag());
+    let beside = Beside::new(&site);
     let file = beside.0.join("service.toml");
     let text = |listen: &str| {
         let (template, tag) = (site.template().display().to_string(), site.tag());

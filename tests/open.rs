@@ -5,52 +5,29 @@
 mod common;
 
 use common::serve::Serve;
-use common::site::{give_to, make_directory, set_mode, write};
+use common::site::{Beside, give_to, make_directory, set_mode, write};
 use common::{Ended, PATIENCE, Site, a_site, sys};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::{JoinHandle, spawn};
 use std::time::Instant;
 
-/// A directory beside the site, root's.
-struct Beside(PathBuf);
-
-impl Beside {
-    fn new(site: &Site) -> Beside {
-        let directory = PathBuf::from(format!("/var/tmp/{}-beside", site.tag()));
-        make_directory(&directory, 0o755);
-        Beside(directory)
-    }
-
-    fn file(&self, name: &str, content: &str, mode: u32) -> PathBuf {
-        let path = self.0.join(name);
-        write(&path, content.as_bytes(), mode);
-        path
-    }
-
-    /// Answers each connection's first line with the line and the number of the connection, `count` times.
-    fn daemon(&self, name: &str, count: usize) -> JoinHandle<()> {
-        let listener = UnixListener::bind(self.0.join(name)).unwrap();
-        spawn(move || {
-            for number in 1..=count {
-                let (stream, _) = listener.accept().unwrap();
-                spawn(move || {
-                    let mut line = String::new();
-                    BufReader::new(&stream).read_line(&mut line).unwrap();
-                    let _handler_may_have_ended = (&stream).write_all(format!("{number} {line}").as_bytes());
-                });
-            }
-        })
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _best_effort = std::fs::remove_dir_all(&self.0);
-    }
+/// Answers each connection's first line with the line and the number of the connection, `count` times.
+fn daemon(socket: &Path, count: usize) -> JoinHandle<()> {
+    let listener = UnixListener::bind(socket).unwrap();
+    spawn(move || {
+        for number in 1..=count {
+            let (stream, _) = listener.accept().unwrap();
+            spawn(move || {
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                let _handler_may_have_ended = (&stream).write_all(format!("{number} {line}").as_bytes());
+            });
+        }
+    })
 }
 
 fn open(path: &Path, name: &str, how: &str) -> String {
@@ -147,7 +124,7 @@ fn what_is_appended_stays_and_nothing_else_can_be_done_to_the_file_by_its_path()
 fn a_socket_is_a_fresh_connection_for_each_sandbox() {
     let site = a_site!();
     let beside = Beside::new(&site);
-    let daemon = beside.daemon("socket", 4);
+    let daemon = daemon(&beside.0.join("socket"), 4);
     let option = open(&beside.0.join("socket"), "peer", "connect");
     // One at the start would be one too many: what is wrong with a socket is known by connecting.
     let ended = run(&site, &[&option], &["try", "ask_fd", "3"]);
@@ -177,7 +154,7 @@ fn a_socket_of_datagrams_is_connected_as_well() {
 fn a_socket_cannot_be_turned_elsewhere_nor_descriptors_passed_by_it() {
     let site = a_site!();
     let beside = Beside::new(&site);
-    let daemon = beside.daemon("socket", 4);
+    let daemon = daemon(&beside.0.join("socket"), 4);
     let option = open(&beside.0.join("socket"), "peer", "connect");
     for attempt in ["connect_unspec_fd", "pass_fd", "shutdown_fd", "getpeername_fd"] {
         let ended = run(&site, &[&option], &["try", attempt, "3"]);
@@ -202,7 +179,7 @@ fn a_socket_that_nobody_answers_at_refuses_the_connection_and_serve_goes_on() {
     assert_eq!(serving.ask(b""), b"later\n");
     // The daemon is back, by a new socket.
     std::fs::remove_file(&path).unwrap();
-    let daemon = beside.daemon("socket", 1);
+    let daemon = daemon(&beside.0.join("socket"), 1);
     assert!(String::from_utf8(serving.ask(b"")).unwrap().contains("content 1 hello"));
     assert_eq!(serving.terminate().0, 0);
     daemon.join().unwrap();

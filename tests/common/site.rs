@@ -166,6 +166,30 @@ fn is_stats_socket(top: &Path, path: &Path) -> bool {
     path.parent() == Some(top) && (name == "stats" || name.starts_with("stats-"))
 }
 
+/// A directory of root's beside the site, for what a test changes while the site must stay as it was.
+#[derive(Debug)]
+pub(crate) struct Beside(pub(crate) PathBuf);
+
+impl Beside {
+    pub(crate) fn new(site: &Site) -> Beside {
+        let directory = PathBuf::from(format!("/var/tmp/{}-beside", site.tag()));
+        make_directory(&directory, 0o755);
+        Beside(directory)
+    }
+
+    pub(crate) fn file(&self, name: &str, content: &str, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        write(&path, content.as_bytes(), mode);
+        path
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _best_effort = fs::remove_dir_all(&self.0);
+    }
+}
+
 fn fingerprint(top: &Path) -> Print {
     let mut print = Print::new();
     let mut queue = vec![top.to_path_buf()];

@@ -5,6 +5,7 @@
 mod common;
 
 use common::serve::{Serve, Serving};
+use common::site::Beside;
 use common::{Client, a_site, process};
 use std::collections::BTreeSet;
 
@@ -137,6 +138,47 @@ fn a_handler_that_cannot_be_parked_after_exec_is_parked_before_it_and_that_is_sa
     let log = ends_well(serving);
     assert!(log.contains("cannot be parked after exec"), "{log}");
     assert!(log.contains("outcome=exited status=7"), "{log}");
+}
+
+#[test]
+fn what_keeps_sandboxes_from_being_set_up_says_nothing_about_parking_the_handler() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let path = beside.file("key", "a key\n", 0o600);
+    let open = format!("--open={}:key:ro", path.display());
+    let serving = Serve::probe(&site, &["env"]).options(&[&open, "--warm", "1"]).start();
+    serving.ask(b"");
+    std::fs::remove_file(&path).unwrap();
+    serving.ask(b"");
+    for _ in 0..8 {
+        serving.await_log(&["key: ENOENT"]);
+    }
+    beside.file("key", "a key\n", 0o600);
+    let answered = || Some(serving.ask(b"")).filter(|answer| !answer.is_empty());
+    let answer = String::from_utf8(process::until(answered)).unwrap();
+    // Parked before exec it would have its peer there.
+    assert!(answer.contains("PATH=") && !answer.contains("REMOTE_ADDR="), "{answer}");
+    let log = ends_well(serving);
+    assert!(!log.contains("cannot be parked"), "{log}");
+}
+
+#[test]
+fn a_reload_tries_again_to_park_a_handler_after_exec() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let text = |words: &str, park: &str| {
+        let (template, tag) = (site.template(), site.tag());
+        let handler = format!("[\"/bin/probe\", \"@{tag}\", {words}]");
+        format!("template = \"{}\"\nhandler = {handler}\npark = \"{park}\"\n", template.display())
+    };
+    let file = beside.file("service.toml", &text("\"exit\", \"7\"", "ready"), 0o644);
+    let serving = Serve::file(&site, &file).start();
+    serving.await_log(&["cannot be parked after exec"]);
+    beside.file("service.toml", &text("\"echo\"", "entry"), 0o644);
+    serving.signal(libc::SIGHUP);
+    serving.await_log(&["dayfly: reloaded"]);
+    parked(&serving, 1);
+    ends_well(serving);
 }
 
 #[test]

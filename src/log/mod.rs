@@ -86,7 +86,7 @@ pub(crate) fn parked_ended(outcome: &Outcome) {
 
 /// The handler does not make the call it was to be parked in, or dies of it.
 pub(crate) fn park_before_exec() {
-    warn!("this handler cannot be parked after exec: sandboxes are parked before exec from now on");
+    warn!("this handler cannot be parked after exec: sandboxes are parked before it until a reload");
 }
 
 /// Over a limit: the connection was not served.

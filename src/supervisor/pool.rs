@@ -6,11 +6,18 @@ use crate::sandbox::park::Park;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// Where a sandbox has ended that was to be parked. What fails while it is set up says nothing about the handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedIn {
+    SetUp,
+    Handler,
+}
+
 /// What to do about a sandbox that ended before it was parked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
     TryAgain,
-    /// The handler cannot be parked after exec: from now on before it.
+    /// The handler cannot be parked after exec: before it, until a reload.
     ParkBeforeExec,
     /// It cannot be parked at all now; again after a pause.
     Pause,
@@ -26,7 +33,9 @@ pub(super) struct Pool {
     pub(super) waiting: VecDeque<Arrival>,
     /// Launched and not parked yet.
     pub(super) building: usize,
-    failures: u32,
+    /// In a row, by where.
+    failed_set_ups: u32,
+    failed_handlers: u32,
     paused_until: Option<Instant>,
     /// The last sandbox could not be made for want of something.
     short: bool,
@@ -47,7 +56,8 @@ impl Pool {
             parked: VecDeque::new(),
             waiting: VecDeque::new(),
             building: 0,
-            failures: 0,
+            failed_set_ups: 0,
+            failed_handlers: 0,
             paused_until: None,
             short: false,
             ran_dry: false,
@@ -90,20 +100,25 @@ impl Pool {
     /// One has parked.
     pub(super) fn parked(&mut self) {
         self.building = self.building.saturating_sub(1);
-        self.failures = 0;
+        self.failed_set_ups = 0;
+        self.failed_handlers = 0;
         self.paused_until = None;
         self.short = false;
     }
 
     /// One has ended before it was parked.
-    pub(super) fn failed(&mut self, now: Instant) -> AfterFailure {
+    pub(super) fn failed(&mut self, now: Instant, ended_in: EndedIn) -> AfterFailure {
         self.building = self.building.saturating_sub(1);
-        self.failures += 1;
-        if self.failures < FAILURES_MAX {
+        let failures = match ended_in {
+            EndedIn::SetUp => &mut self.failed_set_ups,
+            EndedIn::Handler => &mut self.failed_handlers,
+        };
+        *failures += 1;
+        if *failures < FAILURES_MAX {
             return AfterFailure::TryAgain;
         }
-        self.failures = 0;
-        if self.park.is_after_exec() {
+        *failures = 0;
+        if ended_in == EndedIn::Handler && self.park.is_after_exec() {
             self.park = Park::BeforeExec;
             return AfterFailure::ParkBeforeExec;
         }
@@ -170,16 +185,29 @@ mod tests {
     #[test]
     fn a_handler_that_cannot_be_parked_after_exec_is_parked_before_it() {
         let mut pool = pool(Park::Entry);
-        let now = Instant::now();
-        assert_eq!(pool.failed(now), AfterFailure::TryAgain);
-        assert_eq!(pool.failed(now), AfterFailure::TryAgain);
-        assert_eq!(pool.failed(now), AfterFailure::ParkBeforeExec);
+        let (now, ended_in) = (Instant::now(), EndedIn::Handler);
+        assert_eq!(pool.failed(now, ended_in), AfterFailure::TryAgain);
+        assert_eq!(pool.failed(now, EndedIn::SetUp), AfterFailure::TryAgain);
+        assert_eq!(pool.failed(now, ended_in), AfterFailure::TryAgain);
+        assert_eq!(pool.failed(now, ended_in), AfterFailure::ParkBeforeExec);
         assert_eq!(pool.park, Park::BeforeExec);
-        pool.failed(now);
-        pool.failed(now);
-        assert_eq!(pool.failed(now), AfterFailure::Pause);
+        pool.failed(now, ended_in);
+        pool.failed(now, ended_in);
+        assert_eq!(pool.failed(now, ended_in), AfterFailure::Pause);
         assert!(!pool.wants_one(now));
         assert!(pool.wants_one(now + PAUSE));
+    }
+
+    #[test]
+    fn what_fails_before_the_handler_runs_only_pauses() {
+        let mut pool = pool(Park::Entry);
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(pool.failed(now, EndedIn::SetUp), AfterFailure::TryAgain);
+            assert_eq!(pool.failed(now, EndedIn::SetUp), AfterFailure::TryAgain);
+            assert_eq!(pool.failed(now, EndedIn::SetUp), AfterFailure::Pause);
+        }
+        assert_eq!(pool.park, Park::Entry);
     }
 
     #[test]

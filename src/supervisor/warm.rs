@@ -2,7 +2,7 @@
 
 use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
-use super::pool::AfterFailure;
+use super::pool::{AfterFailure, EndedIn};
 use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
@@ -53,7 +53,7 @@ impl Supervisor<'_> {
             }
             Err(failure) => {
                 let refusal = super::live::refusal(&service.plan, failure);
-                self.on_failed_ahead(service_id, &Outcome::Refused(refusal));
+                self.on_failed_ahead(service_id, &Outcome::Refused(refusal), EndedIn::SetUp);
             }
         }
     }
@@ -148,12 +148,13 @@ impl Supervisor<'_> {
             log::parked_ended(outcome);
             return;
         }
-        self.on_failed_ahead(live.service_id, outcome);
+        let ended_in = if live.executed { EndedIn::Handler } else { EndedIn::SetUp };
+        self.on_failed_ahead(live.service_id, outcome, ended_in);
     }
 
     /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all; where the machine is short
     /// of something, it has some patience, because what lives will end.
-    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome) {
+    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn) {
         let now = Instant::now();
         let failure = match outcome {
             Outcome::Refused(refusal) => refusal.failure,
@@ -168,7 +169,7 @@ impl Supervisor<'_> {
             return;
         }
         log::parked_ended(outcome);
-        match pool.failed(now) {
+        match pool.failed(now, ended_in) {
             AfterFailure::TryAgain => {}
             AfterFailure::ParkBeforeExec => log::park_before_exec(),
             AfterFailure::Pause => {

@@ -370,37 +370,6 @@ fn what_is_to_be_inaccessible_is_neither_read_nor_listed() {
 }
 
 #[test]
-fn calls_are_permitted_and_prohibited_by_their_names() {
-    let site = a_site!();
-    let seen = |options: &[&str], call: &str| nspawn(&site, options, &["try", call]).talk(b"");
-    let errno = |ended: &Ended, number: i32| {
-        ended.expect(0, "exited");
-        assert!(ended.text().contains(&format!("errno {number} ")), "{ended}");
-    };
-    let succeeds = |ended: &Ended| {
-        ended.expect(0, "exited");
-        assert!(ended.text().contains(" ok "), "{ended}");
-    };
-    // Denied by the profile static, and its end.
-    let tight = ["-x", "--profile=static", "--init=no"];
-    seen(&tight, "setsid").expect(137, "denied");
-    let with = |filter: &'static str| [&tight[..], &[filter]].concat();
-    errno(&seen(&with("--system-call-filter=~setsid getpid"), "setsid"), libc::EPERM);
-    // As PID 1 it leads its session already; that is the kernel's answer, not a filter's.
-    let ended = seen(&with("--system-call-filter=setsid"), "setsid");
-    ended.expect(0, "exited");
-    // Allowed by the profile tree, with conditions or without.
-    succeeds(&seen(&["-x"], "fork"));
-    errno(
-        &seen(&["-x", "--system-call-filter=~fork vfork", "--system-call-filter=~clone"], "fork"),
-        libc::EPERM,
-    );
-    errno(&seen(&["-x", "--system-call-filter=fork", "--system-call-filter=~fork"], "fork"), libc::EPERM);
-    let output = nspawn(&site, &["-x", "--system-call-filter=~fork"], &["echo"]).talk(b"");
-    assert!(output.err.contains("but for --system-call-filter"), "{output}");
-}
-
-#[test]
 fn what_the_user_owns_in_the_tree_is_the_programs_and_roots_stays_roots() {
     let mut site = a_site!();
     site.add("etc/passwd", b"root:x:0:0::/root:/bin/sh\nmoon:x:1234:1235::/:/bin/sh\n", 0o644);

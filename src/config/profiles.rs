@@ -5,6 +5,7 @@ use super::{ConfigError, read_trusted};
 use crate::sandbox::seccomp::guard;
 use crate::sandbox::seccomp::profile::{self, Loaded, parse};
 use crate::sys::names;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const PROFILES: &str = "/etc/dayfly/profiles";
@@ -33,8 +34,10 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
 /// What is permitted and prohibited beside what a profile says, by the names of calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CallChanges {
-    pub(crate) permitted: Vec<String>,
-    pub(crate) prohibited: Vec<String>,
+    pub(crate) permitted: BTreeSet<String>,
+    /// By groups: of what the profile decides itself nothing is changed, and nothing is permitted that it cannot.
+    pub(crate) permitted_in_groups: Vec<&'static str>,
+    pub(crate) prohibited: BTreeSet<String>,
 }
 
 /// The profile that the options name, with what they change of it.
@@ -53,22 +56,30 @@ pub(super) fn load_for(options: &Options) -> Result<Loaded, ConfigError> {
 fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError> {
     let known = loaded.profile().map_err(|error| ConfigError::usage(error.to_string()))?.entries;
     let mut text = format!("arch {}\ninclude {}\n", names::NATIVE.name(), loaded.name());
+    let decides = |call: &str| known.iter().any(|entry| entry.name == call);
     let mut say = |call: &str, action: &str| {
-        if known.iter().any(|entry| entry.name == call) {
+        if decides(call) {
             text.push_str(&format!("remove {call}\n"));
         }
         text.push_str(&format!("{action} {call} # --system-call-filter\n"));
     };
-    for call in &changes.permitted {
+    let is_guarded = |call: &str| {
         let judged = guard::judged_by_argument().map(|(name, ..)| name);
-        if guard::denied().map(|(name, _)| name).chain(judged).any(|name| name == call) {
-            return Err(ConfigError::usage(format!(
-                "--system-call-filter={call}: Never: the guard under every profile does not let it"
-            )));
-        }
-        say(call, "allow");
+        guard::denied().map(|(name, _)| name).chain(judged).any(|name| name == call)
+    };
+    if let Some(call) = changes.permitted.iter().find(|call| is_guarded(call)) {
+        return Err(ConfigError::usage(format!(
+            "--system-call-filter={call}: Never: the guard under every profile does not let it"
+        )));
     }
-    changes.prohibited.iter().for_each(|call| say(call, "errno EPERM"));
+    let stays_closed = |call: &str| is_guarded(call) || matches!(call, "execve" | "execveat");
+    let in_groups = changes.permitted_in_groups.iter().copied();
+    let in_groups = in_groups.filter(|call| !decides(call) && !stays_closed(call));
+    let permitted: BTreeSet<_> = changes.permitted.iter().map(String::as_str).chain(in_groups).collect();
+    let prohibited: BTreeSet<_> = changes.prohibited.iter().map(String::as_str).collect();
+    // What is both is prohibited.
+    permitted.difference(&prohibited).for_each(|call| say(call, "allow"));
+    prohibited.iter().for_each(|call| say(call, "errno EPERM"));
     Ok(text)
 }
 

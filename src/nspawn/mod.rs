@@ -14,11 +14,13 @@ use crate::config::owner::{self, Owner};
 use crate::config::profiles::CallChanges;
 use crate::explain;
 use crate::sandbox::identity::Identity;
+use crate::sys::names;
 use clap::Parser;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use translate::table::{Does, OPTIONS, OWN};
-use translate::{Line, Root, Volatile};
+use translate::{Calls, Line, Root, Volatile};
 
 /// By this name, in whatever directory, the program is `dayfly nspawn`.
 const NAME: &str = "systemd-nspawn";
@@ -67,8 +69,7 @@ fn understood(words: Vec<OsString>) -> Result<Understood, String> {
     }
     let words = words_of_run(&line, &tree)?;
     let mut options = parse(&words)?;
-    let calls = CallChanges { permitted: line.permitted.clone(), prohibited: line.prohibited.clone() };
-    options.calls = (calls != CallChanges::default()).then_some(calls);
+    options.calls = (line.calls != Calls::default()).then(|| call_changes(&line.calls));
     if !line.quiet || line.explain {
         options.notes = Some(notes(&line, &options, &words));
     }
@@ -76,6 +77,19 @@ fn understood(words: Vec<OsString>) -> Result<Understood, String> {
         true => Understood::Explain(options, line.json),
         false => Understood::Run(options),
     })
+}
+
+/// Of a group, what another machine has is left out.
+fn call_changes(calls: &Calls) -> CallChanges {
+    let here = |group: &BTreeSet<&'static str>| {
+        group.iter().filter_map(|name| Some(names::NATIVE.call(name)?.0)).collect::<Vec<_>>()
+    };
+    let prohibited = calls.prohibited.iter().cloned();
+    CallChanges {
+        permitted: calls.permitted.clone(),
+        permitted_in_groups: here(&calls.permitted_groups),
+        prohibited: prohibited.chain(here(&calls.prohibited_groups).into_iter().map(str::to_owned)).collect(),
+    }
 }
 
 /// nspawn has variables that open namespaces; none of them is read here.

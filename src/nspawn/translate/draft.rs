@@ -1,5 +1,6 @@
 //! What the options add up to, one function an option that is honoured.
 
+use super::groups;
 use super::values;
 use super::{Line, Root, Volatile};
 
@@ -199,21 +200,22 @@ impl Draft {
     }
 
     pub(super) fn system_call_filter(&mut self, list: &str) -> Done {
-        let (list, names) = match list.strip_prefix('~') {
-            Some(list) => (list, &mut self.line.prohibited),
-            None => (list, &mut self.line.permitted),
+        let (list, prohibits) = match list.strip_prefix('~') {
+            Some(list) => (list, true),
+            None => (list, false),
         };
         for name in list.split_whitespace() {
             let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            match name {
-                name if name.starts_with('@') => {
-                    return Err(format!(
-                        "{name}: systemd's groups are not known here: name the calls, or write a profile"
-                    ));
-                }
-                name if !is_name => return Err(format!("'{name}' is no system call")),
-                name if names.iter().any(|known| known == name) => {}
-                name => names.push(name.to_owned()),
+            let calls = &mut self.line.calls;
+            if name.starts_with('@') {
+                let group = groups::calls(name).ok_or_else(|| format!("systemd has no group {name}"))?;
+                let into = if prohibits { &mut calls.prohibited_groups } else { &mut calls.permitted_groups };
+                into.extend(group);
+            } else if is_name {
+                let into = if prohibits { &mut calls.prohibited } else { &mut calls.permitted };
+                into.insert(name.to_owned());
+            } else {
+                return Err(format!("'{name}' is no system call"));
             }
         }
         Ok(())
@@ -292,9 +294,6 @@ impl Draft {
         if self.line.volatile == Some(Volatile::State) {
             self.line.options.insert(0, "--tmpfs=/var".to_owned());
         }
-        // What is both is prohibited.
-        let Line { permitted, prohibited, .. } = &mut self.line;
-        permitted.retain(|name| !prohibited.contains(name));
         let machine = self.line.machine.clone();
         if let (Some(name), Root::Here) = (&machine, &self.line.root) {
             self.line.root = Root::Machine(name.clone());

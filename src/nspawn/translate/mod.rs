@@ -1,11 +1,13 @@
 //! A line of systemd-nspawn to one of `dayfly run`: words in, words out. Pure; the tree is not looked at.
 
 mod draft;
+mod groups;
 pub(crate) mod table;
 mod values;
 mod words;
 
 use draft::Draft;
+use std::collections::BTreeSet;
 use table::Does;
 use words::Which;
 
@@ -30,13 +32,20 @@ pub(crate) struct Line {
     pub(crate) command: Vec<String>,
     /// A user of the tree, by name or number.
     pub(crate) user: Option<String>,
-    /// Calls that --system-call-filter permits, and those that it prohibits.
-    pub(crate) permitted: Vec<String>,
-    pub(crate) prohibited: Vec<String>,
+    pub(crate) calls: Calls,
     /// Paths of the tree that are to be covered.
     pub(crate) inaccessible: Vec<String>,
     /// What is otherwise than the line says.
     pub(crate) notes: Vec<String>,
+}
+
+/// What --system-call-filter permits and prohibits: calls by their names, and calls as systemd groups them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) permitted: BTreeSet<String>,
+    pub(crate) prohibited: BTreeSet<String>,
+    pub(crate) permitted_groups: BTreeSet<&'static str>,
+    pub(crate) prohibited_groups: BTreeSet<&'static str>,
 }
 
 /// Where the tree is.

@@ -174,7 +174,7 @@ options! {
     "ambient-capability", "=CAP", [refuse], "Never: all capability sets of a sandbox are empty";
     "no-new-privileges", "=BOOL", [already "yes"], "always so; Never without";
     "system-call-filter", "=LIST|~LIST", [honour system_call_filter],
-        "calls by their names: LIST is allowed beside what the profile allows, but for what the guard denies; ~LIST fails with EPERM";
+        "calls, and systemd's groups of them: LIST is allowed beside what the profile allows, but for what the guard denies; ~LIST fails with EPERM";
     "restrict-address-families", "=LIST", [already "none"], "Never others: a sandbox makes no socket of any family";
     "selinux-context" 'Z', "=LABEL", [refuse], "set SELinuxContext= in the unit";
     "selinux-apifs-context" 'L', "=LABEL", [refuse], "a sandbox has no API file system that could be labelled";

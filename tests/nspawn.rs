@@ -134,7 +134,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("--set-credential=a:b", "secret"),
     ("--share-system", "Never"),
     ("--template=/srv", "-D"),
-    ("--system-call-filter=@mount", "groups"),
+    ("--system-call-filter=@mounts", "no group"),
     ("--overlay-ro=/a:/b:/c", "--bind-ro"),
     // What is so in one way only.
     ("--notify-ready=yes", "no socket"),

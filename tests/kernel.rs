@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::inject::injector;
+use common::inject::{Call, injector};
 use common::kernel::{FLOOR, NO_LANDLOCK, Wall};
 use common::serve::Serve;
 use common::{Ended, Site, a_site, dayfly};
@@ -137,4 +137,22 @@ fn without_landlock_nothing_runs_and_the_boot_parameter_is_named() {
     ended.expect(125, "refused");
     assert!(ended.err.contains("lsm="), "{ended}");
     assert_eq!(ended.text(), "sorry\n");
+}
+
+/// Before Linux 6.9 a mount takes an empty map, and nobody owns anything there.
+#[test]
+fn an_id_map_that_was_not_written_is_refused_before_it_is_used() {
+    let site = a_site!();
+    let overlay = ["--snapshot", "overlay"];
+    let (injector, report) = injector(&[], &["--trace"]);
+    site.probe(&["echo"]).options(&overlay).under(injector).talk(b"").expect(0, "exited");
+    let calls = report.read().calls(&site);
+    let maps = |call: &&Call| call.name.starts_with("open") && call.text.contains("_map\"");
+    let maps: Vec<&Call> = calls.iter().filter(maps).collect();
+    assert_eq!(maps.len(), 2, "{calls:?}");
+    for call in maps {
+        let ended = on(&[&call.rule(0)], &site, &overlay);
+        ended.expect(125, "refused");
+        assert_eq!(ended.record["step"], "id-map", "{call}\n{ended}");
+    }
 }

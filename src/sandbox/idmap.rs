@@ -10,7 +10,7 @@ use super::identity::Identity;
 use crate::sys::process::{self, Child};
 use crate::sys::{self, Errno, Ignoring, privilege};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Whose files become the sandbox's.
@@ -46,9 +46,21 @@ fn hold(supervisor: &BorrowedFd<'_>) -> ! {
 fn map_and_open(holder: &Child, map: Map) -> io::Result<OwnedFd> {
     let (uids, gids) = map.texts();
     let directory = format!("/proc/{}", holder.pid);
-    fs::write(format!("{directory}/uid_map"), uids)?;
-    fs::write(format!("{directory}/gid_map"), gids)?;
+    write_and_verify(&format!("{directory}/uid_map"), &uids)?;
+    write_and_verify(&format!("{directory}/gid_map"), &gids)?;
     Ok(fs::File::open(format!("{directory}/ns/user"))?.into())
+}
+
+/// Reads it back by the same descriptor: before Linux 6.9 a mount takes an empty map as well, in which nobody has a name.
+fn write_and_verify(path: &str, map: &str) -> io::Result<()> {
+    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    file.write_all(map.as_bytes())?;
+    // Four lines of three numbers at most, each 11 bytes.
+    let mut shown = [0; 256];
+    let length = sys::read_start(file.as_fd(), &mut shown)?;
+    let shown = shown.get(..length).unwrap_or_default();
+    let same = String::from_utf8_lossy(shown).split_ascii_whitespace().eq(map.split_ascii_whitespace());
+    if same { Ok(()) } else { Err(Errno::EBADE.into()) }
 }
 
 impl Map {

@@ -50,6 +50,8 @@ fn a_restart_under_load_drops_no_connection_that_the_listening_socket_queues() {
                 let serving = start();
                 // Before it says so, a SIGTERM ends it as it ends any process.
                 serving.await_log(&["listening"]);
+                let before = answered.load(Ordering::Relaxed);
+                common::process::until(|| (answered.load(Ordering::Relaxed) > before + 10).then_some(()));
                 std::thread::sleep(Duration::from_millis(100));
                 serving.signal(libc::SIGTERM);
                 let (status, log) = serving.end();

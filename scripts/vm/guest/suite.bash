@@ -10,7 +10,7 @@ cp -R dist "$checkout/target/dist"
 cp -R probes "$checkout/target/test"
 # Nothing that others can write: dayfly would refuse what lies below.
 chmod -R go-w "$checkout"
-export DAYFLY_TESTS_MUST_RUN=1 checkout suite=$PWD/suite/tests
+export DAYFLY_TESTS_MUST_RUN=1 checkout suite=$PWD/suite/tests PATH=$PATH:$PWD/suite/bin
 
 # try FILE TEST: one result, with what was said where it is bad.
 try() {

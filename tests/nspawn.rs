@@ -135,7 +135,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("--share-system", "Never"),
     ("--template=/srv", "-D"),
     ("--system-call-filter=@mounts", "no group"),
-    ("--overlay-ro=/a:/b:/c", "--bind-ro"),
+    ("--overlay-ro=+/a:/b:/c", "tree itself"),
+    ("--overlay-ro=/a", "no overlay"),
     // What is so in one way only.
     ("--notify-ready=yes", "no socket"),
     ("--register=yes", "machined"),

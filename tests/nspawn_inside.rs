@@ -370,6 +370,17 @@ fn what_is_to_be_inaccessible_is_neither_read_nor_listed() {
 }
 
 #[test]
+fn an_overlay_of_directories_is_seen_and_of_two_the_second_is_the_place_as_well() {
+    let site = a_site!();
+    let place = site.template().join("srv").display().to_string();
+    // The tree's own /srv, below a directory that has none of its files.
+    let three = format!("--overlay-ro={}:{place}:/empty", "/usr/share/misc");
+    assert_eq!(tried(&site, &["-x", &three], &["cat", "/empty/hello"]).value("content"), "hello");
+    let two = nspawn(&site, &["-x", "--overlay-ro=/usr/share/misc:/srv"], &["echo"]).talk(b"");
+    assert!(two.err.contains("/usr/share/misc:/srv:/srv"), "{two}");
+}
+
+#[test]
 fn what_the_user_owns_in_the_tree_is_the_programs_and_roots_stays_roots() {
     let mut site = a_site!();
     site.add("etc/passwd", b"root:x:0:0::/root:/bin/sh\nmoon:x:1234:1235::/:/bin/sh\n", 0o644);

@@ -9,7 +9,8 @@ use super::profiles::CallChanges;
 use super::proxies::Proxies;
 use super::signals::SignalName;
 use super::values::{
-    BindSpec, Bytes, Rate, RlimitSpec, Size, Span, Switch, TmpfsSpec, UserRange, ValueError, Variable, Warm,
+    BindSpec, Bytes, Rate, RlimitSpec, Size, Span, StackSpec, Switch, TmpfsSpec, UserRange, ValueError,
+    Variable, Warm,
 };
 use crate::sandbox::park::Park;
 use clap::ValueEnum;
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Host path to be seen, read-only, in the sandbox [repeatable]
     #[arg(long, value_name = "SRC[:DST]")]
     pub(crate) bind_ro: Option<Vec<BindSpec>>,
+    /// Host directories to be seen as one, read-only, at DST; the first is the lowest [repeatable]
+    #[arg(long, value_name = "PATH:PATH[:PATH...]:DST")]
+    pub(crate) overlay_ro: Option<Vec<StackSpec>>,
     /// Host path that handlers may write, as OWNER (a user, not root) [repeatable; default: the owner of SRC]
     #[arg(long, value_name = "SRC[:DST][:OWNER[:GROUP]]")]
     pub(crate) bind: Option<Vec<WritableBindSpec>>,
@@ -227,10 +231,12 @@ impl Options {
         }
         let binds = self.bind_ro.iter_mut().flatten().map(|bind| &mut bind.source);
         let opened = self.open.iter_mut().flatten().map(|open| &mut open.path);
+        let layers = self.overlay_ro.iter_mut().flatten().flat_map(|stack| &mut stack.layers);
         let credentials = self.credential.iter_mut().flatten().map(|credential| &mut credential.path);
         for source in credentials
             .chain(opened)
             .chain(binds)
+            .chain(layers)
             .chain(self.bind.iter_mut().flatten().map(|bind| &mut bind.source))
         {
             *source = base.join(&*source).to_string_lossy().into_owned();
@@ -253,7 +259,7 @@ impl Options {
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
-            adds: bind_ro bind open credential tmpfs setenv rlimit
+            adds: bind_ro overlay_ro bind open credential tmpfs setenv rlimit
         }
     }
 }

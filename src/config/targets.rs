@@ -54,7 +54,7 @@ fn in_order(options: &Options, plan: &rootfs::Plan) -> Vec<(&'static str, String
         |path: &CStr| options.tmpfs.iter().flatten().any(|spec| spec.target.as_bytes() == path.to_bytes());
     let tmpfs = |path: &CStr| one(if given(path) { "--tmpfs" } else { "the default tmpfs" }, path);
     let mut mounts = Vec::new();
-    mounts.extend(plan.binds.iter().map(|bind| one("--bind-ro", &bind.target)));
+    mounts.extend(plan.binds.iter().map(|bind| one(bind.option(), &bind.target)));
     mounts.extend(plan.dev.then(|| one("the profile's devices", devices::DEV)));
     mounts.extend(plan.writable.iter().map(|bind| one("--bind", &bind.target)));
     mounts.extend(plan.proc.then(|| one("--proc", c"/proc")));

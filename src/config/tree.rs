@@ -9,7 +9,7 @@ use super::requirements::Degraded;
 use super::service::{Purpose, c_string};
 use super::targets;
 use super::trust::{self, Trusted, TrustedFile};
-use super::values::TmpfsSpec;
+use super::values::{StackSpec, TmpfsSpec};
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use crate::sandbox::binds::Bind;
@@ -18,8 +18,10 @@ use crate::sandbox::image::Image;
 use crate::sandbox::landlock::{self, Right, Rule};
 use crate::sandbox::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use crate::sandbox::seccomp::profile::model::Exec;
+use crate::sandbox::stack;
 use crate::sys;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -67,7 +69,7 @@ pub(super) fn rootfs_plan(
         upper,
         in_user_namespace: privilege == Privilege::Rootless,
         writable: writable_binds(options, privilege)?,
-        binds: binds(options)?,
+        binds: binds(options, privilege)?,
         credentials: credentials::read(options)?,
         tmpfs: tmpfs
             .into_iter()
@@ -122,7 +124,8 @@ fn is_directory(template: &TrustedFile, name: &CStr) -> bool {
 fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     let mut list: Vec<TmpfsSpec> = Vec::new();
     let bound = options.bind.iter().flatten().map(|bind| &bind.target);
-    let mut bound = bound.chain(options.bind_ro.iter().flatten().map(|bind| &bind.target));
+    let bound = bound.chain(options.bind_ro.iter().flatten().map(|bind| &bind.target));
+    let mut bound = bound.chain(options.overlay_ro.iter().flatten().map(|stack| &stack.target));
     if is_directory(template, c"tmp") && !bound.any(|target| target == "/tmp") {
         let (size, inodes) = (TmpfsSpec::SIZE, TmpfsSpec::INODES);
         list.push(TmpfsSpec { target: "/tmp".to_owned(), size, inodes });
@@ -135,7 +138,7 @@ fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
 }
 
 /// Sources are content, which may be users': only symlinks on the way must be root's. The last of a target wins.
-fn binds(options: &Options) -> Result<Vec<Bind>, ConfigError> {
+fn binds(options: &Options, privilege: Privilege) -> Result<Vec<Bind>, ConfigError> {
     let mut binds: Vec<Bind> = Vec::new();
     for spec in options.bind_ro.iter().flatten() {
         let path = PathBuf::from(&spec.source);
@@ -144,9 +147,32 @@ fn binds(options: &Options) -> Result<Vec<Bind>, ConfigError> {
             .map_err(|error| ConfigError::sandbox(format!("cannot bind {}: {error}", path.display())))?;
         let target = c_string(spec.target.as_bytes(), "--bind-ro")?;
         binds.retain(|known| known.target != target);
-        binds.push(Bind { source: source(&file.path, &file.fd)?, target });
+        binds.push(Bind { source: source(&file.path, &file.fd)?, stack: None, target });
+    }
+    for spec in options.overlay_ro.iter().flatten() {
+        let target = c_string(spec.target.as_bytes(), "--overlay-ro")?;
+        binds.retain(|known| known.target != target);
+        binds.push(stacked(spec, target, privilege)?);
     }
     Ok(binds)
+}
+
+fn stacked(spec: &StackSpec, target: CString, privilege: Privilege) -> Result<Bind, ConfigError> {
+    let shown = spec.layers.join(":");
+    let failed = |why: &dyn Display| ConfigError::sandbox(format!("--overlay-ro {shown}: {why}"));
+    if privilege == Privilege::Rootless {
+        return Err(failed(&"it needs root; an ordinary user can bind one directory (--bind-ro)"));
+    }
+    let open = |layer: &String| {
+        let layer = trust::walk(trust::host_root()?, Path::new(layer), Trusted::for_content());
+        layer.map(|layer| layer.fd)
+    };
+    let layers: Vec<_> =
+        spec.layers.iter().map(open).collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    let mount = stack::mount(&layers).map_err(|errno| {
+        failed(&format!("cannot mount the overlay: {errno}; each PATH must be a directory"))
+    })?;
+    Ok(Bind { source: source(Path::new(&shown), &mount)?, stack: Some(mount), target })
 }
 
 /// Defaults: read all; write all of an overlay, else each tmpfs and writable bind. A list given replaces its default.

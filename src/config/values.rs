@@ -3,6 +3,7 @@
 //! Each type reads from an option's text and from a TOML string or integer, by the same `FromStr`.
 
 use super::targets;
+use crate::sandbox::stack;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -296,6 +297,31 @@ impl FromStr for BindSpec {
     }
 }
 
+/// `PATH:PATH[:PATH...]:DST`: host directories, the lowest first, and where they are seen as one in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StackSpec {
+    pub(crate) layers: Vec<String>,
+    pub(crate) target: String,
+}
+
+impl FromStr for StackSpec {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<StackSpec, ValueError> {
+        match fields(text).as_slice() {
+            [layers @ .., target] if layers.len() > 1 && !layers.contains(&String::new()) => {
+                if layers.len() > stack::LAYERS_MAX {
+                    return error(format!("'{text}' has more than {} directories", stack::LAYERS_MAX));
+                }
+                Ok(StackSpec { layers: layers.to_vec(), target: targets::normal_below_root(target)? })
+            }
+            _ => error(format!(
+                "'{text}' is no overlay: write PATH:PATH:DST, the lowest directory first, with \\: for a colon in a path"
+            )),
+        }
+    }
+}
+
 /// `PATH[:SIZE[,INODES]]`: a tmpfs in the sandbox. PATH `/` bounds the overlay's writable layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TmpfsSpec {
@@ -425,6 +451,7 @@ deserialize_by_text! {
     Rate, "\"N/TIME\"";
     Switch, "true or false";
     BindSpec, "SRC or SRC:DST";
+    StackSpec, "PATH:PATH:DST, the lowest directory first";
     TmpfsSpec, "PATH, PATH:SIZE or PATH:SIZE,INODES";
     RlimitSpec, "NAME=V";
     Variable, "NAME=VALUE";

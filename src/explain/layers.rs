@@ -173,7 +173,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     let template = Node::new("template", template).why("each component of its path is trusted");
     let mounted = binds.iter().map(|bind| {
         Node::new(text(&bind.target), format!("{}, ro nosuid nodev noexec noatime", text(&bind.source.path)))
-            .why("--bind-ro")
+            .why(bind.option())
     });
     let written = writable.iter().map(|bind| {
         let (source, owner) = (text(&bind.source.path), bind.owner);

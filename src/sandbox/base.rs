@@ -180,7 +180,7 @@ impl Clones {
         let handler = open_handler(plan)?;
         let template = rootfs::clone_template(plan, &plan.template.path)?;
         rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
-        let clone = |(index, bind): (usize, &binds::Bind)| binds::clone_read_only(plan, &bind.source, index);
+        let clone = |(index, bind): (usize, &binds::Bind)| binds::clone_read_only(plan, bind, index);
         let read_only = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
         let clone = |(index, bind): (usize, &binds::WritableBind)| {
             binds::clone_writable(plan, &bind.source.path, bind, index)

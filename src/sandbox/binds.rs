@@ -11,15 +11,24 @@ use super::rootfs::{
 use super::step::{AtStep, Failure, Step};
 use super::supervisor_link::SupervisorLink;
 use crate::sys::mount as sysmount;
-use crate::sys::{Errno, cwd};
+use crate::sys::{self, Errno, cwd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A read-only bind of a host path, with all that is mounted below it.
+/// A read-only bind of a host path, with all that is mounted below it, or of several that are stacked.
 #[derive(Debug)]
 pub(crate) struct Bind {
     pub(crate) source: Source,
+    /// The mount of the stack; the source's path is then what the operator wrote.
+    pub(crate) stack: Option<OwnedFd>,
     pub(crate) target: CString,
+}
+
+impl Bind {
+    /// The option that asks for it.
+    pub(crate) fn option(&self) -> &'static str {
+        if self.stack.is_some() { "--overlay-ro" } else { "--bind-ro" }
+    }
 }
 
 /// A bind of a host path that may be written, without what is mounted below it.
@@ -36,7 +45,7 @@ pub(super) fn mount_read_only(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), F
         let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(index));
         let tree = match ready {
             Some(path) => clone_path(plan, path, &bind.source, index)?,
-            None => clone_read_only(plan, &bind.source, index)?,
+            None => clone_read_only(plan, bind, index)?,
         };
         attach_read_only(plan, root, tree.as_fd(), index)?;
     }
@@ -54,8 +63,12 @@ pub(super) fn attach_read_only(
     attach_and_verify(root, tree, point, &bind.target, (Step::Bind, index), FLAGS_WRITABLE)
 }
 
-pub(super) fn clone_read_only(plan: &Plan, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
-    clone_path(plan, &source.path, source, index)
+pub(super) fn clone_read_only(plan: &Plan, bind: &Bind, index: usize) -> Result<OwnedFd, Failure> {
+    let Some(stack) = &bind.stack else { return clone_path(plan, &bind.source.path, &bind.source, index) };
+    // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+    let tree = sys::dup_above(stack.as_fd(), 0).step_on(Step::BindSource, index)?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
+    Ok(tree)
 }
 
 /// A detached, restricted clone of the source at `path`, which must still be the one that was checked.

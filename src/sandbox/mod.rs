@@ -35,6 +35,7 @@ pub(crate) mod namespaces;
 pub(crate) mod park;
 pub(crate) mod rootfs;
 pub(crate) mod seccomp;
+pub(crate) mod stack;
 pub(crate) mod step;
 mod supervisor_link;
 pub(crate) mod wire;

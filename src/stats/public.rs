@@ -62,6 +62,7 @@ fn bind(settings: &mut Settings) -> Option<PathBuf> {
     let options = &mut settings.options;
     let template = options.template.as_ref()?;
     let bound = options.bind_ro.iter().flatten().map(|bind| &bind.target);
+    let bound = bound.chain(options.overlay_ro.iter().flatten().map(|stack| &stack.target));
     let bound = bound.chain(options.bind.iter().flatten().map(|bind| &bind.target));
     let mut mounted = bound.chain(options.tmpfs.iter().flatten().map(|tmpfs| &tmpfs.target));
     let taken = mounted.any(|place| is_at_or_below(&target, place));

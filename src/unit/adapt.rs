@@ -225,6 +225,7 @@ fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<
     let options = subject.options;
     let profile = options.profile.as_deref().filter(|profile| profile.contains('/')).map(Path::new);
     let read = options.bind_ro.iter().flatten().map(|bind| Path::new(&bind.source));
+    let layers = options.overlay_ro.iter().flatten().flat_map(|stack| &stack.layers).map(Path::new);
     let opened = options.open.iter().flatten();
     let credentials = options.credential.iter().flatten().map(|credential| Path::new(&credential.path));
     let appended = opened.clone().filter(|open| open.how == How::Append).map(|open| Path::new(&open.path));
@@ -232,7 +233,7 @@ fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<
     let written: Vec<&Path> = bound.chain(appended).collect();
     let mut all: Vec<&Path> =
         options.template.as_deref().into_iter().chain(subject.file).chain(profile).collect();
-    all.extend(read.chain(credentials).chain(opened.map(|open| Path::new(&open.path))));
+    all.extend(read.chain(layers).chain(credentials).chain(opened.map(|open| Path::new(&open.path))));
     all.extend(&written);
     let below = |places: &[&str]| all.iter().any(|path| places.iter().any(|place| path.starts_with(place)));
     if below(&["/home", "/root", "/run/user"]) {

@@ -199,6 +199,12 @@ impl Draft {
         Ok(())
     }
 
+    pub(super) fn overlay_ro(&mut self, text: &str) -> Done {
+        let stack = values::stack(text)?;
+        self.add("overlay-ro", &stack);
+        Ok(())
+    }
+
     pub(super) fn system_call_filter(&mut self, list: &str) -> Done {
         let (list, prohibits) = match list.strip_prefix('~') {
             Some(list) => (list, true),

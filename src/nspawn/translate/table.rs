@@ -205,7 +205,7 @@ options! {
     "tmpfs", "=PATH[:OPTIONS]", [honour tmpfs],
         "--tmpfs of run, 16M unless size= says otherwise; of the options size=, nr_inodes=, mode=1777, nosuid, nodev, noexec";
     "overlay", "=PATH[:PATH...]:PATH", [refuse], "under -x the whole tree is writable: build the layers into it";
-    "overlay-ro", "=PATH[:PATH...]:PATH", [refuse], "mount the overlay on the host, and name it with --bind-ro";
+    "overlay-ro", "=PATH[:PATH...]:PATH", [honour overlay_ro], "--overlay-ro of run; not of directories in the tree (`+`)";
     "bind-user", "=NAME", [refuse], "a sandbox has no users: show a home with --bind-ro";
     "bind-user-shell", "=BOOL|PATH", [refuse], "a sandbox has no users";
     "bind-user-group", "=GROUP", [refuse], "a sandbox has no users";

@@ -95,6 +95,21 @@ pub(super) fn bind(text: &str, known: &dyn Fn(&str) -> Result<(), String>) -> Re
     Ok(format!("{}:{}", escaped(source), escaped(target)))
 }
 
+/// `PATH:PATH[:PATH...]:PATH` as `PATH:PATH:DST` of `run`; of two paths the second is both a layer and the place.
+pub(super) fn stack(text: &str) -> Result<String, String> {
+    let mut fields = fields(text)?;
+    if let [_lowest, highest] = fields.as_slice() {
+        fields.push(highest.clone());
+    }
+    if fields.len() < 3 || fields.contains(&String::new()) {
+        return Err(format!("'{text}' is no overlay: write PATH:PATH or PATH:PATH:PATH, none of them empty"));
+    }
+    if let Some(own) = fields.iter().find(|path| path.starts_with('+')) {
+        return Err(format!("'{own}' is of the tree itself: name it by its path on the host"));
+    }
+    Ok(fields.iter().map(|path| escaped(path)).collect::<Vec<_>>().join(":"))
+}
+
 /// `PATH[:OPTIONS]`, options of tmpfs(5), as `PATH:SIZE,INODES` of `run`.
 pub(super) fn tmpfs(text: &str) -> Result<String, String> {
     let fields = fields(text)?;

@@ -17,6 +17,8 @@ use crate::outcome::{Outcome, Refusal};
 use crate::privilege;
 use crate::sandbox::base::{self, Base, Clones};
 use crate::sandbox::namespaces::Network;
+use crate::sandbox::rootfs::Snapshot;
+use crate::sandbox::snapshots::Snapshots;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
@@ -176,6 +178,7 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
     }
     let host_network = (purpose == Purpose::Serve).then(base::network);
     let workshop = seal(&mut services, purpose)?;
+    services.iter_mut().try_for_each(claim_place)?;
     let base = host_network.map(|network| settle(&mut services, network)).transpose()?;
     Ok(Prepared { services, workshop, base })
 }
@@ -223,6 +226,18 @@ fn remarks(services: &[Service]) -> Vec<String> {
         }
     }
     remarks
+}
+
+/// A place for the snapshots of its sandboxes, swept of what earlier launchers have left.
+fn claim_place(service: &mut Service) -> Result<(), ConfigError> {
+    if service.plan.rootfs.snapshot != Snapshot::Btrfs {
+        return Ok(());
+    }
+    let claimed = Snapshots::claim(&service.plan.rootfs).map_err(|failure| in_words(service, failure));
+    let (snapshots, swept) = claimed?;
+    log::swept(&swept);
+    service.plan.rootfs.snapshots = Some(snapshots);
+    Ok(())
 }
 
 /// Leaves the host's mounts; the services' trees stand ready in the new ones.

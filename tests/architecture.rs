@@ -56,6 +56,7 @@ fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
         "child",
         "rootfs",
         "binds",
+        "subvolume",
         "credentials",
         "capabilities",
         "identity",

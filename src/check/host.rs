@@ -8,7 +8,6 @@ use crate::kernel::{self, Kernel};
 use crate::privilege::{self, Privilege};
 use crate::sandbox::IdSource;
 use crate::sandbox::landlock::ABI_CRATE;
-use crate::sandbox::rootfs::Snapshot;
 use crate::sys;
 use std::fs;
 
@@ -98,9 +97,8 @@ fn own_filters() -> Option<Finding> {
 pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
     let mut findings = Vec::new();
     let rootfs = &service.plan.rootfs;
-    let overlay = rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace;
-    if overlay && kernel::sysctl("user/max_user_namespaces") == Some(0) {
-        let text = "user.max_user_namespaces is 0: an overlay takes one for its owner map";
+    if rootfs.is_idmapped() && kernel::sysctl("user/max_user_namespaces") == Some(0) {
+        let text = "user.max_user_namespaces is 0: the snapshot takes one for its owner map";
         findings.push(finding(Level::Fail, "sysctl", text).allowed_by("--snapshot readonly"));
     }
     if service.net == crate::config::options::Net::Private

@@ -33,7 +33,7 @@ pub(super) fn of_handler(service: &Service) -> Vec<Finding> {
 }
 
 /// Kinds of oddities, each with what it means here.
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::SetId, "set-uid or set-gid: the bit does nothing in a sandbox, and something elsewhere"),
     (
         Kind::Capabilities,
@@ -46,6 +46,10 @@ const KINDS: [(Kind, &str); 7] = [
     ),
     (Kind::Writable, "writable by everyone: who writes there changes what sandboxes are made of"),
     (Kind::Owner, "of other users: they can change what sandboxes are made of"),
+    (
+        Kind::Elsewhere,
+        "roots of other file systems, which no sandbox sees, or of subvolumes, which are empty in a snapshot of btrfs",
+    ),
     (Kind::LinkOut, "symbolic links that lead somewhere on the host, and nowhere in the sandbox"),
 ];
 
@@ -57,6 +61,7 @@ enum Kind {
     Meeting,
     Writable,
     Owner,
+    Elsewhere,
     LinkOut,
 }
 
@@ -86,6 +91,8 @@ pub(super) fn lint(template: &Path) -> Vec<Finding> {
             );
             if metadata.is_dir() && Some(metadata.dev()) == device {
                 directories.push(path);
+            } else if metadata.is_dir() {
+                found.push((Kind::Elsewhere, path));
             }
         }
         if files > FILES_MAX {

@@ -1,6 +1,8 @@
 //! `serve`: which socket is for which service, the start, and the reload.
 
-use super::{SERVE_FAILED, USAGE, attach, fail, in_words, init_log, loop_failed, or_say, prepare, resolve};
+use super::{
+    SERVE_FAILED, USAGE, attach, claim_place, fail, in_words, init_log, loop_failed, or_say, prepare, resolve,
+};
 use crate::activation::{self, Inherited};
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service, ServiceId};
@@ -114,7 +116,8 @@ fn reload(
         let mut settings = config::load_all(options)?;
         public::bind_all(&mut settings);
         let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
-        let services = resolve(settings, Purpose::Serve)?;
+        let mut services = resolve(settings, Purpose::Serve)?;
+        services.iter_mut().try_for_each(claim_place)?;
         let clones = services
             .iter()
             .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)));

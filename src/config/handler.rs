@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::program::{self, Program};
 use super::service::{PATH, c_string};
+use super::subvolume;
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
@@ -36,6 +37,17 @@ pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Templ
         libc::S_IFREG => mount_image(template),
         _ => Err(ConfigError::sandbox(format!("the template {} is no directory", path.display()))),
     }
+}
+
+/// The same, of which the snapshots that are asked for can be made.
+pub(super) fn open_for_snapshots(
+    options: &Options,
+    trusted: Trusted,
+    privilege: Privilege,
+) -> Result<Template, ConfigError> {
+    let template = open_template(options, trusted)?;
+    subvolume::require(options, &template.root, template.image.is_some(), privilege)?;
+    Ok(template)
 }
 
 fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {

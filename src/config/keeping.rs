@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::handed::{Handed, How, Item};
 use super::options::Options;
 use super::service::c_string;
+use super::subvolume;
 use super::targets;
 use super::tree::source;
 use super::trust::{self, Trusted, TrustedFile};
@@ -11,6 +12,7 @@ use super::values::{ValueError, fields};
 use crate::privilege::Privilege;
 use crate::sandbox::binds::WritableBind;
 use crate::sandbox::identity::Identity;
+use crate::sandbox::rootfs;
 use nix::unistd::{Group, User};
 use serde::Deserialize;
 use std::path::Path;
@@ -135,7 +137,7 @@ fn group(name: &str) -> Result<u32, ConfigError> {
 }
 
 /// What to say at the start and in `check` of what stays.
-pub(super) fn remarks(binds: &[WritableBind], handed: &Handed) -> Vec<String> {
+pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
     let of = |bind: &WritableBind| {
         let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);
         format!(
@@ -155,7 +157,8 @@ pub(super) fn remarks(binds: &[WritableBind], handed: &Handed) -> Vec<String> {
             )),
         }
     };
-    binds.iter().map(of).chain(handed.items().filter_map(open)).collect()
+    let binds = rootfs.writable.iter().map(of);
+    subvolume::remark(rootfs).into_iter().chain(binds).chain(handed.items().filter_map(open)).collect()
 }
 
 #[cfg(test)]

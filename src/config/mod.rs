@@ -16,6 +16,7 @@ pub(crate) mod proxies;
 mod requirements;
 pub(crate) mod service;
 pub(crate) mod signals;
+mod subvolume;
 pub(crate) mod targets;
 mod tree;
 pub(crate) mod trust;

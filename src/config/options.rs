@@ -30,10 +30,11 @@ pub(crate) struct Options {
     /// Directory that a sandbox sees as /, or image of it: erofs or squashfs
     #[arg(long, value_name = "DIR or IMAGE")]
     pub(crate) template: Option<PathBuf>,
-    /// What the handler finds at /: overlay (writable, gone afterwards) or readonly [default: overlay]
+    /// What the handler finds at /: overlay (writable, in memory), readonly, or btrfs (writable, on disk; template: a subvolume)
+    /// [default: overlay]
     #[arg(long, value_name = "KIND")]
     pub(crate) snapshot: Option<SnapshotKind>,
-    /// Whose files of the template are the handler's, under overlay [default: root]
+    /// Whose files of the template are the handler's, where the snapshot can be written [default: root]
     #[arg(long, value_name = "UID[:GID]")]
     pub(crate) owner: Option<Owner>,
     /// Seccomp profile: static, interpreter, tree, a NAME (/etc/dayfly/profiles/NAME.profile) or FILE [default: static]
@@ -280,6 +281,7 @@ fn add<T>(file: Option<Vec<T>>, given: Option<Vec<T>>) -> Option<Vec<T>> {
 pub(crate) enum SnapshotKind {
     Overlay,
     Readonly,
+    Btrfs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::credentials;
 use super::handed::Handed;
-use super::handler::{Search, Template, find_handler, open_template};
+use super::handler::{Search, Template, find_handler, open_for_snapshots};
 use super::keeping;
 use super::limits::{limits, with_init};
 use super::options::{Layer, Net, Options};
@@ -125,13 +125,13 @@ impl Service {
         let mut remarks =
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
         let trusted = Trusted::for_caller();
-        let Template { root: template, image } = open_template(&options, trusted)?;
+        let Template { root: template, image } = open_for_snapshots(&options, trusted, privilege)?;
         let search = Search { template: &template, trusted, privilege, exec: traits.exec };
         let handler = find_handler(search, options.handler.as_deref().unwrap_or_default())?;
         let handed = Handed::new(&options)?;
         let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, (&template, image), &handler, privilege, purpose, traits.exec)?;
-        remarks.extend(keeping::remarks(&rootfs.writable, &handed));
+        remarks.extend(keeping::remarks(&rootfs, &handed));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;

@@ -52,10 +52,11 @@ pub(super) fn rootfs_plan(
     let snapshot = match options.snapshot.unwrap_or(SnapshotKind::Overlay) {
         SnapshotKind::Overlay => Snapshot::Overlay,
         SnapshotKind::Readonly => Snapshot::Readonly,
+        SnapshotKind::Btrfs => Snapshot::Btrfs,
     };
-    if upper.is_some() && snapshot == Snapshot::Readonly {
+    if upper.is_some() && snapshot != Snapshot::Overlay {
         return Err(ConfigError::usage(
-            "--tmpfs /: there is no writable layer to bound under --snapshot readonly",
+            "--tmpfs /: only --snapshot overlay has a writable layer in memory to bound",
         ));
     }
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
@@ -87,6 +88,7 @@ pub(super) fn rootfs_plan(
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,
+        snapshots: None,
     };
     targets::check(options, &plan)?;
     Ok(plan)
@@ -95,9 +97,9 @@ pub(super) fn rootfs_plan(
 /// Only a mount with an id map can make another's files the handler's.
 fn owner(options: &Options, snapshot: Snapshot, privilege: Privilege) -> Result<Identity, ConfigError> {
     match options.owner {
-        Some(_) if snapshot != Snapshot::Overlay => {
-            Err(ConfigError::usage("--owner is for --snapshot overlay: else files are shown as they are"))
-        }
+        Some(_) if snapshot == Snapshot::Readonly => Err(ConfigError::usage(
+            "--owner is for --snapshot overlay and btrfs: else files are shown as they are",
+        )),
         Some(_) if privilege == Privilege::Rootless => {
             Err(ConfigError::sandbox("--owner needs root: in a user namespace no mount can be idmapped"))
         }
@@ -175,7 +177,7 @@ fn stacked(spec: &StackSpec, target: CString, privilege: Privilege) -> Result<Bi
     Ok(Bind { source: source(Path::new(&shown), &mount)?, stack: Some(mount), target })
 }
 
-/// Defaults: read all; write all of an overlay, else each tmpfs and writable bind. A list given replaces its default.
+/// Defaults: read all; write all of a snapshot that can be written, else each tmpfs and writable bind. A list given replaces its default.
 pub(super) fn landlock_plan(
     options: &Options,
     rootfs: &rootfs::Plan,
@@ -201,7 +203,7 @@ pub(super) fn landlock_plan(
                 rules.push(rule(path.as_bytes(), Right::ReadWrite)?);
             }
         }
-        (None, Snapshot::Overlay) => rules.push(rule(b"/", Right::ReadWrite)?),
+        (None, Snapshot::Overlay | Snapshot::Btrfs) => rules.push(rule(b"/", Right::ReadWrite)?),
         (None, Snapshot::Readonly) => {
             for tmpfs in &rootfs.tmpfs {
                 rules.push(Rule { path: tmpfs.target.clone(), right: Right::ReadWrite });

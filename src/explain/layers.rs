@@ -7,10 +7,12 @@ use crate::config::handed::Handed;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
 use crate::sandbox::credentials::Credentials;
+use crate::sandbox::identity::Identity;
 use crate::sandbox::landlock::{self, Right};
 use crate::sandbox::limits::Limit;
 use crate::sandbox::park::Park;
-use crate::sandbox::rootfs::{self, Snapshot};
+use crate::sandbox::rootfs::{self, Snapshot, Source};
+use crate::sandbox::snapshots;
 use crate::sandbox::step::Step;
 use crate::sandbox::{
     IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces, seccomp,
@@ -152,22 +154,9 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         handler: _,
         handler_identity: _,
         prebuilt: _,
+        snapshots: _,
     } = plan;
-    let exec = if *executable { "" } else { " noexec" };
-    let root = match snapshot {
-        Snapshot::Readonly => Node::new("/", format!("the template, ro nosuid nodev{exec} noatime")),
-        Snapshot::Overlay => {
-            Node::new("/", format!("overlay on the template, rw nosuid nodev{exec} noatime")).with([
-                bounds("writable layer", upper).why("in memory, gone with the sandbox"),
-                Node::new(
-                    "the handler's",
-                    format!("what uid {} and gid {} own in the template", owner.uid, owner.gid),
-                )
-                .why("by an id-mapped mount; rootless, what the caller owns"),
-            ])
-        }
-    };
-    let root = if *executable { root.why("the profile executes what the template holds") } else { root };
+    let root = root(template, *snapshot, *owner, upper, *executable);
     let kind = image.as_ref().map(|image| format!(", an image of {}", image.kind.name().to_string_lossy()));
     let template = format!("{}{}", text(&template.path), kind.unwrap_or_default());
     let template = Node::new("template", template).why("each component of its path is trusted");
@@ -204,6 +193,37 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         .with(dev)
         .with(proc)
         .with(tmpfs)
+}
+
+fn root(
+    template: &Source,
+    snapshot: Snapshot,
+    owner: Identity,
+    upper: &rootfs::Bounds,
+    executable: bool,
+) -> Node {
+    let exec = if executable { "" } else { " noexec" };
+    let root = match snapshot {
+        Snapshot::Readonly => Node::new("/", format!("the template, ro nosuid nodev{exec} noatime")),
+        Snapshot::Overlay => {
+            let layer = bounds("writable layer", upper).why("in memory, gone with the sandbox");
+            Node::new("/", format!("overlay on the template, rw nosuid nodev{exec} noatime"))
+                .with([layer, handlers_own(owner)])
+        }
+        Snapshot::Btrfs => {
+            let shelf = snapshots::shelf_path(&template.path).display().to_string();
+            let place = Node::new("snapshots", format!("below {shelf}, which is root's alone"))
+                .why("on the disk, destroyed after the sandbox; nothing limits their size");
+            Node::new("/", format!("a btrfs snapshot of the template, rw nosuid nodev{exec} noatime"))
+                .with([place, handlers_own(owner)])
+        }
+    };
+    if executable { root.why("the profile executes what the template holds") } else { root }
+}
+
+fn handlers_own(owner: Identity) -> Node {
+    let whose = format!("what uid {} and gid {} own in the template", owner.uid, owner.gid);
+    Node::new("the handler's", whose).why("by an id-mapped mount; rootless, what the caller owns")
 }
 
 /// By name and size.
@@ -347,7 +367,8 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
     let rootfs = &plan.rootfs;
     match step {
         Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
-        Step::IdMap => rootfs.snapshot == Snapshot::Overlay && !rootfs.in_user_namespace,
+        Step::Snapshots | Step::Snapshot => rootfs.snapshot == Snapshot::Btrfs,
+        Step::IdMap => rootfs.is_idmapped(),
         Step::BindSource | Step::BindChanged | Step::Bind => rootfs.bind(0).is_some(),
         Step::Open | Step::Handed => !plan.handed.is_empty(),
         Step::Credentials => rootfs.credentials.is_some(),

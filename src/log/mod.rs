@@ -12,6 +12,7 @@ pub(crate) use subscriber::escape;
 use crate::config::options::LogFormat;
 use crate::connection::NoConnection;
 use crate::outcome::{Outcome, Record};
+use crate::sandbox::snapshots::Swept;
 use crate::sandbox::step::{self, Failure};
 use crate::sys::Ignoring;
 use tracing::{Level, debug, error, info, warn};
@@ -87,6 +88,23 @@ pub(crate) fn parked_ended(outcome: &Outcome) {
 /// The handler does not make the call it was to be parked in, or dies of it.
 pub(crate) fn park_before_exec() {
     warn!("this handler cannot be parked after exec: sandboxes are parked before it until a reload");
+}
+
+/// What launchers that are gone have left, if anything.
+pub(crate) fn swept(swept: &Swept) {
+    let Swept { snapshots, failed, shelf } = swept;
+    let shelf = shelf.display();
+    if *snapshots > 0 {
+        info!(snapshots, %shelf, "swept snapshots of launchers that are gone");
+    }
+    if let Some(errno) = failed {
+        warn!(%errno, %shelf, "cannot sweep snapshots of launchers that are gone");
+    }
+}
+
+/// The snapshot of a sandbox that has ended could not be destroyed.
+pub(crate) fn snapshot_stays(path: &str, errno: nix::Error) {
+    warn!(path, %errno, "cannot destroy a snapshot: the next start sweeps it");
 }
 
 /// Over a limit: the connection was not served.

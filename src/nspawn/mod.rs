@@ -160,8 +160,9 @@ fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
 fn owner(line: &Line, tree: &Path, user: &str) -> Result<Option<String>, String> {
     let Owner(Identity { uid, gid }) =
         owner::of_user(tree, user).map_err(|why| format!("--uid={user}: {why}"))?;
-    let overlay = line.options.iter().any(|option| option == "--snapshot=overlay");
-    Ok((overlay && uid != 0).then(|| format!("--owner={uid}:{gid}")))
+    let writable = ["--snapshot=overlay", "--snapshot=btrfs"];
+    let is_mapped = line.options.iter().any(|option| writable.contains(&option.as_str()));
+    Ok((is_mapped && uid != 0).then(|| format!("--owner={uid}:{gid}")))
 }
 
 /// systemd keeps an inode of each kind that nobody may open, for its own InaccessiblePaths=.

@@ -93,15 +93,15 @@ impl Base {
         let directory = directory(number)?;
         sysmount::mkdirat(cwd(), &directory, 0o700).step(step)?;
         sysmount::mkdirat(cwd(), &prebuilt.root, 0o700).step(step)?;
-        sysmount::attach_at(clones.template.as_fd(), cwd(), &prebuilt.root).step(step)?;
+        sysmount::attach_at(clones.root.as_fd(), cwd(), &prebuilt.root).step(step)?;
         for (index, tree) in clones.binds.iter().enumerate() {
             match plan.snapshot {
                 // The sandbox's root is this very mount.
                 Snapshot::Readonly => {
-                    binds::attach_read_only(plan, clones.template.as_fd(), tree.as_fd(), index)?
+                    binds::attach_read_only(plan, clones.root.as_fd(), tree.as_fd(), index)?
                 }
                 // It is made for each sandbox; the binds are cloned onto it.
-                Snapshot::Overlay => {
+                Snapshot::Overlay | Snapshot::Btrfs => {
                     let Some(path) = prebuilt.binds.get(index) else { continue };
                     make_mount_point(tree, path).step_on(Step::Bind, index)?;
                     sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, index)?;
@@ -114,7 +114,7 @@ impl Base {
             sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, operand)?;
         }
         if let Some(path) = &prebuilt.dev {
-            attach_dev(plan, path, clones.template.as_fd())?;
+            attach_dev(plan, path, clones.root.as_fd())?;
         }
         Ok(prebuilt)
     }
@@ -125,7 +125,7 @@ fn attach_dev(plan: &rootfs::Plan, path: &CStr, root: BorrowedFd<'_>) -> Result<
     let dev = devices::make()?;
     match plan.snapshot {
         Snapshot::Readonly => rootfs::attach_dev(plan, root, dev.as_fd()),
-        Snapshot::Overlay => {
+        Snapshot::Overlay | Snapshot::Btrfs => {
             sysmount::mkdirat(cwd(), path, 0o700).step(Step::Dev)?;
             sysmount::attach_at(dev.as_fd(), cwd(), path).step(Step::Dev)
         }
@@ -169,7 +169,8 @@ fn c_string(text: String) -> Result<CString, Failure> {
 /// Detached, restricted clones of what a service shows, and its handler: made in the host's namespace.
 #[derive(Debug)]
 pub(crate) struct Clones {
-    template: OwnedFd,
+    /// What sandboxes' roots are made of.
+    root: OwnedFd,
     binds: Vec<OwnedFd>,
     writable: Vec<OwnedFd>,
     handler: OwnedFd,
@@ -178,15 +179,21 @@ pub(crate) struct Clones {
 impl Clones {
     pub(crate) fn take(plan: &rootfs::Plan) -> Result<Clones, Failure> {
         let handler = open_handler(plan)?;
-        let template = rootfs::clone_template(plan, &plan.template.path)?;
-        rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
+        let root = match &plan.snapshots {
+            Some(snapshots) => snapshots.clone_directory(plan)?,
+            None => {
+                let template = rootfs::clone_template(plan, &plan.template.path)?;
+                rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
+                template
+            }
+        };
         let clone = |(index, bind): (usize, &binds::Bind)| binds::clone_read_only(plan, bind, index);
         let read_only = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
         let clone = |(index, bind): (usize, &binds::WritableBind)| {
             binds::clone_writable(plan, &bind.source.path, bind, index)
         };
         let writable = plan.writable.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
-        Ok(Clones { template, binds: read_only, writable, handler })
+        Ok(Clones { root, binds: read_only, writable, handler })
     }
 }
 
@@ -207,13 +214,13 @@ fn open_handler(plan: &rootfs::Plan) -> Result<OwnedFd, Failure> {
 #[derive(Debug)]
 pub(crate) struct Prebuilt {
     number: u32,
-    /// The template; under `readonly` with the binds on it.
+    /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
     pub(crate) root: CString,
-    /// Under `overlay`, the source of each bind.
+    /// But for `readonly`, the source of each bind.
     pub(crate) binds: Vec<CString>,
     /// The source of each writable bind: each sandbox clones it with a map of its own.
     pub(crate) writable: Vec<CString>,
-    /// Under `overlay`, the source of /dev.
+    /// But for `readonly`, the source of /dev.
     pub(crate) dev: Option<CString>,
     pub(crate) handler: OwnedFd,
 }

@@ -56,7 +56,7 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
     let plan = context.plan;
     let begun = begin(context)?;
     let (rooted, tree, ids) =
-        rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces)?;
+        rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces, context.snapshot)?;
     let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
     let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
     let restricted = exec::restrict(unprivileged, context, &tree)?;

@@ -35,8 +35,10 @@ pub(crate) mod namespaces;
 pub(crate) mod park;
 pub(crate) mod rootfs;
 pub(crate) mod seccomp;
+pub(crate) mod snapshots;
 pub(crate) mod stack;
 pub(crate) mod step;
+mod subvolume;
 mod supervisor_link;
 pub(crate) mod wire;
 
@@ -46,7 +48,8 @@ use identity::Identity;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use park::Park;
-use std::ffi::CString;
+use snapshots::{Snapshot, Snapshots};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use step::{AtStep, Failure, Step};
@@ -99,6 +102,8 @@ pub(crate) struct Context<'a> {
     pub(crate) ruleset: BorrowedFd<'a>,
     pub(crate) canary: BorrowedFd<'a>,
     pub(crate) park: Park,
+    /// The snapshot to make, by its name among its launcher's.
+    pub(crate) snapshot: Option<&'a CStr>,
     /// Where the init stub says how the handler ended.
     pub(crate) status: Option<BorrowedFd<'a>>,
 }
@@ -144,6 +149,8 @@ pub(crate) struct Sandbox {
     pub(crate) stderr: OwnedFd,
     /// With an init stub: the handler's wait status, before the stub exits.
     pub(crate) status: Option<OwnedFd>,
+    /// Goes with it.
+    _snapshot: Option<Snapshot>,
 }
 
 /// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the channel. With
@@ -162,6 +169,7 @@ pub(crate) fn launch(
     sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
     let status = if plan.init { Some(pipe().step(Step::Channel)?) } else { None };
     let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
+    let snapshot = plan.rootfs.snapshots.as_ref().map(Snapshots::next);
     let context = Context {
         plan,
         link: supervisor_link::SupervisorLink {
@@ -176,6 +184,7 @@ pub(crate) fn launch(
         ruleset: ruleset.as_fd(),
         canary: workshop.canary.as_fd(),
         park,
+        snapshot: snapshot.as_ref().map(|snapshot| snapshot.name.as_c_str()),
         status: status.as_ref().map(|(_, write)| write.as_fd()),
     };
     let child = sys::process::spawn(namespaces::AT_CLONE, group, child::main, &context).step(Step::Clone)?;
@@ -186,6 +195,7 @@ pub(crate) fn launch(
         channel,
         stderr,
         status: status.map(|(read, _)| read),
+        _snapshot: snapshot,
     };
     match release(plan, workshop, &sandbox) {
         Ok(()) => Ok(sandbox),
@@ -200,9 +210,8 @@ pub(crate) fn launch(
 /// namespace is made that it joins then.
 fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Failure> {
     let (rootfs, identity) = (&plan.rootfs, sandbox.identity);
-    let idmapped = rootfs.snapshot == rootfs::Snapshot::Overlay && !rootfs.in_user_namespace;
     let supervisor = workshop.supervisor.as_fd();
-    let userns = if idmapped {
+    let userns = if rootfs.is_idmapped() {
         let map = idmap::Map::All { owner: rootfs.owner, sandbox: identity };
         Some(idmap::user_namespace(map, supervisor).step(Step::IdMap)?)
     } else {
@@ -288,9 +297,12 @@ impl Plan {
         let text = |path: &CString| Some(path.to_string_lossy().into_owned());
         let rootfs = &self.rootfs;
         match failure.step {
-            Step::Template | Step::TemplateChanged | Step::Overlay | Step::Layers => {
-                text(&rootfs.template.path)
-            }
+            Step::Template
+            | Step::TemplateChanged
+            | Step::Overlay
+            | Step::Layers
+            | Step::Snapshots
+            | Step::Snapshot => text(&rootfs.template.path),
             Step::HandlerFile | Step::HandlerChanged | Step::Exec => text(&rootfs.handler),
             Step::BindSource | Step::BindChanged | Step::BindMap => text(rootfs.bind(index)?.0),
             Step::Bind => text(rootfs.bind(index)?.1),

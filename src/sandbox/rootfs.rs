@@ -21,7 +21,9 @@ use super::devices;
 use super::identity::Identity;
 use super::image::Image;
 use super::namespaces::{self, Network};
+use super::snapshots::Snapshots;
 use super::step::{AtStep, Failure, Step, verify};
+use super::subvolume;
 use super::supervisor_link::SupervisorLink;
 use crate::sys::mount::{
     self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
@@ -47,6 +49,8 @@ pub(crate) enum Snapshot {
     Readonly,
     /// The template with a writable layer over it that dies with the sandbox.
     Overlay,
+    /// A snapshot of the template's subvolume, destroyed after the sandbox.
+    Btrfs,
 }
 
 /// A path of the host, with the identity that was checked at start: the child resolves it again in its own mount
@@ -76,7 +80,7 @@ pub(crate) struct Plan {
     /// Where the template is a file system in a file: its path is the file's, its identity the root's.
     pub(crate) image: Option<Image>,
     pub(crate) snapshot: Snapshot,
-    /// Whose files of the template are the handler's, under an overlay that is idmapped.
+    /// Whose files of the template are the handler's, where the snapshot is idmapped.
     pub(crate) owner: Identity,
     /// Bounds of the overlay's writable layer.
     pub(crate) upper: Bounds,
@@ -98,6 +102,8 @@ pub(crate) struct Plan {
     pub(crate) handler_identity: sysmount::Identity,
     /// `serve`: template and binds as they stand in the base.
     pub(crate) prebuilt: Option<Prebuilt>,
+    /// `btrfs`: where this launcher makes them.
+    pub(crate) snapshots: Option<Snapshots>,
 }
 
 /// Proof that the process is in its own root and the old one is gone.
@@ -121,6 +127,7 @@ pub(crate) fn enter(
     plan: &Plan,
     canary: BorrowedFd<'_>,
     namespaces: namespaces::Plan,
+    snapshot: Option<&CStr>,
 ) -> Result<(Rooted, Tree, Identity), Failure> {
     unshare_and_verify(namespaces.in_child())?;
     // While the host's /proc is still there.
@@ -140,10 +147,11 @@ pub(crate) fn enter(
     let (identity, userns) = link.receive_identity()?;
     let root = match (plan.snapshot, &plan.prebuilt) {
         (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns.as_ref())?,
+        (Snapshot::Btrfs, _) => subvolume::attach(plan, snapshot, userns.as_ref())?,
         (Snapshot::Readonly, Some(prebuilt)) => base::root(plan, prebuilt)?,
         (Snapshot::Readonly, None) => attach_template(plan)?,
     };
-    if plan.prebuilt.is_none() || plan.snapshot == Snapshot::Overlay {
+    if plan.prebuilt.is_none() || plan.snapshot != Snapshot::Readonly {
         binds::mount_read_only(plan, root.as_fd())?;
         mount_dev(plan, root.as_fd())?;
     }
@@ -445,6 +453,11 @@ pub(super) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
 }
 
 impl Plan {
+    /// Whether its template is shown with the owner's files as the sandbox's.
+    pub(crate) fn is_idmapped(&self) -> bool {
+        self.snapshot != Snapshot::Readonly && !self.in_user_namespace
+    }
+
     /// Attributes of a clone of a host mount.
     pub(super) fn attributes(&self, attributes: u64) -> u64 {
         if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }

@@ -39,6 +39,7 @@ steps! {
     Channel, "channel", "make the channel to the sandbox";
     StderrPipe, "stderr-pipe", "make the pipe for the handler's stderr";
     BoundConnection, "bound-connection", "bound the connection";
+    Snapshots, "snapshots", "claim a place for snapshots beside";
     Open, "open", "open for the handler";
     Ruleset, "landlock-ruleset", "make the Landlock ruleset";
     Canary, "canary-file", "make the canary file";
@@ -66,6 +67,7 @@ steps! {
     Stage, "stage", "mount the private place for the overlay's layers";
     Layers, "layers", "make the overlay's layers";
     Overlay, "overlay", "mount the overlay root";
+    Snapshot, "snapshot", "snapshot";
     AttachRoot, "attach-root", "attach the new root";
     HandlerFile, "handler-file", "open the handler";
     HandlerChanged, "handler-changed", "use the handler: it is another file than at start";
@@ -182,6 +184,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::IdMap | Step::Layers, Errno::EINVAL) => Some(
             "the template's file system cannot be idmapped; put the template on ext4, xfs, btrfs or tmpfs, or use --snapshot readonly",
         ),
+        (Step::Snapshots | Step::Snapshot, errno) if errno != Errno::EBADE => hint_of_snapshot(errno),
         (Step::Directory | Step::Affinity, errno) => hint_of_start(failure.step, errno),
         (Step::Pivot, Errno::EINVAL) => {
             Some("the launcher's own root must be a mount point; it is not in a chroot or an initramfs")
@@ -219,6 +222,22 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
         }
         (_, Errno::ENOSYS) => Some("this kernel is older than Linux 6.1, or a seccomp filter hides the call"),
+        _ => None,
+    }
+}
+
+fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::EROFS => {
+            Some("snapshots go beside the template; ReadWritePaths= of the unit must name that directory")
+        }
+        Errno::EPERM => Some("the directory .dayfly-snapshots there must be root's and of mode 0700"),
+        Errno::ENOSPC | Errno::EDQUOT => Some(
+            "the file system is full, or a quota on it: what sandboxes write is on the disk until they end",
+        ),
+        Errno::ENOENT | Errno::ESTALE => {
+            Some("restart or reload after replacing the template or what is beside it")
+        }
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod btrfs;
 pub(crate) mod landlock;
 pub(crate) mod loop_device;
 pub(crate) mod mount;

@@ -221,6 +221,12 @@ pub(crate) fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()>
     check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }.into()).map(drop)
 }
 
+/// Removes an empty directory (unlinkat(2)).
+pub(crate) fn rmdirat(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    // SAFETY: a C string and ints.
+    check(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) }.into()).map(drop)
+}
+
 /// mknodat(2) of a character device, for nobody yet. Needs CAP_MKNOD.
 pub(crate) fn make_character_device(dir: BorrowedFd<'_>, name: &CStr, device: libc::dev_t) -> Result<()> {
     // SAFETY: a C string and ints.

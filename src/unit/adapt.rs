@@ -194,7 +194,7 @@ fn own_listeners(options: &Options) -> Result<Vec<Address>, ConfigError> {
 
 fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {
     let options = subject.options;
-    let overlay = options.snapshot.is_none_or(|snapshot| snapshot != SnapshotKind::Readonly);
+    let overlay = options.snapshot.is_none_or(|snapshot| snapshot == SnapshotKind::Overlay);
     let template = options.template.as_deref();
     let has_dev = template.is_none_or(|template| !template.exists() || template.join("dev").is_dir());
     let devices = subject.traits.exec == Exec::Tree && has_dev;
@@ -230,7 +230,10 @@ fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<
     let credentials = options.credential.iter().flatten().map(|credential| Path::new(&credential.path));
     let appended = opened.clone().filter(|open| open.how == How::Append).map(|open| Path::new(&open.path));
     let bound = options.bind.iter().flatten().map(|bind| Path::new(&bind.source));
-    let written: Vec<&Path> = bound.chain(appended).collect();
+    // Snapshots go beside it.
+    let template = options.template.as_deref().filter(|_| options.snapshot == Some(SnapshotKind::Btrfs));
+    let beside = template.and_then(Path::parent);
+    let written: Vec<&Path> = bound.chain(appended).chain(beside).collect();
     let mut all: Vec<&Path> =
         options.template.as_deref().into_iter().chain(subject.file).chain(profile).collect();
     all.extend(read.chain(layers).chain(credentials).chain(opened.map(|open| Path::new(&open.path))));

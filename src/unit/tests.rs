@@ -50,6 +50,7 @@ fn another_service_has_its_name_everywhere() {
 fn an_overlay_a_tree_and_a_low_port_have_their_capabilities() {
     let set = |file: &str| value(&made(&given(false, &[":79"]), "x", file), "CapabilityBoundingSet");
     assert!(!set("snapshot = \"readonly\"").contains("CAP_DAC_OVERRIDE"));
+    assert!(!set("snapshot = \"btrfs\"").contains("CAP_DAC_OVERRIDE"));
     assert!(set("").contains("CAP_SYS_CHROOT CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER"));
     assert!(set("profile = \"tree\"").contains("CAP_MKNOD"));
     assert!(set("listen = [\":79\"]").contains("CAP_NET_BIND_SERVICE"));
@@ -59,6 +60,8 @@ fn an_overlay_a_tree_and_a_low_port_have_their_capabilities() {
 #[test]
 fn what_is_named_on_the_host_is_there_for_the_launcher() {
     let value = |file: &str, key: &str| value(&made(&given(true, &[":79"]), "x", file), key);
+    let subvolume = "template = \"/srv/dayfly/x\"\nsnapshot = \"btrfs\"";
+    assert_eq!(value(subvolume, "ReadWritePaths"), "/srv/dayfly");
     assert_eq!(value("", "ProtectHome"), "yes");
     assert_eq!(value("bind_ro = [\"/home/a/plans:/plans\"]", "ProtectHome"), "read-only");
     assert_eq!(value("template = \"/var/tmp/t\"", "PrivateTmp"), "no");

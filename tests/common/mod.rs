@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod serve;
 pub(crate) mod site;
 pub(crate) mod sys;
+pub(crate) mod volume;
 
 pub(crate) use client::Client;
 pub(crate) use ended::Ended;
@@ -120,3 +121,14 @@ macro_rules! need {
     };
 }
 pub(crate) use need;
+
+/// A fresh [`volume::Volume`]; leaves the test where no btrfs can be made.
+macro_rules! a_volume {
+    ($site:expr) => {
+        match $crate::common::volume::Volume::new(&mut $site) {
+            Some(volume) => volume,
+            None => return $crate::common::skip("mkfs.btrfs is not installed"),
+        }
+    };
+}
+pub(crate) use a_volume;

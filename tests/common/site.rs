@@ -91,6 +91,11 @@ impl Site {
         self.print = fingerprint(&self.directory);
     }
 
+    /// After a test has mounted something itself: that must be there at the end.
+    pub(crate) fn settle_mounts(&mut self) {
+        self.mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
+    }
+
     /// `dayfly run … -- /bin/probe @TAG VERB…`
     pub(crate) fn probe(&self, words: &[&str]) -> Launch<'_> {
         let mark = format!("@{}", self.tag);

@@ -65,6 +65,9 @@ fn of_sockets(name: &str, text: &str) -> Option<Answer> {
         // The upper half of the request is not looked at by the kernel and must not hide the lower.
         "ioctl_tiocsti_high" => socket::ioctl(0x1_0000_5412),
         "ioctl_siocgifconf" => socket::ioctl(0x8912),
+        "ioctl_snapshot" => tree::ask_btrfs(0x5000_9417),
+        "ioctl_subvolume" => tree::ask_btrfs(0x5000_940e),
+        "ioctl_destroy" => tree::ask_btrfs(0x5000_940f),
         "ioctl_fionread" => socket::ioctl(0x541b),
         "ioctl_fiosetown" => socket::ioctl(0x8901),
         _ => return None,

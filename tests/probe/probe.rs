@@ -41,6 +41,7 @@ fn perform(verb: &str, args: &[String]) -> i32 {
         "echo" => echo(),
         "big" => big(number(args, 0)),
         "sleep" => sleep(),
+        "keep" => tree::write(args.first().map_or("/tmp/keep", String::as_str)).map_or(1, |_| sleep()),
         "meet" => meet(),
         "banner" => banner(),
         "spin" => spin(),

@@ -115,7 +115,7 @@ options! {
 
     "directory" 'D', "=PATH", [honour directory], "the template, --template of run";
     "template", "=PATH", [refuse], "it would make a tree that stays: name the template itself with -D, and -x";
-    "ephemeral" 'x', "", [honour ephemeral], "a copy-on-write snapshot in memory, --snapshot overlay of run";
+    "ephemeral" 'x', "", [honour ephemeral], "a copy-on-write snapshot in memory, --snapshot overlay of run; of a btrfs subvolume as well, unless --snapshot=btrfs is given";
     "image" 'i', "=PATH", [honour directory], "the template, --template of run: one file system, erofs or squashfs";
     "image-policy", "=POLICY", [refuse], "partitions are not looked for: an image is one file system";
     "mstack", "=PATH", [refuse], "name one directory with -D; build layers into it beforehand";

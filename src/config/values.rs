@@ -115,6 +115,8 @@ fn span_part(number: &str, unit: &str) -> Option<Duration> {
         "h" | "hr" | "hour" | "hours" => 3600.0,
         "d" | "day" | "days" => 86_400.0,
         "w" | "week" | "weeks" => 604_800.0,
+        "M" | "month" | "months" => 2_629_800.0,
+        "y" | "year" | "years" => 31_557_600.0,
         _ => return None,
     };
     let number: f64 = number.parse().ok()?;

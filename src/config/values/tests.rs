@@ -24,6 +24,9 @@ fn times_are_systemd_s() {
         assert_eq!(text.parse(), Ok(Span(Some(Duration::from_millis(ms)))), "{text}");
     }
     assert_eq!("infinity".parse(), Ok(Span(None)));
+    // A month and a year are those of systemd.time(7): a twelfth of 365.25 days, and all of them.
+    assert_eq!("1M".parse::<Span>(), "2629800s".parse());
+    assert_eq!("1 year".parse::<Span>(), "12 months".parse());
 }
 
 #[test]

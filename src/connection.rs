@@ -138,8 +138,8 @@ impl Connection {
         sys::set_blocking(self.input.as_fd())
     }
 
-    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest.
-    pub(crate) fn environment(&self) -> Vec<CString> {
+    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest. A name that is `set` already stays as it is.
+    pub(crate) fn environment(&self, set: &[CString]) -> Vec<CString> {
         let Some(ends) = self.addresses() else { return Vec::new() };
         [
             format!("REMOTE_ADDR={}", ends.peer.ip()),
@@ -148,6 +148,7 @@ impl Connection {
             format!("SERVER_PORT={}", ends.local.port()),
         ]
         .into_iter()
+        .filter(|variable| !set.iter().any(|known| name(known.as_bytes()) == name(variable.as_bytes())))
         // Addresses hold no NUL byte.
         .filter_map(|variable| CString::new(variable).ok())
         .collect()
@@ -245,6 +246,11 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(v6).map(canonical)
 }
 
+/// Of `NAME=VALUE`.
+fn name(variable: &[u8]) -> Option<&[u8]> {
+    variable.split(|byte| *byte == b'=').next()
+}
+
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
@@ -277,6 +283,11 @@ mod tests {
         let connection = Connection::from_socket(server.into()).unwrap();
         let ends = Ends { peer: client.local_addr().unwrap(), local: client.peer_addr().unwrap() };
         assert_eq!(connection.kind, Kind::Tcp(ends));
-        assert_eq!(connection.environment().len(), 4);
+        assert_eq!(connection.environment(&[]).len(), 4);
+        let set = [c"REMOTE_ADDR=-".to_owned(), c"REMOTE=-".to_owned()];
+        let more = connection.environment(&set);
+        assert!(
+            more.len() == 3 && more.iter().all(|variable| !variable.as_bytes().starts_with(b"REMOTE_ADDR="))
+        );
     }
 }

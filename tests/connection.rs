@@ -101,6 +101,21 @@ fn the_environment_is_the_peer_and_what_the_service_sets() {
 }
 
 #[test]
+fn a_variable_of_the_peers_that_the_service_sets_is_there_once_as_it_says() {
+    let site = a_site!();
+    let ended = site.probe(&["env"]).options(&["--setenv", "REMOTE_ADDR=-"]).talk(b"");
+    let text = ended.text();
+    let found: Vec<_> = text.lines().filter(|line| line.starts_with("REMOTE_ADDR=")).collect();
+    assert_eq!(found, ["REMOTE_ADDR=-"], "{ended}");
+    let serving = Serve::probe(&site, &["env"])
+        .options(&["--park", "before-exec", "--setenv", "REMOTE_ADDR=-"])
+        .start();
+    let answer = String::from_utf8(serving.ask(b"")).unwrap();
+    assert_eq!(answer.matches("REMOTE_ADDR=").count(), 1, "{answer}");
+    assert_eq!(serving.terminate().0, 0);
+}
+
+#[test]
 fn without_tcp_the_environment_names_no_peer() {
     let site = a_site!();
     for wire in [Wire::Pipes, Wire::Unix] {

@@ -287,7 +287,7 @@ impl Live {
             return sys::seccomp::let_call(listener.as_fd(), call);
         }
         let mut message = GO_ON.to_vec();
-        for variable in connection.environment() {
+        for variable in connection.environment(&self.service.environment) {
             message.extend(variable.into_bytes_with_nul());
         }
         sys::write(self.sandbox.channel.as_fd(), &message)?;

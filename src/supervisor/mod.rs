@@ -247,7 +247,7 @@ impl<'a> Supervisor<'a> {
         let (id, service) = (arrival.service, Rc::clone(&self.services[arrival.service].service));
         let launched = bound(&service, &arrival.connection, began).and_then(|()| {
             let mut environment = service.environment.clone();
-            environment.extend(arrival.connection.environment());
+            environment.extend(arrival.connection.environment(&service.environment));
             let environment = CStrings::new(environment);
             self.launch(id, &service, arrival.connection.ends(), &environment, Park::None)
         });

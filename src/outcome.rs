@@ -3,7 +3,7 @@
 use crate::sandbox::step::Failure;
 use crate::sys::names;
 use crate::sys::process::{Ending, Usage};
-use serde_json::json;
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
@@ -123,23 +123,39 @@ impl Outcome {
         }
     }
 
-    /// The one line of `--status-fd`.
+    /// The one line of `--status-fd`, its keys in the manual's order.
     pub(crate) fn status_line(&self) -> String {
         let failure = match self {
             Outcome::Refused(refusal) => refusal.failure,
             _ => None,
         };
-        let denied = self.denied().map(|d| json!({"nr": d.number, "name": d.name(), "args": d.args}));
-        let line = json!({
-            "outcome": self.name(),
-            "status": self.status(),
-            "signal": self.signal(),
-            "denied": denied,
-            "step": failure.map(|failure| failure.step.name()),
-            "errno": failure.map(|failure| format!("{:?}", failure.errno)),
-        });
-        format!("{line}\n")
+        let line = StatusLine {
+            outcome: self.name(),
+            status: self.status(),
+            signal: self.signal(),
+            denied: self.denied().map(|d| DeniedCall { nr: d.number, name: d.name(), args: d.args }),
+            step: failure.map(|failure| failure.step.name()),
+            errno: failure.map(|failure| format!("{:?}", failure.errno)),
+        };
+        format!("{}\n", serde_json::to_string(&line).unwrap_or_default())
     }
+}
+
+#[derive(Serialize)]
+struct StatusLine {
+    outcome: &'static str,
+    status: u8,
+    signal: Option<i32>,
+    denied: Option<DeniedCall>,
+    step: Option<&'static str>,
+    errno: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DeniedCall {
+    nr: i32,
+    name: String,
+    args: [u64; 6],
 }
 
 impl From<Ending> for Outcome {
@@ -217,6 +233,12 @@ impl<'a> Record<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_status_line_reads_as_the_manual_shows_it() {
+        let shown = r#"{"outcome":"exited","status":3,"signal":null,"denied":null,"step":null,"errno":null}"#;
+        assert_eq!(Outcome::Exited(3).status_line(), format!("{shown}\n"));
+    }
 
     #[test]
     fn the_status_line_has_its_six_keys_in_every_outcome() {

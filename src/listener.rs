@@ -85,9 +85,12 @@ impl Listener {
         let backlog =
             i32::try_from(backlog).ok().and_then(|n| Backlog::new(n).ok()).unwrap_or(Backlog::MAXCONN);
         socket::listen(&fd, backlog).map_err(|errno| failed(errno.into()))?;
+        // Port 0 is one that the kernel has chosen.
+        let local = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+        let local = local.ok().filter(|_| matches!(address, Address::Tcp(_)));
         Ok(Listener {
             fd,
-            address: address.to_string(),
+            address: local.map_or_else(|| address.to_string(), |local| local.to_string()),
             own: Some(address.clone()),
             service,
             _own_file: own_file,

@@ -237,6 +237,32 @@ fn it_listens_itself_where_it_is_told_to() {
 }
 
 #[test]
+fn a_port_that_the_kernel_has_chosen_is_in_the_log() {
+    let site = a_site!();
+    let options = ["--listen", "127.0.0.1:0"];
+    let serving = Serve::probe(&site, &["echo"]).listening_itself().options(&options).start();
+    let line = serving.await_log(&["listening address=127.0.0.1:"]);
+    let mut client = connect_until_it_listens(&serving, line.rsplit(':').next().unwrap().parse().unwrap());
+    client.send(b"hello\n");
+    client.half_close();
+    assert_eq!(client.rest(), b"hello\n");
+    ends_well(serving);
+}
+
+#[test]
+fn a_relative_unix_listener_starts_where_the_launcher_was_started() {
+    let site = a_site!();
+    let options = ["--listen", "unix:socket"];
+    let serving = Serve::probe(&site, &["echo"]).listening_itself().options(&options).start();
+    serving.await_log(&["listening address=unix:/"]);
+    let mut client = Client::Unix(UnixStream::connect(site.directory().join("socket")).unwrap());
+    client.send(b"hello\n");
+    client.half_close();
+    assert_eq!(client.rest(), b"hello\n");
+    ends_well(serving);
+}
+
+#[test]
 fn a_unix_listener_has_the_mode_it_is_given_and_is_removed_at_the_end() {
     let site = a_site!();
     let path = site.directory().join("socket");

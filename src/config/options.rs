@@ -86,7 +86,7 @@ pub(crate) struct Options {
     /// Memory of a sandbox [default: 64M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<Size>,
-    /// Processes of a sandbox [default: 1]
+    /// Processes of a sandbox [default: by profile: 1, under tree 32]
     #[arg(long, value_name = "N")]
     pub(crate) tasks: Option<u64>,
     /// CPU share of a sandbox, where a cgroup can limit it [default: 100%]
@@ -101,7 +101,7 @@ pub(crate) struct Options {
     /// Cgroup of each sandbox: auto, required or none [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroup: Option<CgroupMode>,
-    /// Resource limit of the handler, names as in setrlimit(2) [repeatable]
+    /// Resource limit of the handler, names as in setrlimit(2) [repeatable; default: nofile=32 fsize=16M core=1]
     #[arg(long, value_name = "NAME=V")]
     pub(crate) rlimit: Option<Vec<RlimitSpec>>,
     /// Time from connection to end [default: 60s]
@@ -119,13 +119,13 @@ pub(crate) struct Options {
     /// uids and gids for sandboxes [default: 1879048192+4194304]
     #[arg(long, value_name = "BASE+SIZE")]
     pub(crate) user_range: Option<UserRange>,
-    /// What the client gets when its sandbox cannot be set up; escapes \r \n \t \\ \xHH
+    /// What the client gets when its sandbox cannot be set up; escapes \r \n \t \\ \xHH [default: nothing]
     #[arg(long, value_name = "BYTES")]
     pub(crate) on_refusal: Option<Bytes>,
     /// Descriptor for one JSON line about the outcome
     #[arg(long, value_name = "N")]
     pub(crate) status_fd: Option<i32>,
-    /// A wall that this kernel lacks is a failure even where another gives the same property
+    /// A wall that this kernel lacks is a failure even where another gives the same property [default: no]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub(crate) strict: Option<Switch>,
     /// Layer to give up: uid groups cgroup landlock-net landlock-scope mdwe keyring [repeatable]
@@ -141,7 +141,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FORM")]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// ADDR:PORT or unix:PATH[?mode=0660] to listen on [repeatable]
+    /// ADDR:PORT or unix:PATH[?mode=0660] to listen on; [::]:PORT, or :PORT, is IPv4 as well [repeatable]
     #[arg(long, value_name = "ADDRESS", help_heading = "Options of serve")]
     pub(crate) listen: Option<Vec<String>>,
     /// Sandboxes kept ready [default: 4..64]
@@ -175,7 +175,7 @@ pub(crate) struct Options {
     /// unix; what others send is the handler's [repeatable]
     #[arg(long, value_name = "FROM", help_heading = "Options of serve")]
     pub(crate) proxy_protocol: Option<Vec<Proxies>>,
-    /// What a client over the limit gets before the close
+    /// What a client over the limit gets before the close [default: nothing]
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
     /// Connections the kernel may queue [default: 4096]
@@ -230,6 +230,13 @@ impl Options {
         if let Some(profile) = self.profile.as_mut().filter(|profile| profile.contains('/')) {
             *profile = base.join(&*profile).to_string_lossy().into_owned();
         }
+        for address in self.listen.iter_mut().flatten() {
+            if let Some(path) =
+                address.strip_prefix("unix:").filter(|path| !path.is_empty() && !path.starts_with('@'))
+            {
+                *address = format!("unix:{}", base.join(path).display());
+            }
+        }
         let binds = self.bind_ro.iter_mut().flatten().map(|bind| &mut bind.source);
         let opened = self.open.iter_mut().flatten().map(|open| &mut open.path);
         let layers = self.overlay_ro.iter_mut().flatten().flat_map(|stack| &mut stack.layers);
@@ -245,7 +252,11 @@ impl Options {
     }
 
     /// The command line over the service file: an option wins, some lists add up.
-    pub(crate) fn over(self, file: Options) -> Options {
+    pub(crate) fn over(self, mut file: Options) -> Options {
+        // One is the other's opposite.
+        if self.quiet.is_some() || self.verbose.is_some() {
+            (file.quiet, file.verbose) = (None, None);
+        }
         macro_rules! merge {
             (wins: $($one:ident)*; adds: $($list:ident)*) => {
                 Options {

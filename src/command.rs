@@ -13,7 +13,7 @@ use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::connection::Connection;
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
-use crate::outcome::{Outcome, Refusal};
+use crate::outcome::{Outcome, Record, Refusal};
 use crate::privilege;
 use crate::sandbox::base::{self, Base, Clones};
 use crate::sandbox::namespaces::Network;
@@ -23,6 +23,7 @@ use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
 use crate::sys::{Errno, Ignoring};
+use clap::error::ErrorKind as ErrorKindOfClap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -31,7 +32,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 const USAGE: u8 = 2;
-const SANDBOX: u8 = 125;
 const SERVE_FAILED: u8 = 1;
 
 /// What clap has to say: help goes to stdout and is a success, an error goes to stderr, unless that is the connection.
@@ -44,13 +44,17 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(USAGE))
 }
 
-/// The first line of an error of clap's, and of the rest what it is about; the other advice is in --help.
+/// The first line of an error of clap's, and of the rest what it is about or could be; the other advice is in --help.
 pub(crate) fn in_one_line(message: &clap::Error) -> String {
+    if message.kind() == ErrorKindOfClap::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "what shall it do? give a command".to_owned();
+    }
     let text = message.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    let rest =
-        text.lines().skip(1).map(str::trim).find(|line| line.starts_with("tip:") || line.starts_with('-'));
+    let about =
+        |line: &&str| ["tip:", "-", "<", "[possible values:"].iter().any(|sign| line.starts_with(sign));
+    let rest = text.lines().skip(1).map(str::trim).find(about);
     let rest = rest.map(|rest| format!(" {rest}")).unwrap_or_default();
     format!("{first}{rest}")
 }
@@ -94,6 +98,9 @@ fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
 /// `dayfly run`: one connection.
 pub(crate) fn run(options: Options) -> u8 {
     let began = Instant::now();
+    if let Some(option) = options.only_for_serve() {
+        return misuse(&format!("{option} is an option of serve"));
+    }
     let (settings, stderr_is_connection) = match or_say(config::load(options)) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, error.kind.status()),
@@ -101,9 +108,6 @@ pub(crate) fn run(options: Options) -> u8 {
     let inherited = activation::take(settings.options.status_fd);
     init_log(&settings.options, stderr_is_connection);
     settings.options.notes.iter().flatten().for_each(|note| log::remark(note));
-    if let Some(option) = settings.options.only_for_serve().filter(|_| settings.name == "-") {
-        return fail(&format!("{option} is an option of serve"), USAGE);
-    }
     if settings.options.proxy_protocol.is_some() {
         // It would take the proxy's header for the peer's first bytes, and the proxy for the peer.
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
@@ -112,15 +116,22 @@ pub(crate) fn run(options: Options) -> u8 {
         Ok(taken) => taken,
         Err(message) => return fail(&message, USAGE),
     };
-    let on_refusal = settings.options.on_refusal.clone().unwrap_or_default().0;
+    let (name, on_refusal) =
+        (settings.name.clone(), settings.options.on_refusal.clone().unwrap_or_default().0);
     let outcome = match prepare(vec![settings], Purpose::Run) {
         Ok(prepared) => match prepared.run(connection, began) {
             Ok(outcome) => outcome,
             Err((errno, connection)) => give_up(errno, connection, &on_refusal),
         },
-        Err(error) => {
+        Err(error) if error.kind == ErrorKind::Usage => {
             log::fatal(&error.message);
-            refuse(error, connection, &on_refusal)
+            refused(error)
+        }
+        Err(error) => {
+            let (peer, outcome) = (connection.peer(), refused(error));
+            log::ended(&Record::unserved(1, &peer, &name, outcome.clone(), began.elapsed()));
+            supervisor::refuse_and_wait(connection, &on_refusal);
+            outcome
         }
     };
     if let Some(status) = status {
@@ -133,17 +144,14 @@ pub(crate) fn run(options: Options) -> u8 {
 fn give_up(errno: Errno, connection: Option<Box<Connection>>, on_refusal: &[u8]) -> Outcome {
     let error = ConfigError::sandbox(loop_failed(errno));
     log::fatal(&error.message);
-    match connection {
-        Some(connection) => refuse(error, *connection, on_refusal),
-        None => Outcome::Refused(Refusal { failure: None, status: SANDBOX, message: error.message }),
+    if let Some(connection) = connection {
+        supervisor::refuse_and_wait(*connection, on_refusal);
     }
+    refused(error)
 }
 
-/// The peer gets the service's bytes, never a diagnostic; for a wrong option or file it gets nothing.
-fn refuse(error: ConfigError, connection: Connection, bytes: &[u8]) -> Outcome {
-    if error.kind != ErrorKind::Usage {
-        supervisor::refuse_and_wait(connection, bytes);
-    }
+/// Before a sandbox was begun. The peer gets the service's bytes, never a diagnostic; for a wrong option or file it gets nothing.
+fn refused(error: ConfigError) -> Outcome {
     Outcome::Refused(Refusal { failure: None, status: error.kind.status(), message: error.message })
 }
 

@@ -26,6 +26,22 @@ fn the_client_gets_the_refusal_bytes_when_the_handler_cannot_run() {
 }
 
 #[test]
+fn a_connection_that_no_sandbox_was_begun_for_has_its_record_too() {
+    let mut site = a_site!();
+    site.add("bin/text", b"no program\n", 0o755);
+    for (handler, outcome) in
+        [("/bin/absent", "outcome=not-found status=127"), ("/bin/text", "outcome=not-executable status=126")]
+    {
+        let ended = site.handler(&[handler]).talk(b"/\r\n");
+        for field in ["conn=1 peer=127.0.0.1:", " service=- pid=0 uid=0 ", outcome, handler] {
+            assert!(ended.err.contains(field), "no {field:?}\n{ended}");
+        }
+    }
+    let ended = site.probe(&["echo"]).only_options(&["--template", "/var/tmp/no-such-template"]).talk(b"");
+    assert!(ended.err.contains("outcome=refused status=125"), "{ended}");
+}
+
+#[test]
 fn no_refusal_bytes_follow_a_handlers_own_125() {
     let site = a_site!();
     let ended = site.probe(&["exit", "125"]).options(&["--on-refusal", "sorry"]).talk(b"");

@@ -46,6 +46,26 @@ fn an_option_wins_over_the_service_file() {
 }
 
 #[test]
+fn how_much_is_said_is_the_command_lines_choice_first() {
+    let mut site = a_site!();
+    let quiet = service(&mut site, "handler = [\"/bin/probe\", \"exit\", \"0\"]\nquiet = true\n");
+    let said =
+        |options: &[&str]| site.handler(&[]).only_options(options).talk(b"").err.contains("outcome=exited");
+    assert!(!said(&["--service", &quiet]));
+    assert!(said(&["--service", &quiet, "--verbose"]));
+}
+
+#[test]
+fn an_option_of_serve_is_none_of_runs_beside_a_service_file_either() {
+    let mut site = a_site!();
+    // In the file it is no mistake: the file may be for both.
+    let file = service(&mut site, "handler = [\"/bin/probe\", \"exit\", \"7\"]\nwarm = 2\n");
+    site.handler(&[]).only_options(&["--service", &file]).talk(b"").expect(7, "exited");
+    let ended = site.handler(&[]).only_options(&["--service", &file, "--warm", "2"]).talk(b"");
+    ended.is_usage_error("--warm");
+}
+
+#[test]
 fn a_relative_template_in_a_service_file_starts_at_its_directory() {
     let mut site = a_site!();
     let text = "template = \"template\"\nhandler = [\"/bin/probe\", \"exit\", \"9\"]\n";

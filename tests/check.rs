@@ -40,6 +40,40 @@ fn a_template_without_oddities_has_no_note() {
     assert!(!text(&output).contains("note  template"), "{}", text(&output));
 }
 
+/// In the words of the refusal: what it says of a mount point, a launch says too.
+#[test]
+fn what_a_launch_would_miss_in_the_template_is_said_before() {
+    let mut site = a_site!();
+    site.add("srv/file", b"", 0o644);
+    symlink("/srv", site.template().join("link")).unwrap();
+    site.settle();
+    let host = site.directory().to_str().unwrap().to_owned();
+    let on = |target: &str| format!("{host}:{target}");
+    for options in [
+        ["--tmpfs", "/nowhere"],
+        ["--tmpfs", "/link"],
+        ["--tmpfs", "/srv/file"],
+        ["--bind-ro", &on("/nowhere")],
+        ["--bind-ro", &on("/srv/file")],
+        ["--bind-ro", "/etc/passwd:/srv"],
+        ["--chdir", "/nowhere"],
+        ["--landlock-ro", "/nowhere"],
+    ] {
+        let output = check(&site, &options, "/bin/probe");
+        assert_eq!(output.status.code(), Some(1), "{options:?}\n{}", text(&output));
+        let refused = site.probe(&["exit", "0"]).options(&options).talk(b"");
+        refused.expect(125, "refused");
+        let text = text(&output);
+        let said = text.lines().find_map(|line| line.strip_prefix("fail  template: ")).expect("a line");
+        assert!(said.contains("; hint: ") && refused.err.contains(said), "{options:?}\n{said}\n{refused}");
+    }
+    for options in
+        [["--tmpfs", "/srv"], ["--bind-ro", &on("/srv")], ["--landlock-ro", "/tmp"], ["--chdir", "/tmp"]]
+    {
+        assert_eq!(check(&site, &options, "/bin/probe").status.code(), Some(0), "{options:?}");
+    }
+}
+
 #[test]
 fn files_with_a_set_uid_bit_are_named() {
     let site = a_site!();

@@ -217,6 +217,7 @@ fn a_bad_number_is_2() {
         ["--memory", "lots"],
         ["--memory", "0"],
         ["--memory", "12Q"],
+        ["--rlimit", "nofile=3"],
         ["--rlimit", "nofile=64"],
         ["--rlimit", "nofile=many"],
         ["--rlimit", "nosuch=1"],

@@ -4,6 +4,7 @@
 //! where there is one.
 
 mod host;
+mod places;
 mod template;
 mod unit;
 
@@ -114,6 +115,7 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     }
     findings.extend(template::of_handler(&service));
     if plan.rootfs.image.is_none() {
+        findings.extend(places::missing(&service, Path::new(&path)));
         findings.extend(template::lint(Path::new(&path)));
     }
     findings.extend(host::of_service(&service, purpose));

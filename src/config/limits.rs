@@ -12,6 +12,8 @@ use crate::sys::privilege;
 pub(super) const MEMORY: u64 = 64 << 20;
 const ADDRESS_SPACE_PER_MEMORY: u64 = 16;
 const STACK: u64 = 8 << 20;
+/// Descriptors 0, 1 and 2, and the seccomp listener until the supervisor has it.
+const NOFILE_MIN: u64 = 4;
 
 /// The defaults, then what --memory and --tasks say, then --rlimit, by name.
 ///
@@ -77,6 +79,12 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
             "--rlimit nofile={}: at most {}, where the handler's own file waits for its exec",
             spec.hard,
             exec::EXEC_FD
+        )));
+    }
+    if name == "nofile" && spec.soft < NOFILE_MIN {
+        return Err(ConfigError::usage(format!(
+            "--rlimit nofile={}: at least {NOFILE_MIN}: the three that a handler has, and one while it is set up",
+            spec.soft
         )));
     }
     if name == "core" && spec.hard == 0 {

@@ -214,16 +214,24 @@ pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Uid | Step::Gid, Errno::EINVAL) => {
             Some("the id is not mapped in this user namespace; give another --user-range")
         }
-        (
-            Step::BindMap | Step::BindSource | Step::Bind | Step::MountPoint | Step::Open | Step::Credentials,
-            errno,
-        ) if !matches!(errno, Errno::EBADE | Errno::ENOSYS) => hint_on_what_is_given(failure),
+        (step, errno) if is_of_the_tree(step) && !matches!(errno, Errno::EBADE | Errno::ENOSYS) => {
+            hint_on_what_is_given(failure)
+        }
         (_, Errno::EBADE) => {
             Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
         }
         (_, Errno::ENOSYS) => Some("this kernel is older than Linux 6.1, or a seccomp filter hides the call"),
         _ => None,
     }
+}
+
+/// What is mounted in the template, opened there, or given to it.
+fn is_of_the_tree(step: Step) -> bool {
+    use Step::{Bind, BindMap, BindSource, Credentials, Dev, LandlockRule, MountPoint, Open, Proc, Tmpfs};
+    matches!(
+        step,
+        BindMap | BindSource | Bind | MountPoint | Tmpfs | Proc | Dev | Open | Credentials | LandlockRule
+    )
 }
 
 fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
@@ -272,9 +280,11 @@ fn hint_on_what_is_given(failure: &Failure) -> Option<&'static str> {
             Some("make it in the template: an empty directory, or a file to bind a file to")
         }
         (Step::MountPoint, Errno::ELOOP) => Some("a mount point must not be a symlink"),
-        (Step::Bind, Errno::ENOTDIR) => {
+        (Step::Bind, Errno::EINVAL) => {
             Some("source and mount point must both be directories or both be files")
         }
+        (Step::LandlockRule, Errno::ENOENT) => Some("make it in the template, or leave it out"),
+        (Step::Tmpfs | Step::Proc | Step::Dev, Errno::EINVAL) => Some("the mount point must be a directory"),
         _ => None,
     }
 }

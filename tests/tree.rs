@@ -181,6 +181,8 @@ fn the_hole_stays_closed() {
         "ioctl_tiocsti_high",
         "userfaultfd",
         "perf_event_open",
+        "prlimit_core",
+        "setrlimit_core",
     ];
     for name in refused {
         let ended = site.probe(&["try", name]).options(&TREE).talk(b"");

@@ -123,6 +123,8 @@ answer! {
     guard_alone_stops_binding_to_a_device: ["setsockopt_device"], PROFILE => ENOSYS;
     guard_alone_stops_attaching_programs: ["setsockopt_bpf"], PROFILE => ENOSYS;
     guard_alone_stops_listing_interfaces: ["ioctl_siocgifconf"], PROFILE => ENOSYS;
+    guard_alone_keeps_the_core_limit: ["prlimit_core"], PROFILE => ENOSYS;
+    guard_alone_keeps_the_core_limit_by_the_older_call: ["setrlimit_core"], PROFILE => ENOSYS;
     guard_alone_stops_owning_a_socket: ["ioctl_fiosetown"], PROFILE => ENOSYS;
     guard_alone_stops_typing: ["ioctl_tiocsti"], PROFILE => ENOSYS;
     guard_alone_stops_typing_with_high_bits: ["ioctl_tiocsti_high"], PROFILE => ENOSYS;

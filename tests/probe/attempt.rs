@@ -103,6 +103,8 @@ fn of_processes(name: &str, text: &str) -> Option<Answer> {
         "setgroups" => call(libc::SYS_setgroups, [0; 6]),
         "capset" => system::capset(),
         "prlimit" => system::raise_limit(),
+        "prlimit_core" => system::lower_core_limit(libc::SYS_prlimit64),
+        "setrlimit_core" => system::lower_core_limit(libc::SYS_setrlimit),
         "setpriority" => call(libc::SYS_setpriority, [0, 0, -20, 0, 0, 0]),
         _ => return None,
     })

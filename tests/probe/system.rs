@@ -114,6 +114,14 @@ pub fn raise_limit() -> Answer {
     call(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE.into(), limit.as_ptr() as i64, 0, 0, 0])
 }
 
+/// From the 1 that keeps the kernel from starting a core_pattern's helper to the 0 that does not.
+pub fn lower_core_limit(number: i64) -> Answer {
+    let limit = [0u64, 1];
+    let (core, at) = (i64::from(libc::RLIMIT_CORE), limit.as_ptr() as i64);
+    let args = if number == libc::SYS_prlimit64 { [0, core, at, 0, 0, 0] } else { [core, at, 0, 0, 0, 0] };
+    call(number, args)
+}
+
 pub fn capset() -> Answer {
     let header = [0x2008_0522_u32, 0];
     let data = [u32::MAX; 6];

@@ -240,6 +240,8 @@ fn guarded(denied: &HashSet<&str>, call: &Call) -> u32 {
         "clone" if request & NAMESPACES != 0 => bpf::NOTIFY,
         "sendto" if address != 0 || flags & 0x2000_0001 != 0 => bpf::NOTIFY,
         "ioctl" if request != 0x5401 && request != 0x5413 => bpf::NOTIFY,
+        "setrlimit" if call.args[0] as u32 == 4 => bpf::NOTIFY,
+        "prlimit64" if call.args[1] as u32 == 4 && call.args[2] != 0 => bpf::NOTIFY,
         _ => bpf::ALLOW,
     }
 }
@@ -258,11 +260,13 @@ fn the_guard_says_what_its_table_says_of_every_number_on_both_machines() {
                 // Every argument of the calls that are judged by one, and two of the others.
                 let judged = guard::judged_by_argument().any(|(judged, ..)| judged == name);
                 let count = if judged { usize::MAX } else { 2 };
-                for word in bits(0).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
-                    let mut args = [0; 6];
-                    args[index] = word;
-                    let call = Call { number, name, arch: machine.audit_arch(), args };
-                    assert_eq!(interpret(&program, &call), guarded(&denied, &call), "{machine:?} {call:x?}");
+                for word in bits(0).chain(bits(4)).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
+                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0]] {
+                        args[index] = word;
+                        let call = Call { number, name, arch: machine.audit_arch(), args };
+                        let (found, expected) = (interpret(&program, &call), guarded(&denied, &call));
+                        assert_eq!(found, expected, "{machine:?} {call:x?}");
+                    }
                 }
             }
         }

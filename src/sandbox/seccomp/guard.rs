@@ -150,7 +150,7 @@ struct Judged {
     code: Vec<Instruction>,
 }
 
-fn by_argument() -> [Judged; 4] {
+fn by_argument() -> [Judged; 6] {
     // No namespaces.
     let clone = [load(Field::ArgLow(0)), if_any_bit(NAMESPACE_FLAGS), give(NOTIFY), give(ALLOW)];
     // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
@@ -180,6 +180,22 @@ fn by_argument() -> [Judged; 4] {
         give(ALLOW),
         give(NOTIFY),
     ];
+    // The kernel looks at the low word of the resource.
+    let setrlimit = [load(Field::ArgLow(0)), if_equal(RLIMIT_CORE), give(NOTIFY), give(ALLOW)];
+    // Asking has no new limit: both words null.
+    let prlimit64 = [
+        load(Field::ArgLow(1)),
+        unless_equal(RLIMIT_CORE),
+        give(ALLOW),
+        load(Field::ArgLow(2)),
+        unless_equal(0),
+        give(NOTIFY),
+        load(Field::ArgHigh(2)),
+        unless_equal(0),
+        give(NOTIFY),
+        give(ALLOW),
+    ];
+    let lowered = "its 1, lowered to 0, would start a helper of the host at each crash (core(5))";
     let judged =
         |name, remains, why, code: &[Instruction]| Judged { name, remains, why, code: code.to_vec() };
     [
@@ -197,6 +213,8 @@ fn by_argument() -> [Judged; 4] {
             "others list the host's interfaces, type into terminals, ask for signals",
             &ioctl,
         ),
+        judged("setrlimit", "all limits but that of cores", lowered, &setrlimit),
+        judged("prlimit64", "the same, and asking", lowered, &prlimit64),
     ]
 }
 
@@ -210,5 +228,7 @@ pub(crate) fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'stat
     by_argument().into_iter().map(|judged| (judged.name, judged.remains, judged.why))
 }
 
+/// As everywhere but on alpha, mips and sparc (asm-generic/resource.h).
+const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;

@@ -95,12 +95,12 @@ fn signals(name: &str) -> Option<Answer> {
 fn limits(name: &str) -> Option<Answer> {
     let mut room = [0u64; 2];
     let at = room.as_mut_ptr() as i64;
-    let core = i64::from(libc::RLIMIT_CORE);
-    let get = || call(libc::SYS_prlimit64, [0, core, 0, at, 0, 0]);
+    let stack = i64::from(libc::RLIMIT_STACK);
+    let get = || call(libc::SYS_prlimit64, [0, stack, 0, at, 0, 0]);
     Some(match name {
-        "prlimit64" => get().and_then(|_| call(libc::SYS_prlimit64, [0, core, at, 0, 0, 0])),
-        "getrlimit" => call(libc::SYS_getrlimit, [core, at, 0, 0, 0, 0]),
-        "setrlimit" => get().and_then(|_| call(libc::SYS_setrlimit, [core, at, 0, 0, 0, 0])),
+        "prlimit64" => get().and_then(|_| call(libc::SYS_prlimit64, [0, stack, at, 0, 0, 0])),
+        "getrlimit" => call(libc::SYS_getrlimit, [stack, at, 0, 0, 0, 0]),
+        "setrlimit" => get().and_then(|_| call(libc::SYS_setrlimit, [stack, at, 0, 0, 0, 0])),
         _ => return None,
     })
 }

@@ -26,8 +26,14 @@ errno ENOMEM mmap               # memory shared with nobody's file, the host's h
 allow mprotect                  # loaders, and compilers of code at run time
 remove set_robust_list prlimit64
 allow set_robust_list           # threads
-allow prlimit64 if int0 == 0    # ulimit: own limits, which can only be lowered
-allow @limits                   # ulimit: own limits, which can only be lowered
+allow prlimit64                 # ulimit: own limits, which can only be lowered; the guard keeps that of cores, 4, as well
+    if int0 == 0 and int1 <= 3
+    or int0 == 0 and int1 >= 5
+    or int0 == 0 and arg2 == 0
+allow getrlimit                 # ulimit
+allow setrlimit                 # the same as prlimit64
+    if int0 <= 3
+    or int0 >= 5
 remove futex
 allow futex                     # threads' ends and musl's locks are not private; the rest is
     if arg1 has FUTEX_PRIVATE_FLAG
@@ -59,7 +65,7 @@ allow mknod on x86_64           # mkfifo
     if arg1 & S_IFMT == S_IFIFO
 
 # What ordinary programs try and can do without. Everything else ends the sandbox and is recorded.
-errno EPERM prlimit64           # other processes' limits
+errno EPERM prlimit64 setrlimit # other processes' limits, and that of cores
 errno EPERM mknod on x86_64     # devices
 errno EPERM mknodat             # devices
 errno EPERM @mount              # mount, chroot, unshare

@@ -22,6 +22,16 @@ fn the_core_limit_is_1_and_not_0() {
 }
 
 #[test]
+fn another_core_limit_is_said_with_what_it_means() {
+    let site = a_site!();
+    for (limit, said) in [("core=1", false), ("core=infinity", true), ("core=1:2", true)] {
+        let ended = site.probe(&["echo"]).options(&["-v", "--rlimit", limit]).talk(b"x");
+        ended.expect(0, "exited");
+        assert_eq!(ended.err.contains("a helper of the host's"), said, "{limit}\n{ended}");
+    }
+}
+
+#[test]
 fn a_crash_leaves_no_core_file_in_the_template() {
     let site = a_site!();
     // The site itself looks for new files when the launcher has ended.

@@ -221,6 +221,8 @@ fn a_bad_number_is_2() {
         ["--rlimit", "nofile=64"],
         ["--rlimit", "nofile=many"],
         ["--rlimit", "nosuch=1"],
+        ["--rlimit", "core=0"],
+        ["--rlimit", "core=0:1"],
         ["--tmpfs", "/tmp:0"],
         ["--send-buffer", "0"],
         ["--user-range", "1000"],

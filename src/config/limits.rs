@@ -87,12 +87,19 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
             spec.soft
         )));
     }
-    if name == "core" && spec.hard == 0 {
+    if name == "core" && spec.soft == 0 {
         return Err(ConfigError::usage(
             "--rlimit core=0: say core=1; a core_pattern that is a pipe ignores 0",
         ));
     }
     Ok(Limit { resource, name, soft: spec.soft, hard: spec.hard })
+}
+
+/// What to say at the start where a crash is not kept from the host.
+pub(super) fn remarks(limits: &[Limit]) -> Option<String> {
+    let dumped = limits.iter().any(|limit| limit.name == "core" && (limit.soft, limit.hard) != (1, 1));
+    let remark = "--rlimit core: a crash is dumped; where core_pattern is a pipe, a helper of the host's gets the sandbox's memory, as root";
+    dumped.then(|| remark.to_owned())
 }
 
 /// The stub is a process of the same uid.

@@ -4,7 +4,7 @@ use super::credentials;
 use super::handed::Handed;
 use super::handler::{Search, Template, find_handler, open_for_snapshots};
 use super::keeping;
-use super::limits::{limits, with_init};
+use super::limits::{self, limits, with_init};
 use super::options::{Layer, Net, Options};
 use super::profiles;
 use super::proxies::Proxies;
@@ -135,7 +135,6 @@ impl Service {
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
-        remarks.extend(of_rootless(privilege));
         let plan = Plan {
             namespaces: own_namespaces(&options, &profile),
             identity: identity::Plan {
@@ -156,6 +155,7 @@ impl Service {
             start: start(&options)?,
             argv: CStrings::new(handler.argv),
         };
+        remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
         Ok(Service {
             name,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),

@@ -340,6 +340,11 @@ fn explain_runs_nothing_and_shows_what_is_closed() {
 }
 
 #[test]
+fn json_without_explain_is_refused() {
+    is_refused(&["--json", "-x", "-D", "/nonexistent/dayfly", "c"], &["--json", "--explain"]);
+}
+
+#[test]
 fn a_settings_file_that_nspawn_would_read_is_refused_by_its_name() {
     let mut site = a_site!();
     let file = site.file("template.nspawn", "[Exec]\nPrivateUsers=no\n");

@@ -280,6 +280,9 @@ impl Draft {
 
     /// After the last option: the snapshot, the name, and what holds unless it was said otherwise.
     pub(super) fn finish(mut self) -> Result<Line, String> {
+        if self.line.json && !self.line.explain {
+            return Err("--json is for --explain; a run has --log-format=json and --status-fd=N".to_owned());
+        }
         let snapshot = match (self.line.volatile, self.read_only, self.ephemeral) {
             (Some(Volatile::Overlay), false, _) => Some("overlay"),
             (Some(_), ..) | (None, true, _) => Some("readonly"),

@@ -6,7 +6,7 @@ mod common;
 
 use common::serve::Serve;
 use common::site::{c_path, give_to, make_directory, set_mode, write};
-use common::{Launch, Site, a_site};
+use common::{Launch, Site, a_site, need};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -191,6 +191,25 @@ fn root_is_never_the_owner_and_mistakes_are_said_in_one_line() {
     ] {
         let ended = site.probe(&["echo"]).options(&["--bind", &bind]).talk(b"");
         ended.is_usage_error(named);
+    }
+}
+
+/// No mistake in the option: the host cannot tell.
+#[test]
+fn an_owner_that_cannot_be_looked_up_is_no_usage_error() {
+    let site = a_site!();
+    let kept = Kept::new(&site);
+    let strace = need!("strace");
+    for (file, owner, what) in [("/etc/passwd", "nobody", "user"), ("/etc/group", "4242:nogroup", "group")] {
+        let bind = format!("{}:{owner}", kept.at("/empty"));
+        // musl calls open, glibc openat.
+        let before = [strace.to_str().unwrap(), "-D", "-qq", "-o", "/dev/null", "-P", file];
+        let fault = ["-e", "trace=open,openat", "-e", "inject=open,openat:error=EIO"];
+        let launch = site.probe(&["echo"]).before(&[&before[..], &fault].concat()).options(&[&bind]);
+        let ended = launch.talk(b"");
+        ended.expect(125, "refused");
+        assert!(ended.err.contains(&format!("cannot look up the {what}")), "{ended}");
+        assert!(ended.err.contains("EIO"), "{ended}");
     }
 }
 

@@ -13,6 +13,7 @@ use crate::privilege::Privilege;
 use crate::sandbox::binds::WritableBind;
 use crate::sandbox::identity::Identity;
 use crate::sandbox::rootfs;
+use crate::sys::Errno;
 use nix::unistd::{Group, User};
 use serde::Deserialize;
 use std::path::Path;
@@ -119,8 +120,7 @@ fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
         Some(uid) => User::from_uid(uid.into()),
         None => User::from_name(name),
     };
-    let account =
-        account.map_err(|errno| ConfigError::usage(format!("cannot look up the user '{name}': {errno}")))?;
+    let account = account.map_err(|errno| cannot_look_up("user", name, errno))?;
     match (account, number) {
         (Some(account), _) if account.uid.as_raw() == own.uid => Ok(own),
         (None, Some(uid)) if uid == own.uid => Ok(own),
@@ -131,9 +131,18 @@ fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
 }
 
 fn group(name: &str) -> Result<u32, ConfigError> {
-    let number = name.parse().ok().filter(|gid| *gid != u32::MAX);
-    let found = || Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
-    number.or_else(found).ok_or_else(|| ConfigError::usage(format!("--bind: there is no group '{name}'")))
+    if let Some(number) = name.parse().ok().filter(|gid| *gid != u32::MAX) {
+        return Ok(number);
+    }
+    match Group::from_name(name).map_err(|errno| cannot_look_up("group", name, errno))? {
+        Some(group) => Ok(group.gid.as_raw()),
+        None => Err(ConfigError::usage(format!("--bind: there is no group '{name}'"))),
+    }
+}
+
+/// The host's fault, not a wrong option.
+fn cannot_look_up(what: &str, name: &str, errno: Errno) -> ConfigError {
+    ConfigError::sandbox(format!("--bind: cannot look up the {what} '{name}': {errno}"))
 }
 
 /// What to say at the start and in `check` of what stays.

@@ -32,6 +32,7 @@ group @timers timer_create timer_settime timer_gettime timer_getoverrun timer_de
 
 group @signals rt_sigpending rt_sigsuspend rt_sigtimedwait signalfd signalfd4
 
+# The guard keeps the limit of cores.
 group @limits getrlimit setrlimit
 
 # Sockets. No profile can allow them: the guard refuses them under every profile.

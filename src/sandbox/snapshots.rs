@@ -23,6 +23,7 @@ use crate::sys::process::{self, Child};
 use crate::sys::{self, Errno, Ignoring, cwd};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
+use nix::sys::stat::fstat;
 use std::cell::Cell;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, TryLockError};
@@ -78,13 +79,12 @@ impl Snapshots {
         // Nobody else makes a directory, or asks whether one has a lock, before ours has one.
         shelf.lock().map_err(|error| errno_of(&error)).step(step)?;
         let dead = of_dead_launchers(&shelf).step(step)?;
-        let (name, directory) = make_own(&shelf).step(step)?;
-        shelf.unlock().map_err(|error| errno_of(&error)).step(step)?;
-        let swept = dead.iter().fold(Swept { shelf: path.clone(), ..Swept::default() }, |swept, dead| {
-            sweep(swept, &shelf, dead)
-        });
-        let path = c_path(&path.join(OsStr::from_bytes(name.as_bytes()))).step(step)?;
-        let source = Source { path, identity: sysmount::identify(directory.as_fd(), c"").step(step)? };
+        let name = make_own(&shelf).step(step)?;
+        let own = take_own(&shelf, &name, &path);
+        let (source, directory) = own.inspect_err(|_| remove_own(&shelf, &name)).step(step)?;
+        let swept = dead
+            .iter()
+            .fold(Swept { shelf: path, ..Swept::default() }, |swept, dead| sweep(swept, &shelf, dead));
         let keeper = Rc::new(Keeper::start(shelf, name, directory, &source.path).step(step)?);
         Ok((Snapshots { template, source, keeper, next: Cell::new(0) }, swept))
     }
@@ -149,13 +149,9 @@ fn open_shelf(template: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let step = Step::Snapshots;
     let above = open_directory(template, c"..").step(step)?;
     let shelf = make_directory(above.as_fd(), SHELF).step(step)?;
-    let mode = sysmount::identify(shelf.as_fd(), c"").step(step)?.mode & 0o7777;
-    let owner = sysmount::owner(shelf.as_fd()).step(step)?;
-    if (mode, owner.0) == (0o700, nix::unistd::geteuid().as_raw()) {
-        Ok(shelf)
-    } else {
-        Err(Errno::EPERM).step(step)
-    }
+    let stat = fstat(&shelf).step(step)?;
+    let is_own = stat.st_uid == nix::unistd::geteuid().as_raw() && stat.st_mode & 0o7777 == 0o700;
+    if is_own { Ok(shelf) } else { Err(Errno::EPERM).step(step) }
 }
 
 /// Each with its lock, which keeps others from sweeping it too.
@@ -185,20 +181,37 @@ fn names(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
     names.map_err(|error| errno_of(&error))
 }
 
-/// A directory with a lock. Its name is free: a pid may be another launcher's in its own pid namespace.
-fn make_own(shelf: &File) -> Result<(CString, File), Errno> {
+/// Its name is free: a pid may be another launcher's in its own pid namespace.
+fn make_own(shelf: &File) -> Result<CString, Errno> {
     let pid = std::process::id();
     for number in 0..u32::MAX {
         let name = CString::new(format!("{pid}-{number}")).map_err(|_nul| Errno::EINVAL)?;
         match sysmount::mkdirat(shelf.as_fd(), &name, 0o700) {
-            Err(Errno::EEXIST) => continue,
-            made => made?,
+            Err(Errno::EEXIST) => {}
+            made => return made.map(|()| name),
         }
-        let directory = File::from(open_directory(shelf.as_fd(), &name)?);
-        directory.try_lock().map_err(|error| errno_of(&error.into()))?;
-        return Ok((name, directory));
     }
     Err(Errno::EEXIST)
+}
+
+/// Locks it, proves that by asking for the lock once more, and lets others look at the shelf.
+fn take_own(shelf: &File, name: &CStr, path: &Path) -> Result<(Source, File), Errno> {
+    let directory = File::from(open_directory(shelf.as_fd(), name)?);
+    directory.try_lock().map_err(|error| errno_of(&error.into()))?;
+    let again = File::from(open_directory(shelf.as_fd(), name)?);
+    match again.try_lock() {
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(errno_of(&error)),
+        Ok(()) => return Err(Errno::EBADE),
+    }
+    shelf.unlock().map_err(|error| errno_of(&error))?;
+    let path = c_path(&path.join(OsStr::from_bytes(name.to_bytes())))?;
+    let identity = sysmount::identify(directory.as_fd(), c"")?;
+    Ok((Source { path, identity }, directory))
+}
+
+fn remove_own(shelf: &File, name: &CStr) {
+    sysmount::rmdirat(shelf.as_fd(), name).ignoring("it is empty, and swept by the next start");
 }
 
 fn sweep(swept: Swept, shelf: &File, (name, directory): &(CString, File)) -> Swept {

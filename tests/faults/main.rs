@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod btrfs;
 mod cases;
 mod failing;
 mod pretending;

@@ -28,6 +28,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[serde(default)]
 pub(crate) struct Report {
     pub(crate) service: String,
+    /// Whose it is, by the last two names of its socket; empty for the journal's.
+    #[serde(skip)]
+    pub(crate) supervisor: String,
     /// Connections now, and sandboxes that wait for one.
     pub(crate) live: u64,
     pub(crate) parked: u64,

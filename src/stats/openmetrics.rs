@@ -6,8 +6,27 @@ use super::counters::Words;
 use super::histogram::Histogram;
 use std::fmt::Write;
 
+/// A service's report, and what its samples are labelled with.
+struct Labelled<'a> {
+    report: &'a Report,
+    labels: String,
+}
+
+/// By the service; where several supervisors serve one of that name, by the supervisor too: no two samples may be labelled
+/// alike.
+fn labelled<'a>(report: &'a Report, all: &[Report]) -> Labelled<'a> {
+    let alike = all.iter().filter(|other| other.service == report.service).count();
+    let mut labels = format!("service=\"{}\"", label(&report.service));
+    if alike > 1 {
+        _ = write!(labels, ",supervisor=\"{}\"", label(&report.supervisor));
+    }
+    Labelled { report, labels }
+}
+
 pub(super) fn page(reports: &[Report]) -> String {
     let mut page = String::new();
+    let reports: Vec<_> = reports.iter().map(|report| labelled(report, reports)).collect();
+    let reports = reports.as_slice();
     counter(&mut page, reports, "dayfly_connections", "Connections that have ended.", "outcome", |report| {
         &report.counters.total.outcomes
     });
@@ -15,21 +34,15 @@ pub(super) fn page(reports: &[Report]) -> String {
         &report.counters.rejected
     });
     head(&mut page, "dayfly_gone", "counter", "Connections reset before they had a sandbox.");
-    for report in reports {
-        _ = writeln!(
-            page,
-            "dayfly_gone_total{{service=\"{}\"}} {}",
-            label(&report.service),
-            report.counters.gone
-        );
+    for Labelled { report, labels } in reports {
+        _ = writeln!(page, "dayfly_gone_total{{{labels}}} {}", report.counters.gone);
     }
     histogram(&mut page, reports, "dayfly_wait_seconds", "Until there was a sandbox.", |r| &r.counters.wait);
     histogram(&mut page, reports, "dayfly_setup_seconds", "Until the handler ran.", |r| &r.counters.setup);
     histogram(&mut page, reports, "dayfly_run_seconds", "Until the end.", |r| &r.counters.run);
     head(&mut page, "dayfly_cpu_seconds", "counter", "CPU time of handlers.");
-    for report in reports {
-        let (service, cpu) = (label(&report.service), seconds(report.counters.cpu_us));
-        _ = writeln!(page, "dayfly_cpu_seconds_total{{service=\"{service}\"}} {cpu}");
+    for Labelled { report, labels } in reports {
+        _ = writeln!(page, "dayfly_cpu_seconds_total{{{labels}}} {}", seconds(report.counters.cpu_us));
     }
     gauge(&mut page, reports, "dayfly_live", "Connections now.", |report| report.live);
     gauge(&mut page, reports, "dayfly_parked", "Sandboxes that wait.", |report| report.parked);
@@ -47,45 +60,50 @@ fn head(page: &mut String, name: &str, kind: &str, help: &str) {
 
 fn counter(
     page: &mut String,
-    reports: &[Report],
+    reports: &[Labelled<'_>],
     name: &str,
     help: &str,
     by: &str,
     words: impl Fn(&Report) -> &Words,
 ) {
     head(page, name, "counter", help);
-    for report in reports {
-        let service = label(&report.service);
+    for Labelled { report, labels } in reports {
         for (word, count) in words(report) {
-            _ = writeln!(page, "{name}_total{{service=\"{service}\",{by}=\"{}\"}} {count}", label(word));
+            _ = writeln!(page, "{name}_total{{{labels},{by}=\"{}\"}} {count}", label(word));
         }
     }
 }
 
-fn gauge(page: &mut String, reports: &[Report], name: &str, help: &str, value: impl Fn(&Report) -> u64) {
+fn gauge(
+    page: &mut String,
+    reports: &[Labelled<'_>],
+    name: &str,
+    help: &str,
+    value: impl Fn(&Report) -> u64,
+) {
     head(page, name, "gauge", help);
-    for report in reports {
-        _ = writeln!(page, "{name}{{service=\"{}\"}} {}", label(&report.service), value(report));
+    for Labelled { report, labels } in reports {
+        _ = writeln!(page, "{name}{{{labels}}} {}", value(report));
     }
 }
 
 fn histogram(
     page: &mut String,
-    reports: &[Report],
+    reports: &[Labelled<'_>],
     name: &str,
     help: &str,
     times: impl Fn(&Report) -> &Histogram,
 ) {
     head(page, name, "histogram", help);
-    for report in reports {
-        let (service, times) = (label(&report.service), times(report));
+    for Labelled { report, labels } in reports {
+        let times = times(report);
         for (bound, count) in times.cumulative() {
             let bound = seconds(bound);
-            _ = writeln!(page, "{name}_bucket{{service=\"{service}\",le=\"{bound}\"}} {count}");
+            _ = writeln!(page, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
         }
-        _ = writeln!(page, "{name}_bucket{{service=\"{service}\",le=\"+Inf\"}} {}", times.count);
-        _ = writeln!(page, "{name}_count{{service=\"{service}\"}} {}", times.count);
-        _ = writeln!(page, "{name}_sum{{service=\"{service}\"}} {}", seconds(times.sum_us));
+        _ = writeln!(page, "{name}_bucket{{{labels},le=\"+Inf\"}} {}", times.count);
+        _ = writeln!(page, "{name}_count{{{labels}}} {}", times.count);
+        _ = writeln!(page, "{name}_sum{{{labels}}} {}", seconds(times.sum_us));
     }
 }
 
@@ -126,5 +144,21 @@ mod tests {
                 _ => assert!(line.starts_with(family), "{line} after {family}"),
             }
         }
+    }
+
+    #[test]
+    fn no_two_samples_have_the_same_labels() {
+        let of = |supervisor: &str| Report {
+            service: "-".to_owned(),
+            supervisor: supervisor.to_owned(),
+            ..Report::default()
+        };
+        let page = page(&[of("dayfly/stats-7"), of("dayfly/stats-8")]);
+        let mut samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        samples.iter_mut().for_each(|line| *line = line.rsplit_once(' ').map_or(*line, |(labels, _)| labels));
+        let all = samples.len();
+        samples.sort_unstable();
+        samples.dedup();
+        assert!(all > 0 && samples.len() == all, "{page}");
     }
 }

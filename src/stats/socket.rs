@@ -121,5 +121,9 @@ pub(super) fn ask(path: &Path) -> io::Result<Vec<Report>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut document = Vec::new();
     stream.take(DOCUMENT_MAX).read_to_end(&mut document)?;
-    Ok(serde_json::from_slice(&document)?)
+    let mut reports: Vec<Report> = serde_json::from_slice(&document)?;
+    let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+    let supervisor = names[names.len().saturating_sub(2)..].join("/");
+    reports.iter_mut().for_each(|report| report.supervisor.clone_from(&supervisor));
+    Ok(reports)
 }

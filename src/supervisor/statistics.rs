@@ -86,6 +86,7 @@ impl Supervisor<'_> {
             .all()
             .map(|(_, state)| Report {
                 service: state.service.name.clone(),
+                supervisor: String::new(),
                 live: state.admission.count() as u64,
                 parked: state.pool.parked.len() as u64,
                 counters: state.statistics.counters.clone(),

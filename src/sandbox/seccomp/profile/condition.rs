@@ -15,6 +15,10 @@ pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Resul
         for condition in alternative.split(|word| word.text == "and") {
             conditions.push(one(condition, after, machine)?);
         }
+        if conflict(&conditions) {
+            let place = alternative.first().map_or(after, |word| word.place);
+            return flaw(place, "this can never hold: two of the conditions exclude each other");
+        }
         alternatives.push(conditions);
     }
     if alternatives.len() > ALTERNATIVES_MAX {
@@ -44,6 +48,30 @@ fn one(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Condition, 
         }
     };
     Ok(condition)
+}
+
+/// Whether two of them, about one argument, cannot hold together.
+fn conflict(conditions: &[Condition]) -> bool {
+    let pairs = conditions
+        .iter()
+        .enumerate()
+        .flat_map(|(n, one)| conditions[..n].iter().map(move |other| (one, other)));
+    pairs.into_iter().any(|(one, other)| {
+        let ((i, low, high, mask, value), (j, low_too, high_too, mask_too, value_too)) =
+            (reach(one), reach(other));
+        let both = mask & mask_too;
+        i == j && (low.max(low_too) > high.min(high_too) || value & both != value_too & both)
+    })
+}
+
+/// The argument, the bounds of its low word, and the bits that are fixed with what they are.
+fn reach(condition: &Condition) -> (u8, u32, u32, u64, u64) {
+    match *condition {
+        Condition::Word(index, value) => (index, value, value, u32::MAX.into(), value.into()),
+        Condition::WordAtMost(index, most) => (index, 0, most, 0, 0),
+        Condition::WordAtLeast(index, least) => (index, least, u32::MAX, 0, 0),
+        Condition::Masked { index, mask, value } => (index, 0, u32::MAX, mask, value),
+    }
 }
 
 fn masked(index: u8, mask: u64, value: u64, place: Place) -> Result<Condition, Flaw> {

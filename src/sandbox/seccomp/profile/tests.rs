@@ -93,6 +93,9 @@ fn what_contradicts_is_an_error() {
     fails("arch x86_64\nallow read # r\nallow read if int0 == 1 # r", "p:3:7", "contradiction");
     fails("arch x86_64\nallow read if int0 == 1 # r\nerrno EPERM read if int0 == 1 # r", "p:3:13", "contra");
     fails("arch x86_64\nallow read if arg0 & 1 == 2 # r", "p:2:27", "never hold");
+    fails("arch x86_64\nallow read if int1 == 5 and int1 == 6 # r", "p:2:15", "never hold");
+    fails("arch x86_64\nallow read if int1 == 0 or int0 >= 2 and int0 <= 1 # r", "p:2:28", "never hold");
+    fails("arch x86_64\nallow read if arg2 has 3 and arg2 has no 2 # r", "p:2:15", "never hold");
     fails("arch x86_64\nallow read execve # r", "p:2:12", "exec tree");
     fails_with(
         "arch x86_64\nexec once\ninclude t",

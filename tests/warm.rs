@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::inject::injector;
 use common::serve::{Serve, Serving};
 use common::site::Beside;
 use common::{Client, a_site, process};
@@ -127,6 +128,22 @@ fn a_parked_sandbox_that_is_killed_is_replaced() {
         assert_eq!(serving.ask(b"x\n"), b"x\n");
     }
     ends_well(serving);
+}
+
+/// It dies while its descriptor is on the way: the kernel says ESRCH then, ENOENT later.
+#[test]
+fn who_is_handed_to_a_sandbox_that_just_dies_is_served_by_the_next() {
+    const ADDFD: &str = "0x40182103";
+    let site = a_site!();
+    for (park, nth) in [("entry", 1), ("entry", 2), ("before-exec", 1), ("before-exec", 2)] {
+        let rule = format!("role=launcher call=ioctl arg1={ADDFD} nth={nth} : return=-{}", libc::ESRCH);
+        let (injector, report) = injector(&[rule], &[]);
+        let serving =
+            Serve::probe(&site, &["echo"]).options(&["--warm", "2", "--park", park]).under(injector).start();
+        assert_eq!(serving.ask(b"x\n"), b"x\n", "{park}, descriptor {nth}");
+        ends_well(serving);
+        assert_eq!(report.read().fired(), 1);
+    }
 }
 
 #[test]

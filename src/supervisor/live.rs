@@ -275,7 +275,7 @@ impl Live {
         Ok(Call::Settled)
     }
 
-    /// Gives the parked sandbox its connection and lets it run. ENOENT: it has died meanwhile.
+    /// Gives the parked sandbox its connection and lets it run. ENOENT, ESRCH, EPIPE: it has died meanwhile.
     pub(super) fn hand_over(&mut self, connection: &Connection) -> Result<(), Errno> {
         let (Some(listener), Some(call)) = (&self.listener, self.parked.take()) else {
             return Err(Errno::ENOENT);

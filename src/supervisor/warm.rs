@@ -118,7 +118,8 @@ impl Supervisor<'_> {
                 // It may hold a copy of the connection already.
                 self.retire(id);
                 match failure.errno {
-                    Errno::ENOENT => self.serve_connection(arrival),
+                    // Dead before, between two calls, or in the middle of one.
+                    Errno::ENOENT | Errno::EPIPE | Errno::ESRCH => self.serve_connection(arrival),
                     _ => self.refuse_for(arrival, failure),
                 }
             }

@@ -91,7 +91,7 @@ const USER_NOTIF_FLAG_CONTINUE: u32 = 1;
 const _: () = assert!(size_of::<AddFd>() == 0x18 && size_of::<Response>() == 0x18);
 
 /// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux 5.9).
-/// ENOENT where the process has died.
+/// ENOENT where the process has died, ESRCH where it dies before it takes it.
 pub(crate) fn put_descriptor(
     listener: BorrowedFd<'_>,
     id: u64,

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Wire, a_site, sys};
+use common::{Wire, a_site, need, sys};
 
 #[test]
 fn the_handlers_own_status_is_the_launchers() {
@@ -82,6 +82,21 @@ fn wall_time_over_is_124() {
     ended.expect(124, "wall");
     let elapsed = started.elapsed().as_millis();
     assert!((300..5000).contains(&elapsed), "after {elapsed} ms");
+}
+
+/// Of the launcher's, or by a unit's SystemCallFilter=: both the sandbox and who holds its id map are ended all the same.
+#[test]
+fn a_pidfd_by_which_no_signal_can_be_sent_keeps_no_sandbox_alive() {
+    let site = a_site!();
+    let strace = need!("strace");
+    let before = [strace.to_str().unwrap(), "-D", "-qq", "-o", "/dev/null"];
+    let fault = ["-e", "trace=pidfd_send_signal", "-e", "inject=pidfd_send_signal:error=EPERM"];
+    for snapshot in ["readonly", "overlay"] {
+        let launch = site.probe(&["sleep"]).before(&[&before[..], &fault].concat());
+        let mut live = launch.options(&["--snapshot", snapshot, "--wall-time", "2s"]).start();
+        assert_eq!(live.client.line(), "ready", "{snapshot}");
+        live.end().expect(124, "wall");
+    }
 }
 
 #[test]

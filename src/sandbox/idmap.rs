@@ -28,7 +28,7 @@ pub(super) enum Map {
 pub(super) fn user_namespace(map: Map, supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let holder = process::spawn(libc::CLONE_NEWUSER, None, hold, &supervisor)?;
     let userns = map_and_open(&holder, map).map_err(|error| errno_of(&error));
-    process::send_signal(holder.pidfd.as_fd(), libc::SIGKILL)?;
+    process::kill_child(holder.pidfd.as_fd(), holder.pid)?;
     process::wait_for_end(holder.pidfd.as_fd());
     userns
 }

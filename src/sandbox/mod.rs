@@ -247,12 +247,9 @@ fn send_maps(
 }
 
 impl Sandbox {
-    /// Kills the sandbox whole: its first process is PID 1 of the pid namespace. ESRCH says it is dead already.
+    /// Kills the sandbox whole: its first process is PID 1 of the pid namespace.
     pub(crate) fn kill(&self) -> Result<(), Errno> {
-        match sys::process::send_signal(self.pidfd.as_fd(), libc::SIGKILL) {
-            Err(Errno::ESRCH) => Ok(()),
-            other => other,
-        }
+        sys::process::kill_child(self.pidfd.as_fd(), self.pid)
     }
 
     /// Kills and reaps a sandbox that was never handed out. Nothing is left to report to, so a failed kill is left to

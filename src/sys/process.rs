@@ -1,6 +1,9 @@
 //! Processes: clone3(2), pidfds, waiting, namespaces, signals.
 
-use super::{Ignoring, Result, check, check_fd};
+use super::{Errno, Ignoring, Result, check, check_fd};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use std::ffi::c_int;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -158,10 +161,10 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd> {
 /// The number that the process has in our pid namespace (pidfd_open(2), `Pid:`).
 pub(crate) fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
     let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
-    let shown = shown.map_err(|error| super::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let shown = shown.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
     // -1: it has been reaped.
     let number = shown.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    number.ok_or(super::Errno::ESRCH)
+    number.ok_or(Errno::ESRCH)
 }
 
 /// A copy of descriptor `number` of that process (pidfd_getfd(2), Linux 5.6). Needs CAP_SYS_PTRACE over it.
@@ -176,6 +179,24 @@ pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
     // SAFETY: without siginfo the kernel reads no memory.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) })
         .map(drop)
+}
+
+/// Kills a child of ours; one that is dead already counts as killed. Where a filter on the launcher refuses
+/// pidfd_send_signal(2), by its number: as long as it is not reaped, and only we do that, no other process has it.
+pub(crate) fn kill_child(pidfd: BorrowedFd<'_>, pid: u32) -> Result<()> {
+    match send_signal(pidfd, libc::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => match (is_unreaped(pidfd), Pid::from_raw(i32::try_from(pid).unwrap_or(0))) {
+            (true, child) if child.as_raw() > 0 => kill(child, Signal::SIGKILL),
+            _ => Err(errno),
+        },
+    }
+}
+
+/// waitid(2) looks and leaves it as it is; of one that is reaped it knows nothing.
+fn is_unreaped(pidfd: BorrowedFd<'_>) -> bool {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::PIDFd(pidfd), look).is_ok()
 }
 
 /// How a process ended.
@@ -315,4 +336,20 @@ fn signal_mask() -> Result<u64> {
         )
     })?;
     Ok(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn who_is_reaped_is_known_to_be_and_who_is_not_is_left_to_be() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pidfd = pidfd_open(child.id()).unwrap();
+        assert!(is_unreaped(pidfd.as_fd()) && is_unreaped(pidfd.as_fd()));
+        assert!(child.wait().unwrap().success());
+        assert!(!is_unreaped(pidfd.as_fd()));
+        assert_eq!(kill_child(pidfd.as_fd(), child.id()), Ok(()));
+    }
 }

@@ -52,7 +52,6 @@ pub(crate) const OF_RUN: &[Line] = &[
 
     // What the operator names: an owner, a file.
     line("launcher", "lseek", "", ALL, Runs, "how much to read"),
-    line("launcher", "open read", "\"/etc/passwd\"", ALL, Ends, "a user that cannot be looked up is an error of the service"),
 
     // Looks at the host: what cannot be known is taken to be the worse.
     line("launcher", "fstat", "\"/proc/", ALL, Runs, "how much to read"),

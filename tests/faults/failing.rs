@@ -50,7 +50,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fcntl", "\"/etc/hostname\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
     line("launcher", "fcntl", "\"/etc/passwd\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
 
-    // What the operator names: an owner, a file.
+    // What the operator names: a file.
     line("launcher", "lseek", "", ALL, Runs, "how much to read"),
 
     // Looks at the host: what cannot be known is taken to be the worse.
@@ -72,6 +72,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "landlock_create_ruleset", "", &[Errno::EPERM, Errno::ENOMEM], Said, "the crate's own look at the ABI does not tell its errno"),
 
     // Around the sandbox.
+    line("launcher", "pidfd_send_signal", "", ALL, Runs, "the id map's holder is killed by its number instead"),
     line("launcher", "ppoll waitid", "", ALL, Runs, "waits for the end of the id map's holder, which is killed: a zombie at most"),
 
     line("launcher/pid", "pivot_root", "\"/\",\"/proc\"", &[Errno::EINVAL], Said, "asked whether the mounts are private, to which that is the answer no"),

@@ -127,7 +127,7 @@ macro_rules! a_volume {
     ($site:expr) => {
         match $crate::common::volume::Volume::new(&mut $site) {
             Some(volume) => volume,
-            None => return $crate::common::skip("mkfs.btrfs is not installed"),
+            None => return $crate::common::skip("no btrfs can be made or mounted here"),
         }
     };
 }

@@ -32,7 +32,10 @@ impl Volume {
         assert!(succeeds(Command::new(mkfs).arg("--quiet").arg(&image)), "mkfs.btrfs");
         let mounted = succeeds(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&directory));
         fs::remove_file(&image).expect("our own image");
-        assert!(mounted, "mount");
+        if !mounted {
+            let _best_effort = fs::remove_dir(&directory);
+            return None;
+        }
         volume.subvolume(&volume.template());
         let copied =
             succeeds(Command::new("cp").arg("-a").arg(site.template().join(".")).arg(volume.template()));

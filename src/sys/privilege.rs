@@ -144,33 +144,21 @@ pub(crate) fn set_uid(uid: u32) -> Result<()> {
 
 /// Real, effective and saved gid.
 pub(crate) fn gids() -> Result<[u32; 3]> {
-    let mut ids = [u32::MAX; 3];
-    let [real, effective, saved] = &mut ids;
-    // SAFETY: three live, writable u32.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_getresgid,
-            ptr::from_mut(real),
-            ptr::from_mut(effective),
-            ptr::from_mut(saved),
-        )
-    })?;
-    Ok(ids)
+    three_ids(libc::SYS_getresgid)
 }
 
 /// Real, effective and saved uid.
 pub(crate) fn uids() -> Result<[u32; 3]> {
+    three_ids(libc::SYS_getresuid)
+}
+
+/// getresgid(2) or getresuid(2).
+fn three_ids(number: c_long) -> Result<[u32; 3]> {
     let mut ids = [u32::MAX; 3];
     let [real, effective, saved] = &mut ids;
-    // SAFETY: three live, writable u32.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_getresuid,
-            ptr::from_mut(real),
-            ptr::from_mut(effective),
-            ptr::from_mut(saved),
-        )
-    })?;
+    let (real, effective, saved) = (ptr::from_mut(real), ptr::from_mut(effective), ptr::from_mut(saved));
+    // SAFETY: both calls write three u32; these are live and writable.
+    check(unsafe { libc::syscall(number, real, effective, saved) })?;
     Ok(ids)
 }
 

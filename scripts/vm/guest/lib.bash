@@ -21,6 +21,7 @@ install_dayfly() {
     cp units/gopher*.socket units/gopher*.service /etc/systemd/system
     cp -R dist/template /usr/lib/dayfly/probe
     install -m 711 probes/probe probes/c/crash /usr/lib/dayfly/probe/bin
+    install -m 644 probe.erofs /usr/lib/dayfly
     variant probe 7070
     # systemd would end what is left of a unit; here that is the kernel's part alone.
     variant bare 7071 KillMode=process Restart=no
@@ -67,7 +68,7 @@ with_socket() {
 
 stop_all() {
     # Patterns, which mean what is loaded: cheaper than names.
-    systemctl stop {gopher,probe,bare,overlay,mortal,watched,undelegated}'*'
+    systemctl stop {gopher,probe,bare,overlay,mortal,watched,undelegated,kept}'*'
     systemctl reset-failed
 }
 

@@ -8,6 +8,7 @@ use crate::activation::{self, Inherited};
 use crate::cgroup;
 use crate::cgroup::leaves::{Delegated, GroupError};
 use crate::config::options::{LogFormat, Net, Options};
+use crate::config::places;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::connection::Connection;
@@ -198,11 +199,23 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
     let of = |settings: Settings| {
         let name = if several { format!("service '{}': ", settings.name) } else { String::new() };
         Service::resolve(settings, purpose, &kernel)
+            .and_then(
+                |service| if purpose == Purpose::Serve { with_all_places(service) } else { Ok(service) },
+            )
             .map_err(|error| ConfigError { message: format!("{name}{}", error.message), ..error })
     };
     let services = settings.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
     agree(&services)?;
     Ok(services)
+}
+
+/// Refuses what each sandbox would be refused for: a server that serves nobody looks as if it did. (`run` has the one sandbox
+/// to find it.)
+fn with_all_places(service: Service) -> Result<Service, ConfigError> {
+    match places::missing(&service).first() {
+        Some((failure, path)) => Err(ConfigError::sandbox(log::refusal_message(failure, Some(path)))),
+        None => Ok(service),
+    }
 }
 
 /// What the services of one supervisor have in common: it has one network and one host name for all of them, and one

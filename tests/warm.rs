@@ -226,13 +226,31 @@ fn nothing_parked_is_left_when_the_supervisor_is_killed() {
 }
 
 #[test]
-fn a_missing_mount_point_refuses_the_connection_and_not_the_service() {
+fn a_mount_point_that_is_missing_is_found_at_start() {
     let site = a_site!();
-    let options = ["--tmpfs", "/nowhere", "--on-refusal", "sorry\\r\\n"];
-    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
-    for _ in 0..3 {
-        assert_eq!(serving.ask(b"x\n"), b"sorry\r\n");
-    }
-    let log = ends_well(serving);
+    let (status, log) = Serve::probe(&site, &["echo"]).options(&["--tmpfs", "/nowhere"]).start().end();
+    assert_eq!(status, 1, "{log}");
     assert!(log.contains("cannot open the mount point /nowhere: ENOENT"), "{log}");
+}
+
+#[test]
+fn a_mount_point_that_goes_refuses_the_connection_and_not_the_service() {
+    let mut site = a_site!();
+    let options = ["--tmpfs", "/empty", "--on-refusal", "sorry\\r\\n"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    let point = site.template().join("empty");
+    std::fs::remove_dir(&point).unwrap();
+    // What is parked by now has it still.
+    let refused = (0..20).any(|_| serving.ask(b"x\n") == b"sorry\r\n");
+    assert!(refused, "served without its mount");
+    common::site::make_directory(&point, 0o755);
+    let served = (0..100).any(|_| serving.ask(b"x\n") == b"x\n");
+    assert!(served, "not served any more");
+    serving.signal(libc::SIGTERM);
+    let (status, log) = serving.end_beside();
+    site.settle();
+    site.check_nothing_left();
+    assert_eq!(status, 0, "{log}");
+    assert!(log.contains("cannot open the mount point /empty: ENOENT"), "{log}");
 }

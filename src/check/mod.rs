@@ -4,7 +4,6 @@
 //! where there is one.
 
 mod host;
-mod places;
 mod template;
 mod unit;
 
@@ -12,7 +11,7 @@ use crate::cli::CheckOptions;
 use crate::command::stdout_line;
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service};
-use crate::config::{self, ErrorKind};
+use crate::config::{self, ErrorKind, places};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::sandbox::seccomp::profile::constants;
@@ -114,8 +113,10 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
         findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
     }
     findings.extend(template::of_handler(&service));
+    findings.extend(places::missing(&service).into_iter().map(|(failure, path)| {
+        finding(Level::Fail, "template", log::refusal_message(&failure, Some(&path)))
+    }));
     if plan.rootfs.image.is_none() {
-        findings.extend(places::missing(&service, Path::new(&path)));
         findings.extend(template::lint(Path::new(&path)));
     }
     findings.extend(host::of_service(&service, purpose));

@@ -10,6 +10,7 @@ pub(crate) mod keeping;
 mod limits;
 pub(crate) mod options;
 pub(crate) mod owner;
+pub(crate) mod places;
 pub(crate) mod profiles;
 pub(crate) mod program;
 pub(crate) mod proxies;

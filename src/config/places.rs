@@ -1,18 +1,15 @@
 //! Whether the template has what a launch opens in it: mount points, the directory that the handler starts in, the paths of
-//! Landlock's rules. Where it has not, the words are those of the refusal.
+//! Landlock's rules. Where it has not, the step is the one that would be refused.
 
-use super::{Finding, Level, finding};
-use crate::config::service::Service;
-use crate::config::targets::is_at_or_below;
-use crate::log;
+use super::service::Service;
+use super::targets::is_at_or_below;
 use crate::sandbox::step::{Failure, Step};
 use crate::sandbox::{credentials, devices, rootfs};
 use crate::sys::Errno;
 use crate::sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+use crate::sys::{self, cwd};
 use std::ffi::CStr;
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 /// What is mounted at a path: by which step, and whether it is a directory.
 struct Mount<'a> {
@@ -22,8 +19,8 @@ struct Mount<'a> {
 }
 
 /// What would keep a sandbox from being built. What lies at or below a mount is not the template's, and is not looked at.
-pub(super) fn missing(service: &Service, template: &Path) -> Vec<Finding> {
-    let Ok(root) = File::open(template).map(OwnedFd::from) else { return Vec::new() };
+pub(crate) fn missing(service: &Service) -> Vec<(Failure, String)> {
+    let Ok(root) = root(&service.plan.rootfs) else { return Vec::new() };
     let mounts = mounts(&service.plan.rootfs);
     let text = |path: &CStr| path.to_string_lossy().into_owned();
     let covered = |path: &CStr| mounts.iter().any(|over| is_at_or_below(&text(path), &text(over.path)));
@@ -38,12 +35,14 @@ pub(super) fn missing(service: &Service, template: &Path) -> Vec<Finding> {
         open(&root, path, flags).map(drop).map_err(|errno| (step, path.as_c_str(), errno))
     });
     let failed = points.chain(paths).filter_map(Result::err);
-    failed
-        .map(|(step, path, errno)| {
-            let failure = Failure { step, operand: 0, errno };
-            finding(Level::Fail, "template", log::refusal_message(&failure, Some(&text(path))))
-        })
-        .collect()
+    failed.map(|(step, path, errno)| (Failure { step, operand: 0, errno }, text(path))).collect()
+}
+
+fn root(plan: &rootfs::Plan) -> Result<OwnedFd, Errno> {
+    match &plan.image {
+        Some(image) => sys::dup_above(image.template.as_fd(), 0),
+        None => mount::openat2(cwd(), &plan.template.path, libc::O_PATH | libc::O_DIRECTORY, 0),
+    }
 }
 
 fn mounts(plan: &rootfs::Plan) -> Vec<Mount<'_>> {

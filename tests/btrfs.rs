@@ -192,6 +192,24 @@ fn after_sigkill_of_the_launcher_nothing_is_left() {
     volume.check_nothing_left();
 }
 
+/// Before there is a keeper, while the snapshot is being made, while it is destroyed: what stays, if anything, has no lock.
+#[test]
+fn after_sigkill_of_the_launcher_at_any_moment_the_next_one_finds_nothing_or_sweeps_it() {
+    let mut site = a_site!();
+    let volume = a_volume!(site);
+    for round in 0..40 {
+        let moment = std::time::Duration::from_micros(round * 400);
+        let live = volume.probe(&site, &["exit"]).start();
+        std::thread::sleep(moment);
+        live.signal(libc::SIGKILL);
+        live.end_killed();
+        process::until(|| volume.nobody_holds_a_lock().then_some(()));
+        volume.probe(&site, &["echo"]).talk(b"x\n").expect(0, "exited");
+        assert_eq!(volume.launchers(), [0; 0], "killed after {moment:?}");
+    }
+    volume.check_nothing_left();
+}
+
 /// Kills keeper and launcher, as when the machine loses its power; answers how many snapshots they have left.
 fn leave(volume: &Volume, serving: Serving<'_>) -> usize {
     process::until(|| (volume.launchers().iter().sum::<usize>() >= 3).then_some(()));

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 /// Below the template, without the leading `/`.
 const MOUNT_POINT: &str = "run/dayfly";
 
+const PREFIX: &str = "public-";
 const FILE: &str = "stats.json";
 /// The file being written.
 const NEW: &str = ".stats.json.new";
@@ -31,10 +32,10 @@ const VERSION: u32 = 1;
 /// What is read of an old file.
 const OLD_MAX: u64 = 1 << 20;
 
-/// The service's directory on the host.
+/// The service's directory on the host, with a lock where it goes with this process: it says that somebody uses it.
 #[derive(Debug)]
 pub(crate) struct PublicDirectory {
-    fd: OwnedFd,
+    fd: fs::File,
     parent: OwnedFd,
     name: String,
     /// systemd keeps it for the next start.
@@ -54,6 +55,10 @@ fn place() -> (PathBuf, bool) {
 /// Gives each service whose template has the mount point its directory there, unless its file has mounted something else.
 /// Statistics are no layer: what keeps a service from having one is told, and it is served without.
 pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
+    let (place, kept) = place();
+    if !kept {
+        sweep(&place);
+    }
     settings.iter_mut().map(bind).collect()
 }
 
@@ -85,11 +90,31 @@ fn bind(settings: &mut Settings) -> Option<PathBuf> {
     }
 }
 
+/// Removes what supervisors that were killed have left: their pids are nobody's, here at least, and their locks are gone.
+fn sweep(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let pid = name.strip_prefix(PREFIX).and_then(|name| name.rsplit_once('-')?.1.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+            && let Ok(left) = PublicDirectory::open(&entry.path())
+        {
+            log::detail(&format!(
+                "removes {}, which a supervisor that is gone has left",
+                entry.path().display()
+            ));
+            drop(left);
+        }
+    }
+}
+
 /// Where it is for a service of this name, made where it is not there.
 fn make(service: &str) -> io::Result<PathBuf> {
     let (place, kept) = place();
-    let name =
-        if kept { format!("public-{service}") } else { format!("public-{service}-{}", std::process::id()) };
+    let name = match kept {
+        true => format!("{PREFIX}{service}"),
+        false => format!("{PREFIX}{service}-{}", std::process::id()),
+    };
     let path = place.join(name);
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&place)?;
     match fs::DirBuilder::new().mode(0o755).create(&path) {
@@ -105,12 +130,13 @@ impl PublicDirectory {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        Ok(PublicDirectory {
-            fd: open(path, flags, Mode::empty())?,
-            parent: open(parent, flags, Mode::empty())?,
-            name: name.to_string_lossy().into_owned(),
-            kept: place().1,
-        })
+        let kept = place().1;
+        let fd = fs::File::from(open(path, flags, Mode::empty())?);
+        if !kept {
+            fd.try_lock()?;
+        }
+        let parent = open(parent, flags, Mode::empty())?;
+        Ok(PublicDirectory { fd, parent, name: name.to_string_lossy().into_owned(), kept })
     }
 
     /// Counts from before, where there are any of ours. What is not kept for that is of a supervisor that was killed and
@@ -225,6 +251,24 @@ mod tests {
         restored.ended(&ended);
         assert_eq!((restored.total.connections, restored.today.connections, restored.hours[1]), (2, 2, 2));
         assert_eq!(restored.selectors.sorted()[0].count, 2);
+    }
+
+    #[test]
+    fn what_is_left_by_who_is_gone_is_swept_and_nothing_else() {
+        let place = std::env::temp_dir().join(format!("dayfly-sweep-{}", std::process::id()));
+        // No pid is as high (proc_sys_kernel(5), pid_max).
+        let names = ["public-gone-4194305", "public-used-4194306", "public-1-of", "other-4194305"];
+        let live = format!("public-live-{}", std::process::id());
+        for name in names.into_iter().chain([live.as_str()]) {
+            fs::create_dir_all(place.join(name)).unwrap();
+        }
+        fs::write(place.join(names[0]).join(FILE), "{}").unwrap();
+        let used = PublicDirectory::open(&place.join(names[1])).unwrap();
+        sweep(&place);
+        let left = |name: &str| place.join(name).exists();
+        assert!(!left(names[0]) && left(names[1]) && left(names[2]) && left(names[3]) && left(&live));
+        drop(used);
+        fs::remove_dir_all(&place).unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) use serve::serve;
 use crate::activation::{self, Inherited};
 use crate::cgroup;
 use crate::cgroup::leaves::{Delegated, GroupError};
+use crate::cli::Cli;
 use crate::config::options::{LogFormat, Net, Options};
 use crate::config::places;
 use crate::config::service::{Purpose, Service};
@@ -24,6 +25,7 @@ use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
 use crate::sys::{Errno, Ignoring};
+use clap::CommandFactory;
 use clap::error::ErrorKind as ErrorKindOfClap;
 use std::fs::File;
 use std::io::Write;
@@ -38,7 +40,11 @@ const SERVE_FAILED: u8 = 1;
 /// What clap has to say: help goes to stdout and is a success, an error goes to stderr, unless that is the connection.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     if message.use_stderr() {
-        misuse(&format!("{}; see dayfly --help", in_one_line(message)));
+        // Its own help, where a command was named.
+        let word = std::env::args_os().nth(1).and_then(|word| word.into_string().ok());
+        let command = word.filter(|word| Cli::command().find_subcommand(word).is_some());
+        let command = command.map(|name| format!("{name} ")).unwrap_or_default();
+        misuse(&format!("{}; see dayfly {command}--help", in_one_line(message)));
     } else if message.print().is_err() {
         return ExitCode::FAILURE;
     }

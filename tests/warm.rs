@@ -122,9 +122,16 @@ fn a_parked_sandbox_that_is_killed_is_replaced() {
     let site = a_site!();
     let serving = Serve::probe(&site, &["echo"]).options(&["--warm", "2"]).start();
     for _ in 0..3 {
-        for victim in parked(&serving, 2) {
+        let victims = parked(&serving, 2);
+        for &victim in &victims {
             process::kill(victim);
         }
+        // Until it has run again to die, the kernel hands it a connection as if it lived.
+        let lives = |&pid: &u32| {
+            let status = process::read(pid, "status");
+            status.contains("State:") && !status.contains("State:\tZ")
+        };
+        process::until(|| (!victims.iter().any(lives)).then_some(()));
         assert_eq!(serving.ask(b"x\n"), b"x\n");
     }
     ends_well(serving);

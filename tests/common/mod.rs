@@ -25,6 +25,7 @@ pub(crate) use launch::{Launch, Live, Wire};
 pub(crate) use site::Site;
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 /// No step of a test takes as long as this; one that does has hung.
@@ -74,7 +75,36 @@ fn artifact(variable: &str, usual: &str, name: &str) -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(usual), PathBuf::from);
     let path = directory.join(name);
     assert!(path.exists(), "{} is missing: run `scripts/build --with-probe` first", path.display());
+    static CURRENT: Once = Once::new();
+    CURRENT.call_once(|| assert_current(&directory));
     path
+}
+
+/// Fails where a source was edited after the build of the programs under test: the test would say nothing about the edit.
+/// Does nothing where there are no sources, as in a virtual machine.
+fn assert_current(directory: &Path) {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let time = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    if !checkout.join("Cargo.toml").exists() {
+        return;
+    }
+    let Some(built) = time(&directory.join(".built")) else {
+        panic!("{} holds no finished build: run `scripts/build --with-probe`", directory.display());
+    };
+    let mut queue = ["src", "tests/probe", "tests/injector", "tests/c", "Cargo.lock"]
+        .map(|path| checkout.join(path))
+        .to_vec();
+    while let Some(path) = queue.pop() {
+        if path.is_dir() {
+            queue.extend(std::fs::read_dir(&path).expect("our sources").flatten().map(|entry| entry.path()));
+        } else if time(&path).is_some_and(|edited| edited > built) {
+            panic!(
+                "{} was edited after the build in {}: run `scripts/build --with-probe`, or `scripts/test --fast`",
+                path.display(),
+                directory.display()
+            );
+        }
+    }
 }
 
 /// Whether something that is tested lies below /tmp, which a test otherwise has for itself.

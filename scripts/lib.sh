@@ -11,12 +11,42 @@ help() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
-# need PACKAGE...: installs them on Debian, as root; elsewhere names them.
+# need PACKAGE...: installs them on Debian, as root; elsewhere names them. Never removes a package.
 need() {
     can_install || die "missing, by the names of their Debian packages: $*"
-    say "installing $* (takes a minute)"
+    say "installing $* (takes a minute)" >&2
+    install_packages "$@" 2>/dev/null && return
+    # The lists of a fresh machine are empty, those of an old one name versions that are gone.
+    apt-get update -qq >&2 || :
+    install_packages "$@" >&2 || die "apt-get could not install: $*"
+}
+install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends --no-remove "$@" >/dev/null
 }
+
+# programs [USER]: the lines of scripts/programs, or those of one user, without comments.
+programs() {
+    for table in "${0%/*}/programs" "${0%/*}/../programs" scripts/programs; do
+        [ ! -e "$table" ] || break
+    done
+    sed "s/#.*//; /^ *$/d${1:+; / $1\( \|\$\)/!d}" "$table"
+}
+have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
+
+# want PROGRAM...: installs those that this machine lacks.
+want() {
+    missing=
+    for program; do
+        have "$program" && continue
+        packages=$(programs | sed -n "s/^$program  *\([^ ]*\).*/\1/p" | tr , ' ')
+        [ -n "$packages" ] || die "scripts/programs has no line for $program"
+        missing="$missing $packages"
+    done
+    # shellcheck disable=SC2086 # one word a package
+    [ -z "$missing" ] || need $missing
+}
+# shellcheck disable=SC2046 # one word a program
+want_all_for() { want $(programs "$1" | sed 's/ .*//'); }
 
 # put FROM TO MODE: replaces TO by rename, for it may be running; leaves it alone where nothing changed.
 put() {

@@ -18,8 +18,6 @@ mod constants;
 mod guard;
 #[path = "src/sandbox/seccomp/profile/model.rs"]
 mod model;
-#[path = "src/sys/names.rs"]
-mod names;
 #[path = "src/sandbox/seccomp/profile/parse.rs"]
 mod parse;
 #[path = "src/sandbox/seccomp/shrink.rs"]
@@ -30,14 +28,13 @@ mod statement;
 mod texts;
 
 use agreed::Variant;
-use names::Machine;
 use std::fmt::Write;
+use sys::names::{self, Machine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for watched in ["build.rs", "src/sandbox/seccomp", "src/sys/names.rs", "src/sys/syscalls-x86_64.txt"] {
+    for watched in ["build.rs", "src/sandbox/seccomp"] {
         println!("cargo::rerun-if-changed={watched}");
     }
-    println!("cargo::rerun-if-changed=src/sys/syscalls-aarch64.txt");
     let target = std::env::var("CARGO_CFG_TARGET_ARCH")?;
     let machine = Machine::ALL.into_iter().find(|machine| machine.name() == target);
     let machine = machine.ok_or_else(|| format!("dayfly does not know the calls of {target}"))?;

@@ -3,7 +3,6 @@
 pub(crate) mod variables;
 
 use crate::connection::Connection;
-use crate::sys;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

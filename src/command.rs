@@ -24,7 +24,6 @@ use crate::sandbox::snapshots::Snapshots;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
-use crate::sys::{Errno, Ignoring};
 use clap::CommandFactory;
 use clap::error::ErrorKind as ErrorKindOfClap;
 use std::fs::File;
@@ -33,6 +32,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Instant;
+use sys::{Errno, Ignoring};
 
 const USAGE: u8 = 2;
 const SERVE_FAILED: u8 = 1;

@@ -2,7 +2,6 @@
 //! when no handler could run.
 
 use crate::outcome::Traffic;
-use crate::sys::{self, Errno, Ignoring};
 use nix::sys::socket::{
     self, AddressFamily, MsgFlags, Shutdown, SockType, SockaddrLike, SockaddrStorage, getpeername,
     getsockname, sockopt,
@@ -12,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+use sys::{self, Errno, Ignoring};
 
 /// Both ends of a TCP connection, IPv4 written as IPv4 even where the socket is IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

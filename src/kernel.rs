@@ -1,8 +1,8 @@
 //! What the running kernel has, asked once at start: features are tested, versions never compared.
 
 use crate::sandbox::landlock::ABI_MIN;
-use crate::sys::{self, Errno};
 use std::fs;
+use sys::{self, Errno};
 
 /// Answers of the kernel. A wall that it lacks is no failure while another wall gives the same property.
 #[derive(Debug)]

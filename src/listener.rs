@@ -2,7 +2,6 @@
 
 use crate::config::service::ServiceId;
 use crate::connection::{Connection, NoConnection};
-use crate::sys::{self, Errno, Ignoring};
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, getsockname,
@@ -20,6 +19,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use sys::{self, Errno, Ignoring};
 
 /// Where to listen: `ADDR:PORT` (`:PORT` is `[::]:PORT`, dual-stack) or `unix:PATH[?mode=0660]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

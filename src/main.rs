@@ -23,7 +23,6 @@ mod sandbox;
 mod seeds;
 mod stats;
 mod supervisor;
-mod sys;
 mod unit;
 
 use clap::Parser;

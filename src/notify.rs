@@ -1,9 +1,9 @@
 //! Telling systemd how the service is: sd_notify(3) over the datagram socket that $NOTIFY_SOCKET names.
 
-use crate::sys::Ignoring;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+use sys::Ignoring;
 
 /// Connected before the supervisor leaves the host's namespaces: a name of the abstract kind belongs to one of them.
 #[derive(Debug)]

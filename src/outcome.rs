@@ -1,11 +1,11 @@
 //! How a connection ended, as exit status, record and status line.
 
 use crate::sandbox::step::Failure;
-use crate::sys::names;
-use crate::sys::process::{Ending, Usage};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
+use sys::names;
+use sys::process::{Ending, Usage};
 
 /// A call that the profile or the guard does not allow: never made, its maker killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! What the launcher itself may do: root's capabilities, or, rootless, a user namespace of its own.
 
-use crate::sys::{self, Errno, Ignoring};
 use caps::{CapSet, Capability};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use sys::{self, Errno, Ignoring};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {

@@ -41,12 +41,29 @@ fn unsafe_stands_only_in_sys() {
     }
 }
 
+/// The names in a manifest's section, if it has that section.
+fn section(manifest: &str, kind: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let section = text.split(&format!("\n[{kind}]\n")).nth(1).unwrap_or_default();
+    let lines = section.split("\n[").next().unwrap_or_default().lines();
+    let names = lines.filter_map(|line| line.split(['=', '.', ' ']).next());
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// Each crate below src, and those of ours that it may use.
+const CRATES: [(&str, &[&str]); 2] = [("sys", &[]), ("handler", &[])];
+
 #[test]
-fn sys_imports_nothing_of_ours() {
-    for path in sources(&root().join("src/sys")) {
-        for line in code_lines(&path) {
-            assert!(!line.contains("crate::") || line.contains("crate::sys"), "{}: {line}", path.display());
+fn the_crates_depend_on_each_other_as_the_table_says() {
+    let is_ours = |name: &String| CRATES.iter().any(|(ours, _)| ours == name);
+    for (name, edges) in CRATES {
+        let mut found = Vec::new();
+        for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            found.extend(section(&format!("src/{name}/Cargo.toml"), kind).into_iter().filter(is_ours));
         }
+        found.sort();
+        found.dedup();
+        assert_eq!(found, edges, "{name}");
     }
 }
 
@@ -122,17 +139,15 @@ fn every_dependency_has_its_line_and_every_line_its_dependency() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned))
         .collect();
     let mut used = BTreeSet::new();
-    for manifest in
-        ["Cargo.toml", "src/handler/Cargo.toml", "tests/injector/Cargo.toml", "tests/probe/Cargo.toml"]
-    {
-        let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let mut manifests: Vec<_> = CRATES.iter().map(|(name, _)| format!("src/{name}/Cargo.toml")).collect();
+    manifests
+        .extend(["Cargo.toml", "tests/injector/Cargo.toml", "tests/probe/Cargo.toml"].map(str::to_owned));
+    for manifest in manifests {
         for kind in ["dependencies", "dev-dependencies"] {
-            let section = text.split(&format!("\n[{kind}]\n")).nth(1).unwrap_or_default();
-            let section = section.split("\n[").next().unwrap();
-            let names = section.lines().filter_map(|line| line.split(['=', '.', ' ']).next());
-            used.extend(names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned));
+            used.extend(section(&manifest, kind));
         }
     }
+    used.retain(|name| CRATES.iter().all(|(ours, _)| ours != name));
     assert_eq!(used, listed);
 }
 

@@ -19,12 +19,11 @@ mod src {
     pub(crate) mod sandbox;
     pub(crate) mod stats;
     pub(crate) mod supervisor;
-    pub(crate) mod sys;
     pub(crate) mod unit;
 }
 
 // Among themselves they are at the root.
 use src::{
     activation, cgroup, check, cli, command, config, connection, explain, kernel, listener, log, notify,
-    outcome, privilege, proxy_header, sandbox, stats, supervisor, sys, unit,
+    outcome, privilege, proxy_header, sandbox, stats, supervisor, unit,
 };

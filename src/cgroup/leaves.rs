@@ -6,7 +6,6 @@
 
 use crate::log;
 use crate::sandbox::step::{Failure, Step};
-use crate::sys::{Errno, Ignoring};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -16,6 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use sys::{Errno, Ignoring};
 
 /// Where the supervisor itself is: a group with processes of its own cannot give controllers to groups below.
 const SUPERVISOR: &str = "supervisor";

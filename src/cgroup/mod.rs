@@ -3,12 +3,12 @@
 
 pub(crate) mod leaves;
 
-use crate::sys::mount;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use sys::mount;
 
 /// The group that was delegated to this service, if one was. That mkdir(2) succeeds proves nothing, root may do it anywhere:
 /// systemd says so in an attribute (systemd.resource-control(5), Delegate=).

@@ -8,7 +8,6 @@ use crate::kernel::{self, Kernel};
 use crate::privilege::{self, Privilege};
 use crate::sandbox::IdSource;
 use crate::sandbox::landlock::ABI_CRATE;
-use crate::sys;
 use std::fs;
 
 /// Kernel and privileges, whatever the service.

@@ -4,7 +4,6 @@
 use super::{Finding, Level, finding, text_of};
 use crate::config::program;
 use crate::config::service::Service;
-use crate::sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 use std::ffi::CString;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -12,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
 pub(super) fn of_handler(service: &Service) -> Vec<Finding> {
     let rootfs = &service.plan.rootfs;

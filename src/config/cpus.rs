@@ -1,9 +1,9 @@
 //! A list of processors as people write it: `0-3,5`. Parsing only, pure.
 
 use super::values::ValueError;
-use crate::sys::process::CpuSet;
 use serde::Deserialize;
 use std::str::FromStr;
+use sys::process::CpuSet;
 
 /// Processors that a sandbox may run on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -11,7 +11,6 @@ use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::values::{ValueError, fields};
 use crate::sandbox::exec::{HANDED_FD, HANDED_MAX};
 use crate::sandbox::step::{AtStep, Failure, Step};
-use crate::sys::{self, Errno};
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::Mode;
@@ -20,6 +19,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use sys::{self, Errno};
 
 /// What is done with the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,6 @@ use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
 use crate::sandbox::image::{self, Image};
 use crate::sandbox::seccomp::profile::model::Exec;
-use crate::sys::Errno;
 use nix::sys::stat::fstat;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -17,6 +16,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use sys::Errno;
 
 /// The template: its path, checked component by component, and its root; of an image, the handler's mount's.
 #[derive(Debug)]

@@ -13,11 +13,11 @@ use crate::privilege::Privilege;
 use crate::sandbox::binds::WritableBind;
 use crate::sandbox::identity::Identity;
 use crate::sandbox::rootfs;
-use crate::sys::Errno;
 use nix::unistd::{Group, User};
 use serde::Deserialize;
 use std::path::Path;
 use std::str::FromStr;
+use sys::Errno;
 
 /// `SRC[:DST][:OWNER[:GROUP]]`. DST begins with `/`, OWNER does not.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -7,7 +7,7 @@ use super::values::{RlimitSpec, Size};
 use crate::sandbox::exec;
 use crate::sandbox::limits::{self, Limit};
 use crate::sandbox::seccomp::profile::model::{Exec, Traits};
-use crate::sys::privilege;
+use sys::privilege;
 
 pub(super) const MEMORY: u64 = 64 << 20;
 const ADDRESS_SPACE_PER_MEMORY: u64 = 16;

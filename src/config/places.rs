@@ -5,11 +5,11 @@ use super::service::Service;
 use super::targets::is_at_or_below;
 use crate::sandbox::step::{Failure, Step};
 use crate::sandbox::{credentials, devices, rootfs};
-use crate::sys::Errno;
-use crate::sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
-use crate::sys::{self, cwd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use sys::Errno;
+use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+use sys::{self, cwd};
 
 /// What is mounted at a path: by which step, and whether it is a directory.
 struct Mount<'a> {

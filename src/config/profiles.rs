@@ -4,9 +4,9 @@ use super::options::Options;
 use super::{ConfigError, read_trusted};
 use crate::sandbox::seccomp::guard;
 use crate::sandbox::seccomp::profile::{self, Loaded, parse};
-use crate::sys::names;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use sys::names;
 
 const PROFILES: &str = "/etc/dayfly/profiles";
 

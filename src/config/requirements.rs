@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::config::parse_service_file;
     use crate::sandbox::seccomp::profile;
-    use crate::sys::names;
+    use sys::names;
 
     /// Linux 6.1: no memory-deny-write-execute, Landlock of files alone.
     fn floor() -> Kernel {

@@ -24,10 +24,10 @@ use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sandbox::seccomp::{self, profile};
 use crate::sandbox::{IdSource, Plan};
 use crate::supervisor::admission;
-use crate::sys::{self, CStrings};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;
+use sys::{self, CStrings};
 
 /// What a service is, ready to serve.
 #[derive(Debug)]

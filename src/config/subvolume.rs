@@ -6,9 +6,9 @@ use super::trust::TrustedFile;
 use crate::privilege::Privilege;
 use crate::sandbox::rootfs::{self, Snapshot};
 use crate::sandbox::snapshots::{self, shelf_path};
-use crate::sys::mount::{identify, openat2};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
 use std::os::fd::AsFd;
+use sys::mount::{identify, openat2};
 
 pub(super) fn require(
     options: &Options,

@@ -19,7 +19,6 @@ use crate::sandbox::landlock::{self, Right, Rule};
 use crate::sandbox::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use crate::sandbox::seccomp::profile::model::Exec;
 use crate::sandbox::stack;
-use crate::sys;
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};

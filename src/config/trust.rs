@@ -3,7 +3,6 @@
 //! Each component is opened by itself, without following, and looked at; symlinks are followed by hand and looked at
 //! too. `..` and absolute links stay below the root the walk began at.
 
-use crate::sys::{self, Errno};
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::collections::VecDeque;
@@ -12,6 +11,7 @@ use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use sys::{self, Errno};
 
 /// Who may own and write the components of a path.
 #[derive(Debug, Clone, Copy)]

@@ -17,8 +17,8 @@ use crate::sandbox::step::Step;
 use crate::sandbox::{
     IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces, seccomp,
 };
-use crate::sys::process::CpuSet;
 use std::ffi::CString;
+use sys::process::CpuSet;
 
 /// Every layer, in the order in which a sandbox gets them.
 pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Result<Vec<Node>, ConfigError> {

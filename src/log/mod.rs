@@ -14,7 +14,7 @@ use crate::connection::NoConnection;
 use crate::outcome::{Outcome, Record};
 use crate::sandbox::snapshots::Swept;
 use crate::sandbox::step::{self, Failure};
-use crate::sys::Ignoring;
+use sys::Ignoring;
 use tracing::{Level, debug, error, info, warn};
 
 /// How much is said.

@@ -1,9 +1,9 @@
 //! A tracing subscriber without spans: an event becomes one line, one JSON object or one journal entry.
 
 use super::sink::{self, Destination};
-use crate::sys::Ignoring;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use sys::Ignoring;
 use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};

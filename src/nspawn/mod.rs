@@ -14,11 +14,11 @@ use crate::config::owner::{self, Owner};
 use crate::config::profiles::CallChanges;
 use crate::explain;
 use crate::sandbox::identity::Identity;
-use crate::sys::names;
 use clap::Parser;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use sys::names;
 use translate::table::{Does, OPTIONS, OWN};
 use translate::{Calls, Line, Root, Volatile};
 

@@ -12,11 +12,11 @@ use super::binds;
 use super::devices;
 use super::rootfs::{self, Snapshot};
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::mount as sysmount;
-use crate::sys::{Errno, Ignoring, cwd, process};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount as sysmount;
+use sys::{Errno, Ignoring, cwd, process};
 
 /// Where the small namespace has what the launcher and its children read by path.
 const PROC: &CStr = c"proc";

@@ -10,10 +10,10 @@ use super::rootfs::{
 };
 use super::step::{AtStep, Failure, Step};
 use super::supervisor_link::SupervisorLink;
-use crate::sys::mount as sysmount;
-use crate::sys::{self, Errno, cwd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount as sysmount;
+use sys::{self, Errno, cwd};
 
 /// A read-only bind of a host path, with all that is mounted below it, or of several that are stacked.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::rootfs::Rooted;
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::privilege;
 use std::ffi::c_int;
+use sys::privilege;
 
 // linux/securebits.h: each bit with its lock beside it.
 const NOROOT: c_int = 0b11;

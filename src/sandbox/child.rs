@@ -4,10 +4,10 @@ use super::rootfs;
 use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
 use super::{Context, capabilities, exec, identity, init};
-use crate::sys::{self, process};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::AsFd;
+use sys::{self, process};
 
 /// How the handler's process begins.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use super::rootfs::{
     Bounds, FLAGS_READ_ONLY, Plan, READ_ONLY, attach_and_verify, mount_point, new_tmpfs, verify_flags,
 };
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::mount as sysmount;
-use crate::sys::{self, Errno};
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use sys::mount as sysmount;
+use sys::{self, Errno};
 
 /// Where they are: the template has an empty directory there.
 pub(crate) const DIRECTORY: &CStr = c"/run/credentials";

@@ -4,9 +4,9 @@
 //! `serve` makes it once, in its base; `run` for its one sandbox.
 
 use super::step::{AtStep, Failure, Step};
-use crate::sys::mount::{self as sysmount, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use sys::mount::{self as sysmount, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
 pub(crate) const DEV: &CStr = c"/dev";
 

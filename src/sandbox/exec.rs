@@ -8,11 +8,11 @@ use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
 use super::{Context, seccomp};
-use crate::sys::mount::{self, identify};
-use crate::sys::{self, Errno, privilege, process};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use sys::mount::{self, identify};
+use sys::{self, Errno, privilege, process};
 
 pub(crate) use super::seccomp::agreed::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing

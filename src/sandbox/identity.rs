@@ -3,7 +3,7 @@
 use super::capabilities::{self, Bounded};
 use super::step::{AtStep, Failure, Step, verify};
 use super::supervisor_link::SupervisorLink;
-use crate::sys::privilege;
+use sys::privilege;
 
 /// The ids of one sandbox, as the host sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

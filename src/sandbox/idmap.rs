@@ -7,11 +7,11 @@
 //! A writable bind: one owner's files belong to the sandbox's uid. Every other id has no name.
 
 use super::identity::Identity;
-use crate::sys::process::{self, Child};
-use crate::sys::{self, Errno, Ignoring, privilege};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use sys::process::{self, Child};
+use sys::{self, Errno, Ignoring, privilege};
 
 /// Whose files become the sandbox's.
 #[derive(Debug, Clone, Copy)]

@@ -4,10 +4,10 @@
 //! handler's, which is executed by it while the tree is noexec. They go with their last descriptor, and a loop device
 //! with its last mount: nothing is left, whoever is killed.
 
-use crate::sys::mount::{self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
-use crate::sys::{Errno, cwd, loop_device, read_start};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use sys::mount::{self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use sys::{Errno, cwd, loop_device, read_start};
 
 /// What an image holds, told by its magic bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use super::exec::{CHANNEL_FD, EXEC_FD, Restricted};
 use super::seccomp::GUARD_CANARY;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{GO_ON, Report};
-use crate::sys::mount::identify;
-use crate::sys::{self, Errno, Ignoring, process};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use sys::mount::identify;
+use sys::{self, Errno, Ignoring, process};
 
 /// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and, sealed or not,
 /// never returns.

@@ -4,14 +4,14 @@
 //! which a kernel without Landlock is a success.
 
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
-use crate::sys::{self, Errno};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
     Scope,
 };
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+use sys::{self, Errno};
 
 /// The floor (Linux 5.19): with REFER, links and renames across directories are governed as well.
 pub(crate) const ABI_MIN: i32 = 2;

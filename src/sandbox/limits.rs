@@ -1,7 +1,7 @@
 //! Resource limits (setrlimit(2)) of the handler: one row a limit.
 
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::privilege;
+use sys::privilege;
 
 /// One limit: `resource` is an RLIMIT_* number, `name` as `--rlimit` spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,7 +43,6 @@ mod supervisor_link;
 pub(crate) mod wire;
 
 use crate::cgroup::leaves::Delegated;
-use crate::sys::{self, CStrings, Errno};
 use identity::Identity;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -53,6 +52,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use step::{AtStep, Failure, Step};
+use sys::{self, CStrings, Errno};
 
 /// The whole policy of a service, made once. Immutable; holds no descriptor that a handler could ever see.
 #[derive(Debug)]

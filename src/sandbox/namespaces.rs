@@ -8,10 +8,10 @@
 //! queues: a profile that allows any of those calls gives each sandbox an ipc namespace of its own. A uts namespace
 //! holds a constant name that only CAP_SYS_ADMIN could change, a cgroup namespace nothing but a view.
 
-use crate::sys::{self, Errno};
 use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS};
 use std::ffi::c_int;
 use std::os::fd::AsFd;
+use sys::{self, Errno};
 
 /// Where a sandbox's network namespace comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use super::seccomp::agreed::Parked;
 use crate::outcome::Denied;
-use crate::sys::names::{self, Machine};
+use sys::names::{self, Machine};
 
 /// How far a parked sandbox has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,13 +25,13 @@ use super::snapshots::Snapshots;
 use super::step::{AtStep, Failure, Step, verify};
 use super::subvolume;
 use super::supervisor_link::SupervisorLink;
-use crate::sys::mount::{
+use std::ffi::{CStr, CString, c_int};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount::{
     self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
-use crate::sys::{self, Errno, cwd, process};
-use std::ffi::{CStr, CString, c_int};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::{self, Errno, cwd, process};
 
 pub(super) const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 pub(super) const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;

@@ -17,10 +17,6 @@
 
 use super::rootfs::{self, Source, changed};
 use super::step::{AtStep, Failure, Step};
-use crate::sys::btrfs;
-use crate::sys::mount as sysmount;
-use crate::sys::process::{self, Child};
-use crate::sys::{self, Errno, Ignoring, cwd};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 use nix::sys::stat::fstat;
@@ -32,6 +28,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
+use sys::btrfs;
+use sys::mount as sysmount;
+use sys::process::{self, Child};
+use sys::{self, Errno, Ignoring, cwd};
 
 /// Beside the template.
 pub(crate) const SHELF: &CStr = c".dayfly-snapshots";

@@ -1,11 +1,11 @@
 //! Several directories of the host as one, read-only: an overlay without an upper directory.
 
-use crate::sys::Errno;
-use crate::sys::mount::{
-    self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
-};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use sys::Errno;
+use sys::mount::{
+    self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
 
 /// As many as the one value of lowerdir= has room for, by descriptors (fsconfig(2): 255 bytes).
 pub(crate) const LAYERS_MAX: usize = 12;

@@ -3,7 +3,7 @@
 //! A message reads `cannot <phrase> <operand>: ERRNO (text); hint: …`. The child sends only the step, the index of the
 //! operand in the plan, and the errno; words are added by the parent.
 
-use crate::sys::Errno;
+use sys::Errno;
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $phrase:literal;)*) => {

@@ -5,11 +5,11 @@
 use super::rootfs::{FLAGS_WRITABLE, PLACE, Plan, WRITABLE, changed, verify_flags};
 use super::snapshots::{self, ROOT};
 use super::step::{AtStep, Failure, Step, verify};
-use crate::sys::mount as sysmount;
-use crate::sys::mount::MOUNT_ATTR_NOEXEC;
-use crate::sys::{Errno, btrfs, cwd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use sys::mount as sysmount;
+use sys::mount::MOUNT_ATTR_NOEXEC;
+use sys::{Errno, btrfs, cwd};
 
 /// Makes the snapshot `name` and attaches it: writable, and idmapped so that what the template's owner has is this
 /// sandbox's.

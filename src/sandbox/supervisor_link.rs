@@ -4,8 +4,8 @@ use super::identity::Identity;
 use super::rootfs;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
-use crate::sys::{self, Errno, Ignoring, privilege, process, socket};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use sys::{self, Errno, Ignoring, privilege, process, socket};
 
 /// Both descriptors are close-on-exec: the handler has neither.
 #[derive(Debug, Clone, Copy)]

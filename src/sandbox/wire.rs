@@ -2,8 +2,8 @@
 
 use super::identity::Identity;
 use super::step::{Failure, Step};
-use crate::sys::Errno;
 use std::os::fd::RawFd;
+use sys::Errno;
 
 pub(crate) const REPORT_LEN: usize = 12;
 pub(crate) const IDENTITY_LEN: usize = 8;

@@ -10,7 +10,6 @@ use crate::config::Settings;
 use crate::config::targets::is_at_or_below;
 use crate::config::values::BindSpec;
 use crate::log;
-use crate::sys::Ignoring;
 use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -20,6 +19,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use sys::Ignoring;
 
 /// Below the template, without the leading `/`.
 const MOUNT_POINT: &str = "run/dayfly";

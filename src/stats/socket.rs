@@ -2,7 +2,6 @@
 
 use super::Report;
 use crate::listener::{SocketFile, bind_unix};
-use crate::sys::Ignoring;
 use nix::sys::socket::{Backlog, SockFlag, accept4, listen};
 use std::fs;
 use std::io::{self, Read};
@@ -10,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use sys::Ignoring;
 
 /// Where supervisors without a runtime directory of their own have theirs.
 const SHARED: &str = "/run/dayfly";
@@ -70,7 +70,7 @@ impl StatsSocket {
     pub(crate) fn answer(&self, reports: &[Report]) {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let Ok(number) = accept4(self.fd.as_raw_fd(), flags) else { return };
-        let Ok(client) = crate::sys::adopt(number) else { return };
+        let Ok(client) = sys::adopt(number) else { return };
         let Ok(document) = serde_json::to_vec(reports) else { return };
         nix::unistd::write(&client, &document).ignoring("who asks and does not read goes without");
     }

@@ -11,9 +11,9 @@ use crate::listener::{Address, Listener};
 use crate::log;
 use crate::outcome::{Outcome, Record};
 use crate::sandbox::step::Failure;
-use crate::sys::{Errno, Ignoring};
 use std::rc::Rc;
 use std::time::Instant;
+use sys::{Errno, Ignoring};
 
 /// Refused connections that are read to their end at a time; those beyond are closed at once.
 const DRAINING_MAX: usize = 64;

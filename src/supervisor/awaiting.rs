@@ -8,12 +8,12 @@ use super::origin::{Origin, token};
 use crate::log;
 use crate::outcome::{Outcome, Record};
 use crate::proxy_header::{self, HEADER_MAX, Parsed, Spoken};
-use crate::sys::{Errno, Ignoring};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use sys::{Errno, Ignoring};
 
 /// A proxy sends its header with the first bytes of a connection; the protocol asks for patience of 3 seconds at least.
 const HEADER_TIME: Duration = Duration::from_secs(5);

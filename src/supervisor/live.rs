@@ -13,12 +13,12 @@ use crate::sandbox::step::{Failure, Step};
 use crate::sandbox::wire::{GO_ON, REPORT_LEN, Report};
 use crate::sandbox::{Plan, Sandbox};
 use crate::stats::counters::selector_of;
-use crate::sys::process::Ending;
-use crate::sys::{self, Errno, Ignoring};
 use nix::sys::socket::{Shutdown, shutdown};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
+use sys::process::Ending;
+use sys::{self, Errno, Ignoring};
 
 /// Why the supervisor has killed it.
 #[derive(Debug, Clone, Copy)]

@@ -30,8 +30,6 @@ use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
 use crate::sandbox::{self, Sandbox, Workshop};
 use crate::stats::socket::StatsSocket;
-use crate::sys::process::Usage;
-use crate::sys::{CStrings, Errno, Ignoring};
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
 use live::{Arrival, Call, Heard, Live, Progress, Served};
@@ -48,6 +46,8 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use sys::process::Usage;
+use sys::{CStrings, Errno, Ignoring};
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ pub(crate) struct Supervisor<'a> {
 /// the default ones: what is ignored here (Rust ignores SIGPIPE, nohup SIGHUP) would be ignored by the handler.
 pub(crate) fn signal_descriptor() -> Result<SignalFd, Errno> {
     SigSet::all().thread_block()?;
-    crate::sys::process::reset_signal_dispositions();
+    sys::process::reset_signal_dispositions();
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         mask.add(signal);
@@ -375,7 +375,7 @@ impl<'a> Supervisor<'a> {
 
     fn on_exit(&mut self, id: u64) {
         let Some(live) = self.live.get(&id) else { return };
-        let Ok(Some((ending, usage))) = crate::sys::process::reap(live.sandbox.pidfd.as_fd()) else { return };
+        let Ok(Some((ending, usage))) = sys::process::reap(live.sandbox.pidfd.as_fd()) else { return };
         // Its last report may have come with the end itself.
         self.on_channel(id);
         let Some(mut live) = self.live.remove(&id) else { return };

@@ -9,9 +9,9 @@ use crate::stats::counters::{Counters, Ended};
 use crate::stats::public::PublicDirectory;
 use crate::stats::socket::StatsSocket;
 use crate::stats::{self, Report};
-use crate::sys::Errno;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+use sys::Errno;
 
 /// How often `stats.json` is written, at the most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);

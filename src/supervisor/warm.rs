@@ -9,10 +9,10 @@ use crate::log;
 use crate::outcome::Outcome;
 use crate::sandbox::park::Park;
 use crate::sandbox::step::{AtStep, Failure, Step};
-use crate::sys::{CStrings, Errno};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use sys::{CStrings, Errno};
 
 /// A handler that is to be parked after exec and is not by then never will be.
 const PARK_TIME: Duration = Duration::from_secs(5);

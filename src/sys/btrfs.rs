@@ -26,13 +26,13 @@ struct Destroy {
 }
 
 /// The inode that the root of every subvolume has (BTRFS_FIRST_FREE_OBJECTID).
-pub(crate) const SUBVOLUME_ROOT: u64 = 256;
+pub const SUBVOLUME_ROOT: u64 = 256;
 
 /// Makes a snapshot of the subvolume that `source` is the root of. Both descriptors must be open for reading.
 ///
 /// The call waits until the file system has committed a transaction: milliseconds, and all snapshots that are asked for by
 /// then are in one commit, if they are made in different directories.
-pub(crate) fn snapshot(source: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+pub fn snapshot(source: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let source = i64::from(source.as_raw_fd());
     let mut arguments = Create { source, transid: 0, flags: 0, unused: [0; 4], name: [0; 4040] };
     write_name(&mut arguments.name, name)?;
@@ -42,7 +42,7 @@ pub(crate) fn snapshot(source: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr)
 }
 
 /// Destroys a snapshot with all that is in it; what still uses it keeps its open files until they are closed.
-pub(crate) fn destroy(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+pub fn destroy(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let mut arguments = Destroy { unused: 0, name: [0; 4088] };
     write_name(&mut arguments.name, name)?;
     let request = SNAP_DESTROY as libc::Ioctl;

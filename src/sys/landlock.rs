@@ -15,7 +15,7 @@ struct PathBeneath {
 }
 
 /// The newest ABI that this kernel speaks; ENOSYS or EOPNOTSUPP where Landlock is not built in or not enabled.
-pub(crate) fn abi() -> Result<i32> {
+pub fn abi() -> Result<i32> {
     let none = ptr::null::<u8>();
     // SAFETY: with the VERSION flag, a null pointer and size 0 the call only answers a number.
     let version = check(unsafe {
@@ -25,7 +25,7 @@ pub(crate) fn abi() -> Result<i32> {
 }
 
 /// The kernel's own mends of Landlock, one bit each (LANDLOCK_CREATE_RULESET_ERRATA, Linux 6.15); EINVAL before.
-pub(crate) fn errata() -> Result<u32> {
+pub fn errata() -> Result<u32> {
     const LANDLOCK_CREATE_RULESET_ERRATA: u32 = 1 << 1;
     let none = ptr::null::<u8>();
     // SAFETY: with the ERRATA flag, a null pointer and size 0 the call only answers a number.
@@ -36,7 +36,7 @@ pub(crate) fn errata() -> Result<u32> {
 }
 
 /// Allows `access` beneath the file or directory `path` is.
-pub(crate) fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<()> {
+pub fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<()> {
     let rule = PathBeneath { allowed_access: access, parent_fd: path.as_raw_fd() };
     // SAFETY: `rule` is a live struct of the layout that LANDLOCK_RULE_PATH_BENEATH takes; flags must be 0.
     check(unsafe {
@@ -52,7 +52,7 @@ pub(crate) fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) 
 }
 
 /// Restricts the calling thread for good. Needs no_new_privs.
-pub(crate) fn restrict_self(ruleset: BorrowedFd<'_>) -> Result<()> {
+pub fn restrict_self(ruleset: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: two ints.
     check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
 }

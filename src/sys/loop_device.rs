@@ -38,14 +38,14 @@ struct LoopConfig {
 }
 
 /// The number of a device that nobody uses, yet.
-pub(crate) fn free(control: BorrowedFd<'_>) -> Result<u32> {
+pub fn free(control: BorrowedFd<'_>) -> Result<u32> {
     // SAFETY: the request takes no argument.
     let number = check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as libc::Ioctl) }.into())?;
     Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Makes the device read the file, and vanish with its last user (Linux 5.8). EBUSY: somebody else was faster.
-pub(crate) fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
+pub fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: the struct is integers only, for which zero is a value.
     let mut config: LoopConfig = unsafe { mem::zeroed() };
     config.fd = file.as_raw_fd().unsigned_abs();

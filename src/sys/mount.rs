@@ -7,12 +7,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 // uapi/linux/mount.h; libc does not carry all of them for every target.
-pub(crate) const MOUNT_ATTR_RDONLY: u64 = 0x0000_0001;
-pub(crate) const MOUNT_ATTR_NOSUID: u64 = 0x0000_0002;
-pub(crate) const MOUNT_ATTR_NODEV: u64 = 0x0000_0004;
-pub(crate) const MOUNT_ATTR_NOEXEC: u64 = 0x0000_0008;
+pub const MOUNT_ATTR_RDONLY: u64 = 0x0000_0001;
+pub const MOUNT_ATTR_NOSUID: u64 = 0x0000_0002;
+pub const MOUNT_ATTR_NODEV: u64 = 0x0000_0004;
+pub const MOUNT_ATTR_NOEXEC: u64 = 0x0000_0008;
 const MOUNT_ATTR__ATIME: u64 = 0x0000_0070;
-pub(crate) const MOUNT_ATTR_NOATIME: u64 = 0x0000_0010;
+pub const MOUNT_ATTR_NOATIME: u64 = 0x0000_0010;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
 const OPEN_TREE_CLONE: u32 = 1;
@@ -45,15 +45,15 @@ struct MountAttr {
 }
 
 /// Every `..` and absolute symlink stays below the directory, as if it were `/`.
-pub(crate) const RESOLVE_IN_ROOT: u64 = 0x10;
+pub const RESOLVE_IN_ROOT: u64 = 0x10;
 /// No `/proc/PID/fd/N` and the like.
-pub(crate) const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+pub const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 
 /// openat2(2), Linux 5.6. `flags` gets O_CLOEXEC.
 ///
 /// Where a path has `..`, by a symlink perhaps, and anything on the host is mounted or renamed at that moment, the kernel
 /// cannot prove that the path stays below: EAGAIN, to be tried again.
-pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd> {
+pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow { flags: u64::from((flags | libc::O_CLOEXEC).unsigned_abs()), mode: 0, resolve };
     let mut tries = OPEN_TRIES;
     loop {
@@ -78,14 +78,14 @@ pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64
 const OPEN_TRIES: u32 = 1000;
 
 /// openat(2) that creates: used below directories that only we know. `mode` is used as it is (umask cleared by the caller).
-pub(crate) fn create(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {
+pub fn create(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     // SAFETY: `name` is a C string; the rest are ints.
     check_fd(unsafe { libc::syscall(libc::SYS_openat, dir.as_raw_fd(), name.as_ptr(), flags, mode) })
 }
 
 /// A detached copy of the mount at `path` (open_tree(2), Linux 5.2); with `recursive`, of the mounts below it as well.
-pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let flags =
         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: `path` is a C string; the rest are ints.
@@ -95,21 +95,21 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> R
 /// Sets attributes on the mount (or detached tree) `tree` is the root of (mount_setattr(2), Linux 5.12).
 /// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now. The tree becomes private as well: a clone is a peer
 /// of its source, and what is mounted on a peer appears on the source (mount_namespaces(7)).
-pub(crate) fn set_attributes(tree: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
+pub fn set_attributes(tree: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
     let attr_clr = if set & MOUNT_ATTR_NOATIME == 0 { 0 } else { MOUNT_ATTR__ATIME };
     let attr = MountAttr { attr_set: set, attr_clr, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     mount_setattr(tree, c"", &attr, AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 })
 }
 
 /// Maps owners on a detached tree by the id maps of a user namespace (idmapped mount, Linux 5.12).
-pub(crate) fn set_idmap(tree: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
+pub fn set_idmap(tree: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
     let userns_fd = u64::from(userns.as_raw_fd().unsigned_abs());
     let attr = MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
     mount_setattr(tree, c"", &attr, AT_EMPTY_PATH)
 }
 
 /// Makes every mount below `/` private, so that nothing done here is seen elsewhere and nothing done elsewhere here.
-pub(crate) fn make_all_private() -> Result<()> {
+pub fn make_all_private() -> Result<()> {
     let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     mount_setattr(cwd(), c"/", &attr, AT_RECURSIVE)
 }
@@ -130,12 +130,12 @@ fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, attr: &MountAttr, flags: u32)
 }
 
 /// Attaches the detached tree at the directory or file `target` is (move_mount(2), Linux 5.2).
-pub(crate) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     move_mount(tree, target, c"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 /// Attaches the detached tree at `path`, from the directory `dir`.
-pub(crate) fn attach_at(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+pub fn attach_at(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     move_mount(tree, dir, path, MOVE_MOUNT_F_EMPTY_PATH)
 }
 
@@ -149,18 +149,18 @@ fn move_mount(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &CStr, flags: u32
 }
 
 /// A new file system to be configured (fsopen(2), Linux 5.2).
-pub(crate) fn fsopen(kind: &CStr) -> Result<OwnedFd> {
+pub fn fsopen(kind: &CStr) -> Result<OwnedFd> {
     // SAFETY: `kind` is a C string.
     check_fd(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
 }
 
 /// fsconfig(2) with a string: at most 255 bytes, the kernel says EINVAL to more.
-pub(crate) fn fsconfig_string(fs: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<()> {
+pub fn fsconfig_string(fs: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<()> {
     fsconfig(fs, FSCONFIG_SET_STRING, Some(key), Some(value))
 }
 
 /// fsconfig(2) with a bare word.
-pub(crate) fn fsconfig_flag(fs: BorrowedFd<'_>, key: &CStr) -> Result<()> {
+pub fn fsconfig_flag(fs: BorrowedFd<'_>, key: &CStr) -> Result<()> {
     fsconfig(fs, FSCONFIG_SET_FLAG, Some(key), None)
 }
 
@@ -172,14 +172,14 @@ fn fsconfig(fs: BorrowedFd<'_>, command: u32, key: Option<&CStr>, value: Option<
 }
 
 /// Makes the configured file system and a detached mount of it.
-pub(crate) fn fsmount(fs: BorrowedFd<'_>, attributes: u64) -> Result<OwnedFd> {
+pub fn fsmount(fs: BorrowedFd<'_>, attributes: u64) -> Result<OwnedFd> {
     fsconfig(fs, FSCONFIG_CMD_CREATE, None, None)?;
     // SAFETY: three ints.
     check_fd(unsafe { libc::syscall(libc::SYS_fsmount, fs.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
 }
 
 /// `pivot_root(".", ".")`: the cwd becomes `/`, the old root is stacked upon it (pivot_root(2), NOTES).
-pub(crate) fn pivot_to_cwd() -> Result<()> {
+pub fn pivot_to_cwd() -> Result<()> {
     let here = c".".as_ptr();
     // SAFETY: two C strings.
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
@@ -187,7 +187,7 @@ pub(crate) fn pivot_to_cwd() -> Result<()> {
 
 /// Whether neither `/` nor what is mounted at `path` passes mounts on to other namespaces. Asked of pivot_root(2) by what
 /// it never does: to put `/` in its own place is EBUSY, but where one of them is shared, EINVAL comes before that.
-pub(crate) fn is_private(path: &CStr) -> Result<bool> {
+pub fn is_private(path: &CStr) -> Result<bool> {
     let root = c"/".as_ptr();
     // SAFETY: two C strings.
     match check(unsafe { libc::syscall(libc::SYS_pivot_root, root, path.as_ptr()) }) {
@@ -198,50 +198,50 @@ pub(crate) fn is_private(path: &CStr) -> Result<bool> {
 }
 
 /// Detaches the mount stacked on the cwd, with all below it.
-pub(crate) fn detach_cwd() -> Result<()> {
+pub fn detach_cwd() -> Result<()> {
     // SAFETY: a C string and flags.
     check(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }.into()).map(drop)
 }
 
 /// Detaches the mount at `path` with all below it (umount2(2)); a symlink there is not followed.
-pub(crate) fn detach(path: &CStr) -> Result<()> {
+pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: a C string and flags.
     check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) }.into()).map(drop)
 }
 
 /// Removes a file or an empty directory (remove(3)).
-pub(crate) fn remove(path: &CStr) -> Result<()> {
+pub fn remove(path: &CStr) -> Result<()> {
     // SAFETY: a C string.
     check(unsafe { libc::remove(path.as_ptr()) }.into()).map(drop)
 }
 
 /// mkdirat(2).
-pub(crate) fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a C string and ints.
     check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }.into()).map(drop)
 }
 
 /// Removes an empty directory (unlinkat(2)).
-pub(crate) fn rmdirat(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+pub fn rmdirat(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     // SAFETY: a C string and ints.
     check(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) }.into()).map(drop)
 }
 
 /// mknodat(2) of a character device, for nobody yet. Needs CAP_MKNOD.
-pub(crate) fn make_character_device(dir: BorrowedFd<'_>, name: &CStr, device: libc::dev_t) -> Result<()> {
+pub fn make_character_device(dir: BorrowedFd<'_>, name: &CStr, device: libc::dev_t) -> Result<()> {
     // SAFETY: a C string and ints.
     check(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), libc::S_IFCHR, device) }.into()).map(drop)
 }
 
 /// Whether a file has an extended attribute (lgetxattr(2)).
-pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
+pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
     // SAFETY: two C strings; with size 0 nothing is written.
     let size = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) };
     size >= 0
 }
 
 /// Whether the open file, which may be O_PATH, has an extended attribute (getxattr(2), by its link in /proc).
-pub(crate) fn file_has_attribute(file: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
+pub fn file_has_attribute(file: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_nul| Errno::EINVAL)?;
     // SAFETY: two C strings; with size 0 nothing is written.
     let size = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) };
@@ -253,7 +253,7 @@ pub(crate) fn file_has_attribute(file: BorrowedFd<'_>, name: &CStr) -> Result<bo
 }
 
 /// fchownat(2), links not followed.
-pub(crate) fn chown(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+pub fn chown(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a C string and ints.
     check(
         unsafe { libc::fchownat(dir.as_raw_fd(), name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW) }.into(),
@@ -262,46 +262,46 @@ pub(crate) fn chown(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32) -> Res
 }
 
 /// fchmodat(2).
-pub(crate) fn chmod(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+pub fn chmod(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a C string and ints.
     check(unsafe { libc::fchmodat(dir.as_raw_fd(), name.as_ptr(), mode, 0) }.into()).map(drop)
 }
 
 /// fchdir(2).
-pub(crate) fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
+pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: an int.
     check(unsafe { libc::fchdir(dir.as_raw_fd()) }.into()).map(drop)
 }
 
 /// chdir(2).
-pub(crate) fn chdir(path: &CStr) -> Result<()> {
+pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a C string.
     check(unsafe { libc::chdir(path.as_ptr()) }.into()).map(drop)
 }
 
 /// What a file is, as far as anyone here asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) dev: (u32, u32),
-    pub(crate) ino: u64,
-    pub(crate) mode: u16,
+pub struct Identity {
+    pub dev: (u32, u32),
+    pub ino: u64,
+    pub mode: u16,
     /// Which mount it was reached through: unlike dev and ino, different for each mount (`STATX_MNT_ID`, Linux 5.8).
-    pub(crate) mount: u64,
+    pub mount: u64,
 }
 
 impl Identity {
     /// The same file, wherever it is mounted.
-    pub(crate) fn is_same_file(&self, other: &Identity) -> bool {
+    pub fn is_same_file(&self, other: &Identity) -> bool {
         self.dev == other.dev && self.ino == other.ino
     }
 
-    pub(crate) fn kind(&self) -> u32 {
+    pub fn kind(&self) -> u32 {
         u32::from(self.mode) & libc::S_IFMT
     }
 }
 
 /// statx(2), links not followed; `path` may be empty.
-pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
+pub fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
     let stat = statx(dir, path)?;
     Ok(Identity {
         dev: (stat.stx_dev_major, stat.stx_dev_minor),
@@ -312,7 +312,7 @@ pub(crate) fn identify(dir: BorrowedFd<'_>, path: &CStr) -> Result<Identity> {
 }
 
 /// The uid and gid that a file has, through the mount it was reached by.
-pub(crate) fn owner(file: BorrowedFd<'_>) -> Result<(u32, u32)> {
+pub fn owner(file: BorrowedFd<'_>) -> Result<(u32, u32)> {
     let stat = statx(file, c"")?;
     Ok((stat.stx_uid, stat.stx_gid))
 }
@@ -330,12 +330,12 @@ fn statx(dir: BorrowedFd<'_>, path: &CStr) -> Result<libc::statx> {
 }
 
 /// The flags of the mount that `file` was reached through (`ST_*` of statvfs(3), by fstatfs(2)).
-pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<u64> {
+pub fn flags(file: BorrowedFd<'_>) -> Result<u64> {
     Ok(statvfs(file)?.f_flag)
 }
 
 /// Bytes and inodes that the file system has in all.
-pub(crate) fn size(file: BorrowedFd<'_>) -> Result<(u64, u64)> {
+pub fn size(file: BorrowedFd<'_>) -> Result<(u64, u64)> {
     let stat = statvfs(file)?;
     Ok((stat.f_blocks * stat.f_frsize, stat.f_files))
 }

@@ -7,16 +7,16 @@ use std::sync::OnceLock;
 
 /// What the launcher runs on: which numbers calls have, and what a call by its own ABI carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Machine {
+pub enum Machine {
     X86_64,
     Aarch64,
 }
 
 impl Machine {
-    pub(crate) const ALL: [Machine; 2] = [Machine::X86_64, Machine::Aarch64];
+    pub const ALL: [Machine; 2] = [Machine::X86_64, Machine::Aarch64];
 
     /// As Rust and uname(1) spell it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Machine::X86_64 => "x86_64",
             Machine::Aarch64 => "aarch64",
@@ -24,7 +24,7 @@ impl Machine {
     }
 
     /// `AUDIT_ARCH_*` (linux/audit.h): the ELF machine, 64 bit, little endian.
-    pub(crate) const fn audit_arch(self) -> u32 {
+    pub const fn audit_arch(self) -> u32 {
         match self {
             Machine::X86_64 => 0xc000_003e,
             Machine::Aarch64 => 0xc000_00b7,
@@ -39,7 +39,7 @@ impl Machine {
     }
 
     /// All calls, in the order of their numbers.
-    pub(crate) fn calls(self) -> impl Iterator<Item = (&'static str, u32)> {
+    pub fn calls(self) -> impl Iterator<Item = (&'static str, u32)> {
         self.table().lines().filter_map(|line| {
             let (name, number) = line.split_once(' ')?;
             Some((name, number.parse().ok()?))
@@ -47,12 +47,12 @@ impl Machine {
     }
 
     /// The name of a system call. A scan: for messages, not for the way to exec.
-    pub(crate) fn call_name(self, number: u32) -> Option<&'static str> {
+    pub fn call_name(self, number: u32) -> Option<&'static str> {
         self.calls().find(|(_, known)| *known == number).map(|(name, _)| name)
     }
 
     /// The call of that name, with the name as the table has it.
-    pub(crate) fn call(self, name: &str) -> Option<(&'static str, u32)> {
+    pub fn call(self, name: &str) -> Option<(&'static str, u32)> {
         // Made at the first question: a profile asks a thousand.
         static INDEX: [OnceLock<HashMap<&'static str, u32>>; Machine::ALL.len()] =
             [const { OnceLock::new() }; 2];
@@ -63,9 +63,9 @@ impl Machine {
 
 /// The machine this program is for.
 #[cfg(target_arch = "x86_64")]
-pub(crate) const NATIVE: Machine = Machine::X86_64;
+pub const NATIVE: Machine = Machine::X86_64;
 #[cfg(target_arch = "aarch64")]
-pub(crate) const NATIVE: Machine = Machine::Aarch64;
+pub const NATIVE: Machine = Machine::Aarch64;
 
 #[cfg(test)]
 mod tests {

@@ -23,13 +23,13 @@ struct CapHeader {
 /// The three capability sets of capget(2), low and high word.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct CapData {
+pub struct CapData {
     effective: u32,
     permitted: u32,
     inheritable: u32,
 }
 
-pub(crate) const NO_CAPABILITIES: [CapData; 2] = [CapData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+pub const NO_CAPABILITIES: [CapData; 2] = [CapData { effective: 0, permitted: 0, inheritable: 0 }; 2];
 
 /// prctl(2) for the options that take and answer plain numbers.
 fn prctl(option: c_int, a: c_ulong, b: c_ulong) -> Result<c_int> {
@@ -40,12 +40,12 @@ fn prctl(option: c_int, a: c_ulong, b: c_ulong) -> Result<c_int> {
 }
 
 /// The signal this process gets when its parent dies. Reset by each change of ids: set it again after.
-pub(crate) fn set_parent_death_signal(signal: c_int) -> Result<()> {
+pub fn set_parent_death_signal(signal: c_int) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, c_ulong::from(signal.unsigned_abs()), 0).map(drop)
 }
 
 /// The signal that is set (0: none).
-pub(crate) fn parent_death_signal() -> Result<c_int> {
+pub fn parent_death_signal() -> Result<c_int> {
     let mut signal: c_int = 0;
     // SAFETY: the option writes one int, which is live and writable.
     check(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) }.into())?;
@@ -53,63 +53,63 @@ pub(crate) fn parent_death_signal() -> Result<c_int> {
 }
 
 /// Removes one capability from the bounding set. Needs CAP_SETPCAP.
-pub(crate) fn drop_bounding(capability: u32) -> Result<()> {
+pub fn drop_bounding(capability: u32) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability), 0).map(drop)
 }
 
-pub(crate) fn is_bounding(capability: u32) -> Result<bool> {
+pub fn is_bounding(capability: u32) -> Result<bool> {
     Ok(prctl(libc::PR_CAPBSET_READ, c_ulong::from(capability), 0)? != 0)
 }
 
-pub(crate) fn clear_ambient() -> Result<()> {
+pub fn clear_ambient() -> Result<()> {
     let clear = c_ulong::from(libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs());
     prctl(libc::PR_CAP_AMBIENT, clear, 0).map(drop)
 }
 
 /// Needs CAP_SETPCAP.
-pub(crate) fn set_securebits(bits: c_int) -> Result<()> {
+pub fn set_securebits(bits: c_int) -> Result<()> {
     prctl(libc::PR_SET_SECUREBITS, c_ulong::from(bits.unsigned_abs()), 0).map(drop)
 }
 
-pub(crate) fn securebits() -> Result<c_int> {
+pub fn securebits() -> Result<c_int> {
     prctl(libc::PR_GET_SECUREBITS, 0, 0)
 }
 
-pub(crate) fn set_no_new_privs() -> Result<()> {
+pub fn set_no_new_privs() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
 
-pub(crate) fn no_new_privs() -> Result<bool> {
+pub fn no_new_privs() -> Result<bool> {
     Ok(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
 }
 
-pub(crate) fn set_not_dumpable() -> Result<()> {
+pub fn set_not_dumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop)
 }
 
-pub(crate) fn is_dumpable() -> Result<bool> {
+pub fn is_dumpable() -> Result<bool> {
     Ok(prctl(libc::PR_GET_DUMPABLE, 0, 0)? != 0)
 }
 
 /// Memory-deny-write-execute, Linux 6.3; EINVAL before.
-pub(crate) fn set_mdwe() -> Result<()> {
+pub fn set_mdwe() -> Result<()> {
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0).map(drop)
 }
 
 /// EINVAL where the kernel has no MDWE.
-pub(crate) fn mdwe() -> Result<bool> {
+pub fn mdwe() -> Result<bool> {
     Ok(prctl(PR_GET_MDWE, 0, 0)? == 1)
 }
 
 /// capset(2) of the calling thread.
-pub(crate) fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
+pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     // SAFETY: header is live and writable, version 3 takes exactly two data structs, which are live.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) }).map(drop)
 }
 
 /// capget(2) of the calling thread.
-pub(crate) fn capabilities() -> Result<[CapData; 2]> {
+pub fn capabilities() -> Result<[CapData; 2]> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let mut sets = [CapData::default(); 2];
     // SAFETY: header is live and writable, version 3 fills exactly two data structs, which are live and writable.
@@ -118,37 +118,37 @@ pub(crate) fn capabilities() -> Result<[CapData; 2]> {
 }
 
 /// setgroups(2) with an empty list.
-pub(crate) fn clear_groups() -> Result<()> {
+pub fn clear_groups() -> Result<()> {
     // SAFETY: with a count of 0 the pointer is not read.
     check(unsafe { libc::syscall(libc::SYS_setgroups, 0usize, ptr::null::<u32>()) }).map(drop)
 }
 
 /// How many supplementary groups there are.
-pub(crate) fn group_count() -> Result<usize> {
+pub fn group_count() -> Result<usize> {
     // SAFETY: with a size of 0 the pointer is not written.
     let count = check(unsafe { libc::syscall(libc::SYS_getgroups, 0, ptr::null_mut::<u32>()) })?;
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// setresgid(2) with one id thrice.
-pub(crate) fn set_gid(gid: u32) -> Result<()> {
+pub fn set_gid(gid: u32) -> Result<()> {
     // SAFETY: three numbers.
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }
 
 /// setresuid(2) with one id thrice.
-pub(crate) fn set_uid(uid: u32) -> Result<()> {
+pub fn set_uid(uid: u32) -> Result<()> {
     // SAFETY: three numbers.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
 /// Real, effective and saved gid.
-pub(crate) fn gids() -> Result<[u32; 3]> {
+pub fn gids() -> Result<[u32; 3]> {
     three_ids(libc::SYS_getresgid)
 }
 
 /// Real, effective and saved uid.
-pub(crate) fn uids() -> Result<[u32; 3]> {
+pub fn uids() -> Result<[u32; 3]> {
     three_ids(libc::SYS_getresuid)
 }
 
@@ -163,13 +163,13 @@ fn three_ids(number: c_long) -> Result<[u32; 3]> {
 }
 
 /// A new, empty, anonymous session keyring (keyctl(2)); answers its serial number.
-pub(crate) fn join_new_session_keyring() -> Result<c_long> {
+pub fn join_new_session_keyring() -> Result<c_long> {
     // SAFETY: a null name asks for an anonymous keyring; nothing is read.
     check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<u8>()) })
 }
 
 /// The serial number of the session keyring.
-pub(crate) fn session_keyring() -> Result<c_long> {
+pub fn session_keyring() -> Result<c_long> {
     const DO_NOT_CREATE: c_int = 0;
     // SAFETY: three numbers.
     check(unsafe {
@@ -178,7 +178,7 @@ pub(crate) fn session_keyring() -> Result<c_long> {
 }
 
 /// Sets soft and hard limit of the calling process (prlimit(2)).
-pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: `new` is live, the old value is not asked for.
     check(unsafe {
@@ -188,7 +188,7 @@ pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
 }
 
 /// The soft and hard limit in force.
-pub(crate) fn limit(resource: u32) -> Result<(u64, u64)> {
+pub fn limit(resource: u32) -> Result<(u64, u64)> {
     let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: no new value is given, `old` is live and writable.
     check(unsafe {
@@ -198,7 +198,7 @@ pub(crate) fn limit(resource: u32) -> Result<(u64, u64)> {
 }
 
 /// Whether the kernel has keyrings at all: an operation that does not exist is EOPNOTSUPP where it has, ENOSYS where not.
-pub(crate) fn has_keyrings() -> bool {
+pub fn has_keyrings() -> bool {
     const NO_OPERATION: c_int = -1;
     // SAFETY: an unknown operation reads no argument.
     let result = check(unsafe { libc::syscall(libc::SYS_keyctl, NO_OPERATION) });

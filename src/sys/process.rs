@@ -28,9 +28,9 @@ struct CloneArgs {
 
 /// A child: its number for records, its pidfd for everything that is done to it.
 #[derive(Debug)]
-pub(crate) struct Child {
-    pub(crate) pid: u32,
-    pub(crate) pidfd: OwnedFd,
+pub struct Child {
+    pub pid: u32,
+    pub pidfd: OwnedFd,
 }
 
 /// Clones this process, with `namespaces` (`CLONE_NEW*`) of its own, and runs `main` in the child (clone3(2), Linux 5.3).
@@ -40,7 +40,7 @@ pub(crate) struct Child {
 /// parent's code or destructors.
 ///
 /// With `group`, it is born in that cgroup (CLONE_INTO_CGROUP, Linux 5.7).
-pub(crate) fn spawn<T>(
+pub fn spawn<T>(
     namespaces: c_int,
     group: Option<BorrowedFd<'_>>,
     main: fn(&T) -> !,
@@ -53,7 +53,7 @@ pub(crate) fn spawn<T>(
 }
 
 /// Clones this process as it is (fork(2) with a pidfd): Some in the parent, None in the child. For a process of one thread.
-pub(crate) fn fork() -> Result<Option<Child>> {
+pub fn fork() -> Result<Option<Child>> {
     clone(0, None)
 }
 
@@ -80,20 +80,20 @@ fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Chil
 }
 
 /// Waits until a process of ours that was killed is gone, and reaps it.
-pub(crate) fn wait_for_end(pidfd: BorrowedFd<'_>) {
+pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
     let mut watched = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     super::poll(&mut watched, None).ignoring("EINTR cannot be, all signals are blocked");
     reap(pidfd).ignoring("a zombie that is left is reaped by our own end");
 }
 
 /// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec (personality(2)).
-pub(crate) fn reset_personality() -> Result<()> {
+pub fn reset_personality() -> Result<()> {
     // SAFETY: an int.
     check(unsafe { libc::personality(0) }.into()).map(drop)
 }
 
 /// Whether a real-time policy (sched(7)) is set, which would outlive exec.
-pub(crate) fn is_real_time() -> Result<bool> {
+pub fn is_real_time() -> Result<bool> {
     const RESET_ON_FORK: libc::c_long = 0x4000_0000;
     // SAFETY: an int; 0 is this process.
     let policy = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })? & !RESET_ON_FORK;
@@ -102,7 +102,7 @@ pub(crate) fn is_real_time() -> Result<bool> {
 }
 
 /// Sets the ordinary scheduling policy.
-pub(crate) fn set_ordinary_scheduling() -> Result<()> {
+pub fn set_ordinary_scheduling() -> Result<()> {
     // SAFETY: a scheduling parameter is integers only (musl has more of them than the kernel reads).
     let parameter: libc::sched_param = unsafe { mem::zeroed() };
     // SAFETY: `parameter` is live; pid 0 is this process.
@@ -112,19 +112,19 @@ pub(crate) fn set_ordinary_scheduling() -> Result<()> {
 
 /// Processors by their numbers, as the kernel takes them: one bit each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct CpuSet([u64; CpuSet::ROOM / 64]);
+pub struct CpuSet([u64; CpuSet::ROOM / 64]);
 
 impl CpuSet {
     /// As many as glibc's cpu_set_t has.
-    pub(crate) const ROOM: usize = 1024;
+    pub const ROOM: usize = 1024;
 
-    pub(crate) fn insert(&mut self, cpu: usize) {
+    pub fn insert(&mut self, cpu: usize) {
         if let Some(word) = self.0.get_mut(cpu / 64) {
             *word |= 1 << (cpu % 64);
         }
     }
 
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
         (0..CpuSet::ROOM).filter(|cpu| self.0.get(cpu / 64).is_some_and(|word| word & 1 << (cpu % 64) != 0))
     }
 
@@ -136,7 +136,7 @@ impl CpuSet {
 
 /// Keeps this process, and what it clones, on these processors; answers whether it is. The kernel leaves out those of them
 /// that a cpuset forbids.
-pub(crate) fn run_on(cpus: &CpuSet) -> Result<bool> {
+pub fn run_on(cpus: &CpuSet) -> Result<bool> {
     let size = size_of::<CpuSet>();
     // SAFETY: the kernel reads `size` bytes of the live set; pid 0 is this process.
     check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size, cpus) })?;
@@ -147,19 +147,19 @@ pub(crate) fn run_on(cpus: &CpuSet) -> Result<bool> {
 }
 
 /// Ends the child without running destructors or flushing the parent's buffers (_exit(2)).
-pub(crate) fn exit_now(status: c_int) -> ! {
+pub fn exit_now(status: c_int) -> ! {
     // SAFETY: does not return and touches no memory.
     unsafe { libc::_exit(status) }
 }
 
 /// pidfd_open(2), Linux 5.3.
-pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd> {
+pub fn pidfd_open(pid: u32) -> Result<OwnedFd> {
     // SAFETY: two ints.
     check_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
 /// The number that the process has in our pid namespace (pidfd_open(2), `Pid:`).
-pub(crate) fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
+pub fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
     let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
     let shown = shown.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
     // -1: it has been reaped.
@@ -168,13 +168,13 @@ pub(crate) fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
 }
 
 /// A copy of descriptor `number` of that process (pidfd_getfd(2), Linux 5.6). Needs CAP_SYS_PTRACE over it.
-pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd> {
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd> {
     // SAFETY: three ints.
     check_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })
 }
 
 /// pidfd_send_signal(2), Linux 5.1.
-pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
     let no_info = ptr::null::<u8>();
     // SAFETY: without siginfo the kernel reads no memory.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) })
@@ -183,7 +183,7 @@ pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
 
 /// Kills a child of ours; one that is dead already counts as killed. Where a filter on the launcher refuses
 /// pidfd_send_signal(2), by its number: as long as it is not reaped, and only we do that, no other process has it.
-pub(crate) fn kill_child(pidfd: BorrowedFd<'_>, pid: u32) -> Result<()> {
+pub fn kill_child(pidfd: BorrowedFd<'_>, pid: u32) -> Result<()> {
     match send_signal(pidfd, libc::SIGKILL) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => match (is_unreaped(pidfd), Pid::from_raw(i32::try_from(pid).unwrap_or(0))) {
@@ -201,20 +201,20 @@ fn is_unreaped(pidfd: BorrowedFd<'_>) -> bool {
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     Exited(u8),
     Signaled(c_int),
 }
 
 /// What a process and its reaped children used.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    pub(crate) cpu_us: u64,
-    pub(crate) max_rss_kib: u64,
+pub struct Usage {
+    pub cpu_us: u64,
+    pub max_rss_kib: u64,
 }
 
 /// waitid(2) by pidfd, without blocking: None while it lives. Raw, since only the system call gives the rusage.
-pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Result<Option<(Ending, Usage)>> {
+pub fn reap(pidfd: BorrowedFd<'_>) -> Result<Option<(Ending, Usage)>> {
     let mut info = mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = mem::MaybeUninit::<libc::rusage>::zeroed();
     let options = libc::WEXITED | libc::WNOHANG;
@@ -259,7 +259,7 @@ impl From<&libc::rusage> for Usage {
 
 /// Blocks until the child with this number of ours ends (wait4(2)); for the init stub, which has nothing else to do.
 /// Answers the number and the raw wait status of whichever child ended.
-pub(crate) fn wait_any() -> Result<(u32, c_int)> {
+pub fn wait_any() -> Result<(u32, c_int)> {
     let mut status: c_int = 0;
     // SAFETY: `status` is live and writable; the rusage is not asked for.
     let pid = check(unsafe {
@@ -269,43 +269,43 @@ pub(crate) fn wait_any() -> Result<(u32, c_int)> {
 }
 
 /// unshare(2).
-pub(crate) fn unshare(namespaces: c_int) -> Result<()> {
+pub fn unshare(namespaces: c_int) -> Result<()> {
     // SAFETY: an int. Only called in processes of one thread.
     check(unsafe { libc::unshare(namespaces) }.into()).map(drop)
 }
 
 /// setns(2) into the one namespace that `namespace` is. For mounts the root and the cwd become that namespace's root.
-pub(crate) fn setns(namespace: BorrowedFd<'_>, kind: c_int) -> Result<()> {
+pub fn setns(namespace: BorrowedFd<'_>, kind: c_int) -> Result<()> {
     // SAFETY: two ints. Only called in processes of one thread.
     check(unsafe { libc::setns(namespace.as_raw_fd(), kind) }.into()).map(drop)
 }
 
 /// setsid(2): a session of its own, without a controlling terminal.
-pub(crate) fn setsid() -> Result<()> {
+pub fn setsid() -> Result<()> {
     // SAFETY: no arguments.
     check(unsafe { libc::setsid() }.into()).map(drop)
 }
 
 /// getsid(0): 0 is never a session; 1 is that of a pid namespace's first process.
-pub(crate) fn session() -> Result<i32> {
+pub fn session() -> Result<i32> {
     // SAFETY: an int.
     check(unsafe { libc::getsid(0) }.into()).map(|id| i32::try_from(id).unwrap_or(-1))
 }
 
 /// sethostname(2) in the own UTS namespace.
-pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
+pub fn set_hostname(name: &[u8]) -> Result<()> {
     // SAFETY: pointer and length describe `name`.
     check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
 }
 
 /// Clears the file mode creation mask; answers nothing, umask(2) cannot fail.
-pub(crate) fn set_umask(mask: u32) {
+pub fn set_umask(mask: u32) {
     // SAFETY: an int.
     unsafe { libc::umask(mask) };
 }
 
 /// Gives every signal its default disposition; what the parent ignored (SIGPIPE, nohup's SIGHUP) would outlive exec.
-pub(crate) fn reset_signal_dispositions() {
+pub fn reset_signal_dispositions() {
     for signal in 1..=SIGNAL_MAX {
         // SAFETY: SIG_DFL installs no code of ours. EINVAL for SIGKILL and SIGSTOP, and for the numbers that libc keeps
         // to itself, changes nothing: those are at their default.
@@ -316,7 +316,7 @@ pub(crate) fn reset_signal_dispositions() {
 const SIGNAL_MAX: c_int = 64;
 
 /// Unblocks all signals (the mask outlives exec). Answers whether none is blocked now.
-pub(crate) fn unblock_signals() -> Result<bool> {
+pub fn unblock_signals() -> Result<bool> {
     signal_mask()?;
     Ok(signal_mask()? == 0)
 }

@@ -10,19 +10,19 @@ const FLAG_NEW_LISTENER: u32 = 1 << 3;
 const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// What a call by the machine's own ABI carries.
-pub(crate) const NATIVE_ARCH: u32 = super::names::NATIVE.audit_arch();
+pub const NATIVE_ARCH: u32 = super::names::NATIVE.audit_arch();
 
 /// One BPF instruction, `struct sock_filter`.
-pub(crate) type Instruction = libc::sock_filter;
+pub type Instruction = libc::sock_filter;
 
 /// Installs a filter. Needs no_new_privs.
-pub(crate) fn install(program: &[Instruction]) -> Result<()> {
+pub fn install(program: &[Instruction]) -> Result<()> {
     set_mode_filter(program, 0).map(drop)
 }
 
 /// Installs a filter with a listener and answers the listener's descriptor (close-on-exec by the kernel).
 /// EBUSY where a filter of this process already has one: there is one listener a filter chain.
-pub(crate) fn install_with_listener(program: &[Instruction]) -> Result<OwnedFd> {
+pub fn install_with_listener(program: &[Instruction]) -> Result<OwnedFd> {
     check_fd(set_mode_filter(program, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV)?)
 }
 
@@ -37,21 +37,21 @@ fn set_mode_filter(program: &[Instruction], flags: u32) -> Result<libc::c_long> 
 /// `struct seccomp_notif` with its `struct seccomp_data`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Notification {
-    pub(crate) id: u64,
-    pub(crate) pid: u32,
+pub struct Notification {
+    pub id: u64,
+    pub pid: u32,
     flags: u32,
-    pub(crate) nr: i32,
-    pub(crate) arch: u32,
-    pub(crate) instruction_pointer: u64,
-    pub(crate) args: [u64; 6],
+    pub nr: i32,
+    pub arch: u32,
+    pub instruction_pointer: u64,
+    pub args: [u64; 6],
 }
 
 /// `SECCOMP_IOCTL_NOTIF_RECV`, `_IOWR('!', 0, struct seccomp_notif)`: 80 bytes.
 const NOTIF_RECV: u32 = 0xc050_2100;
 
 /// The next notified call (seccomp_unotify(2)). ENOENT where the caller has died meanwhile.
-pub(crate) fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
+pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
     let mut notification = Notification::default();
     let target = &raw mut notification;
     // SAFETY: the buffer is zeroed, as the kernel demands, live, and of the size encoded in the request number.
@@ -92,12 +92,7 @@ const _: () = assert!(size_of::<AddFd>() == 0x18 && size_of::<Response>() == 0x1
 
 /// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux 5.9).
 /// ENOENT where the process has died, ESRCH where it dies before it takes it.
-pub(crate) fn put_descriptor(
-    listener: BorrowedFd<'_>,
-    id: u64,
-    fd: BorrowedFd<'_>,
-    target: u32,
-) -> Result<()> {
+pub fn put_descriptor(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, target: u32) -> Result<()> {
     let source = fd.as_raw_fd().unsigned_abs();
     let request = AddFd { id, flags: ADDFD_FLAG_SETFD, source, target, target_flags: 0 };
     let pointer = &raw const request;
@@ -108,12 +103,12 @@ pub(crate) fn put_descriptor(
 
 /// Lets the call `id` be made after all. The filter's judgement of it must not depend on memory, which the caller could
 /// change meanwhile (seccomp_unotify(2)).
-pub(crate) fn let_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
+pub fn let_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
     respond(listener, &Response { id, value: 0, error: 0, flags: USER_NOTIF_FLAG_CONTINUE })
 }
 
 /// Ends the call `id` with success, without making it.
-pub(crate) fn end_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
+pub fn end_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
     respond(listener, &Response { id, value: 0, error: 0, flags: 0 })
 }
 
@@ -125,7 +120,7 @@ fn respond(listener: BorrowedFd<'_>, response: &Response) -> Result<()> {
 }
 
 /// Whether this kernel knows the seccomp action (SECCOMP_GET_ACTION_AVAIL, Linux 4.14).
-pub(crate) fn action_available(action: u32) -> bool {
+pub fn action_available(action: u32) -> bool {
     const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
     // SAFETY: `action` is a live u32, which the kernel reads.
     check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).is_ok()
@@ -133,7 +128,7 @@ pub(crate) fn action_available(action: u32) -> bool {
 
 /// Whether the kernel takes the flags that the profile is installed with: with a null program it answers EFAULT if
 /// it does and EINVAL if not (the check of flags comes first).
-pub(crate) fn listener_available() -> bool {
+pub fn listener_available() -> bool {
     let flags = FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV;
     // SAFETY: a null program is never read further: the call fails with EFAULT.
     let result = check(unsafe {

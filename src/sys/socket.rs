@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// The two ends of a connected pair, close-on-exec (unix(7), SOCK_SEQPACKET: messages keep their bounds).
-pub(crate) fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
+pub fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends: [RawFd; 2] = [-1; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
     // SAFETY: `ends` has room for the two ints that are written.
@@ -16,7 +16,7 @@ pub(crate) fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// The next connection of a listening socket, close-on-exec (accept4(2)). The peer's address is not asked for.
-pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: with a null address the kernel writes none and looks at no length.
     check_fd(unsafe {
         libc::syscall(
@@ -33,7 +33,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
 const SO_PASSRIGHTS: libc::c_int = 83;
 
 /// Who sends a descriptor to this unix socket, or to one that is accepted from it, gets EPERM. ENOPROTOOPT on older kernels.
-pub(crate) fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
+pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
     const INT_LEN: libc::socklen_t = 4;
     let (no, number) = (0_i32, socket.as_raw_fd());
     let target = (&raw const no).cast();
@@ -50,7 +50,7 @@ struct FdMessage {
 }
 
 /// Sends `bytes`, and `fd` with them if there is one.
-pub(crate) fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
+pub fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut control = control_message(fd.map_or(-1, |fd| fd.as_raw_fd()));
     let mut message = empty_message(&mut part);
@@ -63,7 +63,7 @@ pub(crate) fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<Borr
 }
 
 /// Receives one message, and the descriptor that came with it (close-on-exec).
-pub(crate) fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+pub fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let mut control = control_message(-1);
     let mut message = empty_message(&mut part);
@@ -111,7 +111,7 @@ struct TcpInfo {
 const TCP_INFO_LEN: libc::socklen_t = size_of::<TcpInfo>() as libc::socklen_t;
 
 /// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP socket.
-pub(crate) fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
+pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     let mut info = mem::MaybeUninit::<TcpInfo>::zeroed();
     let mut size = TCP_INFO_LEN;
     let target = info.as_mut_ptr().cast();
@@ -126,7 +126,7 @@ pub(crate) fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
 }
 
 /// Bytes waiting to be read, and bytes not yet taken by the peer (unix(7) and tcp(7), SIOCINQ and SIOCOUTQ).
-pub(crate) fn queued_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
+pub fn queued_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     Ok((
         ioctl_count(socket, libc::FIONREAD as libc::Ioctl)?,
         ioctl_count(socket, libc::TIOCOUTQ as libc::Ioctl)?,
@@ -141,7 +141,7 @@ fn ioctl_count(socket: BorrowedFd<'_>, request: libc::Ioctl) -> Result<u64> {
 }
 
 /// Interface flags by name (SIOCGIFFLAGS, netdevice(7)); `name` is cut at 15 bytes.
-pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<bool> {
+pub fn interface_is_up(socket: BorrowedFd<'_>, name: &[u8]) -> Result<bool> {
     // SAFETY: an ifreq is bytes, integers and a union of such.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name) {

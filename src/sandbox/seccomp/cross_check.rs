@@ -9,8 +9,8 @@ use super::compile::{compile, waits_in};
 use super::guard;
 use super::profile::model::{Action, Condition, Entry, Profile};
 use super::profile::{self, Loaded};
-use crate::sys::names::{self, Machine};
 use std::collections::{HashMap, HashSet};
+use sys::names::{self, Machine};
 
 #[derive(Debug, Clone, Copy)]
 struct Call {

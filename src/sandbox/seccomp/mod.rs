@@ -17,13 +17,13 @@ mod shrink;
 
 use super::park::Park;
 use super::step::{Failure, Step, verify as verify_step};
-use crate::sys::{self, names, seccomp::Instruction};
 pub(crate) use agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
 pub(crate) use compile::CompileError;
 #[cfg(test)]
 pub(crate) use compile::waits_in;
 use profile::model;
 use std::borrow::Cow;
+use sys::{self, names, seccomp::Instruction};
 
 /// Both programs, compiled once a service, or with dayfly itself.
 #[derive(Debug)]

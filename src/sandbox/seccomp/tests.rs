@@ -6,11 +6,11 @@
 use super::profile::{self, Loaded};
 use super::{GUARD_CANARY, PROFILE_CANARY, Plan};
 use crate::sandbox::park::Park;
-use crate::sys::names::{self, Machine};
-use crate::sys::seccomp::{Instruction, install};
-use crate::sys::{self, Errno, privilege, process};
 use libc::c_long;
 use std::os::fd::AsFd;
+use sys::names::{self, Machine};
+use sys::seccomp::{Instruction, install};
+use sys::{self, Errno, privilege, process};
 
 #[derive(Clone, Copy)]
 enum Filter {

@@ -16,10 +16,10 @@ mod tests;
 
 use super::agreed::Variant;
 use super::compile::{self, CompileError};
-use crate::sys::names;
-use crate::sys::seccomp::Instruction;
 use model::{Exec, Profile, Traits};
 use std::borrow::Cow;
+use sys::names;
+use sys::seccomp::Instruction;
 pub(crate) use texts::included;
 
 /// A profile that can be installed.

@@ -2,7 +2,7 @@
 
 use super::model::{Action, Condition, Exec, Profile};
 use super::parse::{ProfileError, parse};
-use crate::sys::names::Machine;
+use sys::names::Machine;
 
 fn read(text: &str) -> Result<Profile, ProfileError> {
     read_with(text, &[])

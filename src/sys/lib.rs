@@ -6,26 +6,26 @@
 
 #![allow(unsafe_code)]
 
-pub(crate) mod btrfs;
-pub(crate) mod landlock;
-pub(crate) mod loop_device;
-pub(crate) mod mount;
-pub(crate) mod names;
-pub(crate) mod privilege;
-pub(crate) mod process;
-pub(crate) mod seccomp;
-pub(crate) mod socket;
+pub mod btrfs;
+pub mod landlock;
+pub mod loop_device;
+pub mod mount;
+pub mod names;
+pub mod privilege;
+pub mod process;
+pub mod seccomp;
+pub mod socket;
 
 use std::ffi::{CStr, CString, c_char, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-pub(crate) use nix::errno::Errno;
+pub use nix::errno::Errno;
 
-pub(crate) type Result<T> = std::result::Result<T, Errno>;
+pub type Result<T> = std::result::Result<T, Errno>;
 
 /// For the few results that change nothing: says why, where the compiler and the reader can see it.
-pub(crate) trait Ignoring {
+pub trait Ignoring {
     fn ignoring(self, why: &'static str);
 }
 
@@ -52,13 +52,13 @@ fn raw_fd(number: c_long) -> RawFd {
 }
 
 /// `AT_FDCWD` as a borrowed descriptor, for the calls whose first argument may be either.
-pub(crate) fn cwd() -> BorrowedFd<'static> {
+pub fn cwd() -> BorrowedFd<'static> {
     // SAFETY: AT_FDCWD (-100) is never closed and is not -1, which is all that BorrowedFd asks of its number.
     unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
 }
 
 /// The descriptor of a number that the caller knows to be open, for instance 0, or one the kernel reported.
-pub(crate) fn borrowed(number: RawFd) -> Result<BorrowedFd<'static>> {
+pub fn borrowed(number: RawFd) -> Result<BorrowedFd<'static>> {
     fcntl(number, libc::F_GETFD, 0)?;
     // SAFETY: the kernel has just answered for this number, so it is open and not -1. It stays open: only code that
     // owns it could close it, and the numbers given here (inherited descriptors) have no other owner.
@@ -66,7 +66,7 @@ pub(crate) fn borrowed(number: RawFd) -> Result<BorrowedFd<'static>> {
 }
 
 /// Takes ownership of an inherited descriptor (socket activation, stdio). Call it once a number.
-pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd> {
+pub fn adopt(number: RawFd) -> Result<OwnedFd> {
     fcntl(number, libc::F_GETFD, 0)?;
     // SAFETY: the number is open, as the kernel has just said, and was inherited at exec: no Rust value owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
@@ -78,19 +78,19 @@ fn fcntl(fd: RawFd, command: i32, argument: i32) -> Result<c_long> {
 }
 
 /// Whether `FD_CLOEXEC` is set on this number.
-pub(crate) fn is_cloexec(number: RawFd) -> Result<bool> {
+pub fn is_cloexec(number: RawFd) -> Result<bool> {
     Ok(fcntl(number, libc::F_GETFD, 0)? & c_long::from(libc::FD_CLOEXEC) != 0)
 }
 
 /// A copy with a number of `lowest` or more, close-on-exec.
-pub(crate) fn dup_above(fd: BorrowedFd<'_>, lowest: RawFd) -> Result<OwnedFd> {
+pub fn dup_above(fd: BorrowedFd<'_>, lowest: RawFd) -> Result<OwnedFd> {
     check_fd(fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest)?)
 }
 
 /// Puts `fd` at `number`, which is closed first if it is open. `flags` is 0 or `O_CLOEXEC`.
 ///
 /// dup3(2) refuses equal numbers; then `FD_CLOEXEC` is set or cleared on the descriptor as it stands.
-pub(crate) fn dup_to(fd: BorrowedFd<'_>, number: RawFd, flags: i32) -> Result<()> {
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd, flags: i32) -> Result<()> {
     if fd.as_raw_fd() == number {
         let cloexec = if flags & libc::O_CLOEXEC == 0 { 0 } else { libc::FD_CLOEXEC };
         return fcntl(number, libc::F_SETFD, cloexec).map(drop);
@@ -100,27 +100,27 @@ pub(crate) fn dup_to(fd: BorrowedFd<'_>, number: RawFd, flags: i32) -> Result<()
 }
 
 /// Clears O_NONBLOCK, which the acceptor may have set and the handler does not expect.
-pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<()> {
+pub fn set_blocking(fd: BorrowedFd<'_>) -> Result<()> {
     let flags = fcntl(fd.as_raw_fd(), libc::F_GETFL, 0)?;
     let blocking = raw_fd(flags) & !libc::O_NONBLOCK;
     fcntl(fd.as_raw_fd(), libc::F_SETFL, blocking).map(drop)
 }
 
 /// Sets O_NONBLOCK on an end of ours that nobody shares.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     let flags = fcntl(fd.as_raw_fd(), libc::F_GETFL, 0)?;
     fcntl(fd.as_raw_fd(), libc::F_SETFL, raw_fd(flags) | libc::O_NONBLOCK).map(drop)
 }
 
 /// close_range(2), Linux 5.9 (`CLOSE_RANGE_CLOEXEC` 5.11). `flags` 0 closes.
-pub(crate) fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
+pub fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
     // SAFETY: three ints. Descriptors owned by Rust values may be closed by it: the callers are the child, which never
     // runs a destructor after this (it execs or exits by _exit), and start-up, before any value owns a descriptor.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
 }
 
 /// read(2).
-pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: pointer and length describe `buffer`, which the kernel may fill.
     let count =
         check(unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) })?;
@@ -128,7 +128,7 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
 }
 
 /// pread(2) at the start.
-pub(crate) fn read_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+pub fn read_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: pointer and length describe `buffer`, which the kernel may fill; the offset is an integer.
     let count = check(unsafe {
         libc::syscall(libc::SYS_pread64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len(), 0)
@@ -137,7 +137,7 @@ pub(crate) fn read_start(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize>
 }
 
 /// write(2).
-pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     // SAFETY: pointer and length describe `bytes`, which the kernel only reads.
     let count =
         check(unsafe { libc::syscall(libc::SYS_write, fd.as_raw_fd(), bytes.as_ptr(), bytes.len()) })?;
@@ -145,7 +145,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 }
 
 /// poll(2) through ppoll(2), which every architecture has; `timeout_ms` None waits for ever.
-pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> {
+pub fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> {
     let timeout = timeout_ms.map(|ms| libc::timespec {
         tv_sec: i64::from(ms / 1000),
         tv_nsec: c_long::from(ms % 1000) * 1_000_000,
@@ -160,20 +160,20 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<
 
 /// A NULL-terminated array of C strings, for exec. Built once, before the clone: exec must not allocate.
 #[derive(Debug)]
-pub(crate) struct CStrings {
+pub struct CStrings {
     /// What the pointers point to.
     strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }
 
 impl CStrings {
-    pub(crate) fn new(strings: Vec<CString>) -> CStrings {
+    pub fn new(strings: Vec<CString>) -> CStrings {
         // The pointers stay good when the vector moves: they point to each string's own heap block.
         let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
         CStrings { strings, pointers }
     }
 
-    pub(crate) fn strings(&self) -> &[CString] {
+    pub fn strings(&self) -> &[CString] {
         &self.strings
     }
 }
@@ -183,7 +183,7 @@ const ENVIRONMENT_LEN: usize = 128;
 
 /// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. `added` holds further variables, each
 /// ended by a NUL byte. Returns only an error.
-pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Errno {
+pub fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Errno {
     let empty: &CStr = c"";
     let mut environment = [ptr::null(); ENVIRONMENT_LEN + 1];
     let (_null, fixed) = envp.pointers.split_last().unwrap_or((&ptr::null(), &[]));
@@ -211,8 +211,7 @@ pub(crate) fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]
 }
 
 /// Any call by its number, and the raw errno of it, 0 for success; for tests of filters.
-#[cfg(test)]
-pub(crate) fn any_call(number: c_long, args: [u64; 6]) -> i32 {
+pub fn any_call(number: c_long, args: [u64; 6]) -> i32 {
     let [a, b, c, d, e, f] = args;
     // SAFETY: tests give descriptors, flags and null pointers; a call that writes memory is given none to write to.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
@@ -221,7 +220,7 @@ pub(crate) fn any_call(number: c_long, args: [u64; 6]) -> i32 {
 
 /// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed errno of
 /// the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no table.
-pub(crate) fn nonexistent_call(number: u32) -> i32 {
+pub fn nonexistent_call(number: u32) -> i32 {
     // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
     let result = unsafe { libc::syscall(c_long::from(number)) };
     if result == -1 { Errno::last_raw() } else { 0 }

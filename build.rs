@@ -1,40 +1,17 @@
-//! Compiles the built-in seccomp profiles with dayfly, by the same source that reads an operator's profile at run time:
+//! Compiles the built-in seccomp profiles with dayfly, by the same crate that reads an operator's profile at run time:
 //! a launch finds their programs ready, and a mistake in one of them is an error of the build.
 
-#![allow(dead_code, reason = "the launcher uses more of these files than the build does")]
 #![allow(clippy::disallowed_macros, reason = "cargo listens to stdout")]
 
-#[path = "src/sandbox/seccomp/agreed.rs"]
-mod agreed;
-#[path = "src/sandbox/seccomp/bpf.rs"]
-mod bpf;
-#[path = "src/sandbox/seccomp/compile.rs"]
-mod compile;
-#[path = "src/sandbox/seccomp/profile/condition.rs"]
-mod condition;
-#[path = "src/sandbox/seccomp/profile/constants.rs"]
-mod constants;
-#[path = "src/sandbox/seccomp/guard.rs"]
-mod guard;
-#[path = "src/sandbox/seccomp/profile/model.rs"]
-mod model;
-#[path = "src/sandbox/seccomp/profile/parse.rs"]
-mod parse;
-#[path = "src/sandbox/seccomp/shrink.rs"]
-mod shrink;
-#[path = "src/sandbox/seccomp/profile/statement.rs"]
-mod statement;
-#[path = "src/sandbox/seccomp/profile/texts.rs"]
-mod texts;
-
-use agreed::Variant;
+use seccomp::agreed::Variant;
+use seccomp::profile::{parse, texts};
+use seccomp::{compile, guard};
 use std::fmt::Write;
-use sys::names::{self, Machine};
+use sys::names::Machine;
+use sys::seccomp::Instruction;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for watched in ["build.rs", "src/sandbox/seccomp"] {
-        println!("cargo::rerun-if-changed={watched}");
-    }
+    println!("cargo::rerun-if-changed=build.rs");
     let target = std::env::var("CARGO_CFG_TARGET_ARCH")?;
     let machine = Machine::ALL.into_iter().find(|machine| machine.name() == target);
     let machine = machine.ok_or_else(|| format!("dayfly does not know the calls of {target}"))?;
@@ -50,9 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(std::fs::write(directory.join("guard_program.rs"), array(&guard))?)
 }
 
-fn array(program: &[bpf::Instruction]) -> String {
+fn array(program: &[Instruction]) -> String {
     let instruction =
-        |i: &bpf::Instruction| format!("Instruction{{code:{},jt:{},jf:{},k:{}}},", i.code, i.jt, i.jf, i.k);
+        |i: &Instruction| format!("Instruction{{code:{},jt:{},jf:{},k:{}}},", i.code, i.jt, i.jf, i.k);
     format!("&[{}]", program.iter().map(instruction).collect::<String>())
 }
 

@@ -47,10 +47,10 @@ fn copy(from: &Path, to: &Path) {
 /// All that the package is made of, elsewhere.
 fn another_checkout(site: &Site) -> PathBuf {
     let checkout = site.directory().join("elsewhere/with a longer name");
-    fs::create_dir_all(checkout.join("src/sandbox/seccomp")).unwrap();
+    fs::create_dir_all(checkout.join("src/seccomp")).unwrap();
     fs::create_dir_all(checkout.join("tests")).unwrap();
     fs::create_dir_all(checkout.join("rootfs")).unwrap();
-    for part in ["scripts", "units", "docs", "src/sandbox/seccomp/profiles", "tests/go", "rootfs/examples"] {
+    for part in ["scripts", "units", "docs", "src/seccomp/profiles", "tests/go", "rootfs/examples"] {
         copy(&root().join(part), &checkout.join(part));
     }
     for file in ["Cargo.toml", "CHANGELOG.md", "README.md", "SECURITY.md", "LICENSE-MIT"] {

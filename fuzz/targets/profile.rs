@@ -1,22 +1,8 @@
 //! A seccomp profile: an error with a place in its text or a profile, and an end.
 
 #![no_main]
-#![allow(dead_code, unreachable_pub)]
-
-#[path = "../../src/sandbox/seccomp/profile/condition.rs"]
-mod condition;
-#[path = "../../src/sandbox/seccomp/profile/constants.rs"]
-mod constants;
-#[path = "../../src/sandbox/seccomp/profile/model.rs"]
-mod model;
-#[path = "../../src/sys/names.rs"]
-mod names;
-#[path = "../../src/sandbox/seccomp/profile/parse.rs"]
-mod parse;
-#[path = "../../src/sandbox/seccomp/profile/statement.rs"]
-mod statement;
-#[path = "../../src/sandbox/seccomp/profile/texts.rs"]
-mod texts;
+use seccomp::profile::{parse, texts};
+use sys::names;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };

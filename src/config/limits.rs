@@ -6,7 +6,7 @@ use super::service::finite;
 use super::values::{RlimitSpec, Size};
 use crate::sandbox::exec;
 use crate::sandbox::limits::{self, Limit};
-use crate::sandbox::seccomp::profile::model::{Exec, Traits};
+use seccomp::profile::model::{Exec, Traits};
 use sys::privilege;
 
 pub(super) const MEMORY: u64 = 64 << 20;

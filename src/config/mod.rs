@@ -23,7 +23,7 @@ mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;
 
-use crate::sandbox::seccomp::profile::Loaded;
+use crate::sandbox::profile::Loaded;
 use options::Options;
 use std::fmt;
 use std::path::{Path, PathBuf};

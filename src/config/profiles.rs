@@ -2,8 +2,9 @@
 
 use super::options::Options;
 use super::{ConfigError, read_trusted};
-use crate::sandbox::seccomp::guard;
-use crate::sandbox::seccomp::profile::{self, Loaded, parse};
+use crate::sandbox::profile::{self, Loaded};
+use seccomp::guard;
+use seccomp::profile::parse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use sys::names;

@@ -8,8 +8,8 @@ use super::values::UserRange;
 use crate::cgroup::leaves::Bounds;
 use crate::kernel::{self, Kernel, MissingWall};
 use crate::privilege::Privilege;
-use crate::sandbox::seccomp::profile::Loaded;
-use crate::sandbox::seccomp::profile::model::Traits;
+use crate::sandbox::profile::Loaded;
+use seccomp::profile::model::Traits;
 
 /// Layers given up by name.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ pub(super) fn remarks(
 mod tests {
     use super::*;
     use crate::config::parse_service_file;
-    use crate::sandbox::seccomp::profile;
+    use crate::sandbox::profile;
     use sys::names;
 
     /// Linux 6.1: no memory-deny-write-execute, Landlock of files alone.
@@ -209,7 +209,7 @@ mod tests {
     fn with_code() -> Loaded {
         let text = "arch x86_64 aarch64\nallow mmap mprotect # a compiler";
         let mut include = |name: &str| Err(name.to_owned());
-        let profile = profile::parse::parse("code", text, names::NATIVE, &mut include).unwrap();
+        let profile = seccomp::profile::parse::parse("code", text, names::NATIVE, &mut include).unwrap();
         Loaded::File { name: "code".to_owned(), profile }
     }
 

@@ -20,10 +20,10 @@ use crate::sandbox::child::Start;
 use crate::sandbox::identity::{self, Identity};
 use crate::sandbox::namespaces::{self, Network};
 use crate::sandbox::park::Park;
-use crate::sandbox::seccomp::profile::model::Exec;
-use crate::sandbox::seccomp::{self, profile};
 use crate::sandbox::{IdSource, Plan};
+use crate::sandbox::{filters, profile};
 use crate::supervisor::admission;
+use seccomp::profile::model::Exec;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -146,7 +146,7 @@ impl Service {
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             rootfs,
             handed: handed.paths()?,
-            seccomp: seccomp::Plan::new(&profile, privilege == Privilege::Rootless, park)
+            seccomp: filters::Plan::new(&profile, privilege == Privilege::Rootless, park)
                 .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),

@@ -3,9 +3,10 @@
 use super::tree::Node;
 use crate::config::ConfigError;
 use crate::sandbox::exec::EXEC_FD;
-use crate::sandbox::seccomp::guard;
-use crate::sandbox::seccomp::profile::model::{Action, Entry, Exec};
-use crate::sandbox::seccomp::profile::{Loaded, constants};
+use crate::sandbox::profile::Loaded;
+use seccomp::guard;
+use seccomp::profile::constants;
+use seccomp::profile::model::{Action, Entry, Exec};
 
 pub(super) fn filters(profile: &Loaded) -> Result<Node, ConfigError> {
     let read = profile.profile().map_err(|error| ConfigError::usage(error.to_string()))?;

@@ -14,9 +14,7 @@ use crate::sandbox::park::Park;
 use crate::sandbox::rootfs::{self, Snapshot, Source};
 use crate::sandbox::snapshots;
 use crate::sandbox::step::Step;
-use crate::sandbox::{
-    IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces, seccomp,
-};
+use crate::sandbox::{self, IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces};
 use std::ffi::CString;
 use sys::process::CpuSet;
 
@@ -350,7 +348,7 @@ fn landlock(plan: &landlock::Plan) -> Node {
     ])
 }
 
-fn programs(plan: &seccomp::Plan) -> Node {
+fn programs(plan: &sandbox::filters::Plan) -> Node {
     let sizes = format!("guard {} instructions, profile {}", plan.guard.len(), plan.profile.len());
     Node::new("programs", sizes).why("the kernel asks both at each call")
 }

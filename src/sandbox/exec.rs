@@ -7,14 +7,14 @@ use super::park::{self, Park};
 use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
-use super::{Context, seccomp};
+use super::{Context, filters};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use sys::mount::{self, identify};
 use sys::{self, Errno, privilege, process};
 
-pub(crate) use super::seccomp::agreed::EXEC_FD;
+pub(crate) use seccomp::agreed::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
 /// the child was given can be there.
 pub(crate) const CHANNEL_FD: RawFd = EXEC_FD - 1;
@@ -156,7 +156,7 @@ pub(crate) fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, F
     sys::seccomp::install(plan.seccomp.guard).step(Step::GuardFilter)?;
     let listener = sys::seccomp::install_with_listener(plan.seccomp.profile_for(context.park))
         .step(Step::ProfileFilter)?;
-    seccomp::verify()?;
+    filters::verify()?;
     context.link.report_and_wait(Report::Listener(listener.as_raw_fd()), Step::Listener)?;
     if !plan.dumpable_off_early {
         // Rootless the supervisor could not have fetched the listener from a process that is not dumpable. Reading back

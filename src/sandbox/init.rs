@@ -5,9 +5,9 @@
 
 use super::Context;
 use super::exec::{CHANNEL_FD, EXEC_FD, Restricted};
-use super::seccomp::GUARD_CANARY;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{GO_ON, Report};
+use seccomp::agreed::GUARD_CANARY;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::mount::identify;

@@ -25,6 +25,7 @@ pub(crate) mod child;
 pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod exec;
+pub(crate) mod filters;
 pub(crate) mod identity;
 mod idmap;
 pub(crate) mod image;
@@ -33,8 +34,8 @@ pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub(crate) mod park;
+pub(crate) mod profile;
 pub(crate) mod rootfs;
-pub(crate) mod seccomp;
 pub(crate) mod snapshots;
 pub(crate) mod stack;
 pub(crate) mod step;
@@ -65,7 +66,7 @@ pub(crate) struct Plan {
     /// Paths of what is handed beside the connection, for messages.
     pub(crate) handed: Vec<CString>,
     pub(crate) landlock: landlock::Plan,
-    pub(crate) seccomp: seccomp::Plan,
+    pub(crate) seccomp: filters::Plan,
     /// A stub is PID 1 and the handler PID 2.
     pub(crate) init: bool,
     /// The kernel has session keyrings.

@@ -3,8 +3,8 @@
 //! It waits in a system call that the profile notifies; the supervisor puts the connection at descriptors 0 and 1 and lets
 //! the call go on. Until then 0 and 1 are /dev/null. Which call depends on how far ahead the sandbox is to be.
 
-use super::seccomp::agreed::Parked;
 use crate::outcome::Denied;
+use seccomp::agreed::Parked;
 use sys::names::{self, Machine};
 
 /// How far a parked sandbox has come.
@@ -78,8 +78,8 @@ fn is_allowed(call: &Denied) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::seccomp::waits_in;
     use super::*;
+    use seccomp::compile::waits_in;
 
     #[test]
     fn the_filters_and_the_supervisor_mean_the_same_call() {

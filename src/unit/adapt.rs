@@ -11,7 +11,7 @@ use crate::config::values::{Size, TmpfsSpec};
 use crate::config::{ConfigError, profile};
 use crate::listener::Address;
 use crate::privilege;
-use crate::sandbox::seccomp::profile::model::{Exec, Traits};
+use seccomp::profile::model::{Exec, Traits};
 use std::net::IpAddr;
 use std::path::Path;
 

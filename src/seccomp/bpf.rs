@@ -3,26 +3,26 @@
 use std::mem::offset_of;
 
 /// `struct sock_filter`.
-pub(super) type Instruction = libc::sock_filter;
+pub(crate) type Instruction = libc::sock_filter;
 
-pub(super) const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(crate) const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+pub(crate) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-pub(super) const JUMP_ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
-pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+pub(crate) const JUMP_ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
+pub(crate) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
-pub(super) const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
-pub(super) const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
-pub(super) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+pub(crate) const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+pub(crate) const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+pub(crate) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
-pub(super) fn errno(number: u16) -> u32 {
+pub(crate) fn errno(number: u16) -> u32 {
     libc::SECCOMP_RET_ERRNO | u32::from(number)
 }
 
 /// A field of `struct seccomp_data`, by its offset.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Field {
+pub(crate) enum Field {
     Number,
     Arch,
     ArgLow(u8),
@@ -43,7 +43,7 @@ impl Field {
 
 const _: () = assert!(offset_of!(libc::seccomp_data, args) == 16);
 
-pub(super) fn load(field: Field) -> Instruction {
+pub(crate) fn load(field: Field) -> Instruction {
     Instruction { code: LOAD_WORD, jt: 0, jf: 0, k: field.offset() }
 }
 
@@ -51,31 +51,31 @@ pub(super) fn load(field: Field) -> Instruction {
 /// number of both architectures, to know which calls it need not ask for; it stops where an argument is loaded
 /// (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). Looking at an argument at once spares a launch those thousand
 /// runs, twice; each later call pays with two short programs, which a sandbox would have to make thousands of to lose.
-pub(super) fn not_by_number_alone() -> Instruction {
+pub(crate) fn not_by_number_alone() -> Instruction {
     load(Field::ArgLow(0))
 }
 
-pub(super) fn give(action: u32) -> Instruction {
+pub(crate) fn give(action: u32) -> Instruction {
     Instruction { code: RETURN, jt: 0, jf: 0, k: action }
 }
 
 /// Runs the next instruction if the loaded word equals `k`, else skips it.
-pub(super) fn if_equal(k: u32) -> Instruction {
+pub(crate) fn if_equal(k: u32) -> Instruction {
     Instruction { code: JUMP_EQUAL, jt: 0, jf: 1, k }
 }
 
 /// Runs the next instruction unless the loaded word equals `k`.
-pub(super) fn unless_equal(k: u32) -> Instruction {
+pub(crate) fn unless_equal(k: u32) -> Instruction {
     Instruction { code: JUMP_EQUAL, jt: 1, jf: 0, k }
 }
 
 /// Runs the next instruction if the loaded word is `k` or more.
-pub(super) fn if_at_least(k: u32) -> Instruction {
+pub(crate) fn if_at_least(k: u32) -> Instruction {
     Instruction { code: JUMP_GREATER_EQUAL, jt: 0, jf: 1, k }
 }
 
 /// Runs the next instruction if the loaded word has any bit of `k`.
-pub(super) fn if_any_bit(k: u32) -> Instruction {
+pub(crate) fn if_any_bit(k: u32) -> Instruction {
     Instruction { code: JUMP_SET, jt: 0, jf: 1, k }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn if_any_bit(k: u32) -> Instruction {
 /// every number there is, to know what it need not ask; length and depth are most of what an installation costs.
 ///
 /// `calls` are sorted by number; the code of each must end in a return on every path.
-pub(super) fn decide(calls: &[(u32, Vec<Instruction>)], otherwise: u32) -> Vec<Instruction> {
+pub(crate) fn decide(calls: &[(u32, Vec<Instruction>)], otherwise: u32) -> Vec<Instruction> {
     let mut ranges = vec![(0, vec![give(otherwise)])];
     for (number, code) in calls {
         begin(&mut ranges, *number, code.clone());

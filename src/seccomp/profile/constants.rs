@@ -2,7 +2,7 @@
 //!
 //! build.rs compiles this file too. Values are those of both machines unless a second one stands beside them.
 
-use super::names::Machine;
+use sys::names::Machine;
 
 /// The value of a name.
 pub(super) fn value(machine: Machine, name: &str) -> Option<u64> {
@@ -15,12 +15,12 @@ pub(super) fn value(machine: Machine, name: &str) -> Option<u64> {
 }
 
 /// The number of an errno.
-pub(crate) fn errno(name: &str) -> Option<u16> {
+pub fn errno(name: &str) -> Option<u16> {
     ERRNOS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
 /// The name of an errno.
-pub(crate) fn errno_name(number: u16) -> Option<&'static str> {
+pub fn errno_name(number: u16) -> Option<&'static str> {
     ERRNOS.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
 }
 

@@ -1,26 +1,14 @@
-//! Profiles: what a handler may call, as files; the built-in ones are in `src/sandbox/seccomp/profiles/`.
-//!
-//! The built-in ones are read and compiled when dayfly is (build.rs), an operator's when a service is resolved. Both go
-//! through the same parser and compiler.
+//! Profiles that can be installed: the built-in ones, compiled when dayfly is (build.rs), and an operator's, compiled when a
+//! service is resolved. Both go through the same parser and compiler.
 
-pub(crate) mod constants;
-pub(crate) mod model;
-pub(crate) mod parse;
-
-mod condition;
-mod statement;
-mod texts;
-
-#[cfg(test)]
-mod tests;
-
-use super::agreed::Variant;
-use super::compile::{self, CompileError};
-use model::{Exec, Profile, Traits};
+use seccomp::agreed::Variant;
+use seccomp::compile::{self, CompileError};
+use seccomp::profile::model::{Exec, Profile, Traits};
+use seccomp::profile::parse;
+pub(crate) use seccomp::profile::texts::included;
 use std::borrow::Cow;
 use sys::names;
 use sys::seccomp::Instruction;
-pub(crate) use texts::included;
 
 /// A profile that can be installed.
 #[derive(Debug)]

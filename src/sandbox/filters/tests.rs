@@ -3,10 +3,15 @@
 //! A notification without a listener is ENOSYS, so a denied call fails with it here; what passes the filter fails in the
 //! kernel with another errno, the arguments being nonsense.
 
-use super::profile::{self, Loaded};
-use super::{GUARD_CANARY, PROFILE_CANARY, Plan};
+use super::Plan;
 use crate::sandbox::park::Park;
+use crate::sandbox::profile::{self, Loaded};
 use libc::c_long;
+use seccomp::agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
+use seccomp::{
+    guard,
+    profile::{parse::parse, texts},
+};
 use std::os::fd::AsFd;
 use sys::names::{self, Machine};
 use sys::seccomp::{Instruction, install};
@@ -206,4 +211,23 @@ fn a_futex_reaches_no_other_process() {
     assert_eq!(answers(STATIC, &shared), [DENIED; 3]);
     let private = answers(STATIC, &[wake(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG)]);
     assert_ne!(private, [DENIED]);
+}
+
+/// What is built in was compiled by build.rs; the same source compiles an operator's file here.
+#[test]
+fn the_built_in_programs_are_those_that_their_files_give_here() {
+    let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
+    assert!(super::GUARD.iter().map(plain).eq(guard::program(names::NATIVE).unwrap().iter().map(plain)));
+    for name in profile::names_built_in() {
+        let built_in = Loaded::BuiltIn(profile::built_in(name).unwrap());
+        let mut include = |name: &str| Ok((name.to_owned(), texts::included(name).unwrap().to_owned()));
+        let profile = parse(name, texts::included(name).unwrap(), names::NATIVE, &mut include).unwrap();
+        assert_eq!(built_in.traits(), profile.traits);
+        assert_eq!(built_in.meets_in_ipc(), profile.meets_in_ipc());
+        let file = Loaded::File { name: name.to_owned(), profile };
+        for variant in Variant::ALL {
+            let (built_in, here) = (built_in.program(variant).unwrap(), file.program(variant).unwrap());
+            assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::model::{Action, Condition, Exec, Profile};
 use super::parse::{ProfileError, parse};
+use super::texts::{PROFILES, included};
 use sys::names::Machine;
 
 fn read(text: &str) -> Result<Profile, ProfileError> {
@@ -168,7 +169,7 @@ fn what_cannot_be_read_is_an_error() {
 
 #[test]
 fn no_cut_of_a_profile_panics() {
-    for text in super::names_built_in().filter_map(super::included) {
+    for text in PROFILES.into_iter().map(|(_, text)| text) {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             let mut include = |name: &str| Err(format!("{name} is left out"));
             let _either = parse("cut", &text[..end], Machine::Aarch64, &mut include);
@@ -179,11 +180,11 @@ fn no_cut_of_a_profile_panics() {
 /// What fuzzing begins with, and what it has found.
 #[test]
 fn every_seed_of_the_fuzzer_is_read_to_an_end() {
-    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/profile")).unwrap();
+    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/profile")).unwrap();
     for seed in seeds {
         let text = String::from_utf8_lossy(&std::fs::read(seed.unwrap().path()).unwrap()).into_owned();
         for machine in Machine::ALL {
-            let mut include = |name: &str| match (name, super::included(name)) {
+            let mut include = |name: &str| match (name, included(name)) {
                 ("self", _) => Ok((name.to_owned(), text.clone())),
                 (name, included) => {
                     included.map(|text| (name.to_owned(), text.to_owned())).ok_or_else(|| name.to_owned())

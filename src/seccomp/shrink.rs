@@ -108,7 +108,7 @@ fn reached(program: &[Instruction]) -> Vec<Kept> {
     kept
 }
 
-pub(super) fn shrink(program: &[Instruction]) -> Vec<Instruction> {
+pub(crate) fn shrink(program: &[Instruction]) -> Vec<Instruction> {
     let kept = reached(program);
     let mut places = vec![0; program.len() + 1];
     for (place, kept) in kept.iter().enumerate() {

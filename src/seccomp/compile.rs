@@ -12,14 +12,14 @@ use super::bpf::{
     ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, decide, errno, give, if_equal, load,
     not_by_number_alone, unless_equal,
 };
-use super::model::{Action, Condition, Entry, Profile};
-use super::names::Machine;
+use super::profile::model::{Action, Condition, Entry, Profile};
 use super::shrink::shrink;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, sock_filter,
 };
 use std::collections::BTreeMap;
+use sys::names::Machine;
 
 /// seccompiler's return for "does not match", replaced in what it compiles; no profile can ask for it.
 const NO_MATCH: SeccompAction = SeccompAction::Trap;
@@ -30,7 +30,7 @@ const TO_NOTIFY: SeccompAction = SeccompAction::Log;
 const INSTRUCTIONS_MAX: usize = 4096;
 
 #[derive(Debug)]
-pub(crate) struct CompileError(String);
+pub struct CompileError(String);
 
 impl std::fmt::Display for CompileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,7 +47,7 @@ impl From<BackendError> for CompileError {
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The whole program. What has conditions is asked first: a call's entry without any decides where none holds.
-pub(crate) fn compile(
+pub fn compile(
     profile: &Profile,
     machine: Machine,
     variant: Variant,
@@ -133,7 +133,7 @@ fn with_own_calls(profile: &Profile, machine: Machine, variant: Variant) -> Vec<
 
 /// The one call that every libc start-up makes exactly once before main (musl, glibc, Rust, Go); or the call that the
 /// handler makes when it is ready, or wants to read.
-pub(crate) fn waits_in(parked: Parked, machine: Machine) -> &'static str {
+pub fn waits_in(parked: Parked, machine: Machine) -> &'static str {
     match (parked, machine) {
         (Parked::Entry, Machine::X86_64) => "arch_prctl",
         (Parked::Entry, Machine::Aarch64) => "set_tid_address",

@@ -2,30 +2,30 @@
 
 /// A call that no kernel has and that one of the filters answers with an errno of its own: what no error table holds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Canary {
-    pub(crate) number: u32,
-    pub(crate) errno: u16,
+pub struct Canary {
+    pub number: u32,
+    pub errno: u16,
 }
 
-pub(crate) const GUARD_CANARY: Canary = Canary { number: 0x0ffd_f001, errno: 4001 };
-pub(crate) const PROFILE_CANARY: Canary = Canary { number: 0x0ffd_f002, errno: 4002 };
+pub const GUARD_CANARY: Canary = Canary { number: 0x0ffd_f001, errno: 4001 };
+pub const PROFILE_CANARY: Canary = Canary { number: 0x0ffd_f002, errno: 4002 };
 
 /// Where the handler's file waits for exec: above every RLIMIT_NOFILE (63 at most), so that the number can never be
 /// made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is enough.
-pub(crate) const EXEC_FD: i32 = 63;
+pub const EXEC_FD: i32 = 63;
 
 /// What a filter depends on beside its profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Variant {
+pub struct Variant {
     /// Allows the one prctl(2) that rootless set-up makes after the filters.
-    pub(crate) dumpable_off_late: bool,
+    pub dumpable_off_late: bool,
     /// The call that a handler waits in that was executed ahead of its connection; it is notified.
-    pub(crate) parked: Option<Parked>,
+    pub parked: Option<Parked>,
 }
 
 /// Where a handler waits for its connection, once executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parked {
+pub enum Parked {
     Entry,
     Ready,
     Read,
@@ -33,7 +33,7 @@ pub(crate) enum Parked {
 
 impl Variant {
     /// All there are, in the order of [`Variant::index`].
-    pub(crate) const ALL: [Variant; 8] = {
+    pub const ALL: [Variant; 8] = {
         let parked = [None, Some(Parked::Entry), Some(Parked::Ready), Some(Parked::Read)];
         let mut all = [Variant { dumpable_off_late: false, parked: None }; 8];
         let mut index = 0;
@@ -45,7 +45,7 @@ impl Variant {
         all
     };
 
-    pub(crate) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         let parked = match self.parked {
             None => 0,
             Some(Parked::Entry) => 1,

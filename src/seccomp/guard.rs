@@ -13,8 +13,8 @@ use super::bpf::{
     ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
     not_by_number_alone, unless_equal,
 };
-use super::names::{self, Machine};
 use super::shrink::shrink;
+use sys::names::{self, Machine};
 
 /// Denied whatever the arguments, with the reason.
 const DENIED: &[(&str, &[&str])] = &[
@@ -92,7 +92,7 @@ const SEND_FLAGS: u32 = (libc::MSG_FASTOPEN | libc::MSG_OOB) as u32;
 
 /// A name that a machine's table does not have: an error of the build.
 #[derive(Debug)]
-pub(crate) struct UnknownCall(&'static str);
+pub struct UnknownCall(&'static str);
 
 impl std::fmt::Display for UnknownCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,7 +107,7 @@ fn number(machine: Machine, name: &'static str) -> Result<u32, UnknownCall> {
 /// The program: architecture, x32 and canaries first, then each call by its number; what has none is allowed.
 ///
 /// build.rs compiles this file too: a launch finds the program ready.
-pub(crate) fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall> {
+pub fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall> {
     let arch = machine.audit_arch();
     let mut program = vec![not_by_number_alone(), load(Field::Arch), unless_equal(arch), give(NOTIFY)];
     program.push(load(Field::Number));
@@ -127,7 +127,7 @@ pub(crate) fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall>
 }
 
 /// The init stub's own filter: it opens the gate, waits, writes one status, exits.
-pub(crate) fn init_program() -> Vec<Instruction> {
+pub fn init_program() -> Vec<Instruction> {
     let arch = names::NATIVE.audit_arch();
     let mut program = vec![load(Field::Arch), unless_equal(arch), give(KILL), load(Field::Number)];
     program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
@@ -219,12 +219,12 @@ fn by_argument() -> [Judged; 6] {
 }
 
 /// For those who want to see it: what is denied whatever the arguments, with the reason.
-pub(crate) fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
     DENIED.iter().flat_map(|(why, names)| names.iter().map(|name| (*name, *why)))
 }
 
 /// What is denied by its arguments: what remains, and why not the rest.
-pub(crate) fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+pub fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     by_argument().into_iter().map(|judged| (judged.name, judged.remains, judged.why))
 }
 

@@ -1,7 +1,7 @@
 //! The texts of the built-in profiles. build.rs compiles this file too.
 
 /// Profiles by name, as `--profile` and `include` know them.
-pub(crate) const PROFILES: [(&str, &str); 3] = [
+pub const PROFILES: [(&str, &str); 3] = [
     ("static", include_str!("../profiles/static.profile")),
     ("interpreter", include_str!("../profiles/interpreter.profile")),
     ("tree", include_str!("../profiles/tree.profile")),
@@ -11,6 +11,6 @@ pub(crate) const PROFILES: [(&str, &str); 3] = [
 const GROUPS: (&str, &str) = ("groups", include_str!("../profiles/groups.profile"));
 
 /// What `include NAME` finds among the built-in ones.
-pub(crate) fn included(name: &str) -> Option<&'static str> {
+pub fn included(name: &str) -> Option<&'static str> {
     PROFILES.iter().chain([&GROUPS]).find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

@@ -8,7 +8,7 @@ use super::bpf::{self, Instruction};
 use super::compile::{compile, waits_in};
 use super::guard;
 use super::profile::model::{Action, Condition, Entry, Profile};
-use super::profile::{self, Loaded};
+use super::profile::{parse, texts};
 use std::collections::{HashMap, HashSet};
 use sys::names::{self, Machine};
 
@@ -134,15 +134,15 @@ fn agrees(profile: &Profile, machine: Machine, variant: Variant, what: &str) {
 }
 
 fn read(name: &str, text: &str, machine: Machine) -> Profile {
-    let mut include = |name: &str| Ok((name.to_owned(), profile::included(name).unwrap().to_owned()));
-    profile::parse::parse(name, text, machine, &mut include).unwrap()
+    let mut include = |name: &str| Ok((name.to_owned(), texts::included(name).unwrap().to_owned()));
+    parse::parse(name, text, machine, &mut include).unwrap()
 }
 
 #[test]
 fn every_program_says_what_its_table_says_of_every_number_on_both_machines() {
     for machine in Machine::ALL {
-        for name in profile::names_built_in() {
-            let profile = read(name, profile::included(name).unwrap(), machine);
+        for (name, _) in texts::PROFILES {
+            let profile = read(name, texts::included(name).unwrap(), machine);
             for variant in Variant::ALL {
                 agrees(&profile, machine, variant, name);
             }
@@ -172,8 +172,8 @@ fn all_actions_and_conditions_go_together() {
 #[test]
 fn a_call_by_another_machine_s_door_is_denied() {
     for machine in Machine::ALL {
-        for name in profile::names_built_in() {
-            let profile = read(name, profile::included(name).unwrap(), machine);
+        for (name, _) in texts::PROFILES {
+            let profile = read(name, texts::included(name).unwrap(), machine);
             let program = compile(&profile, machine, Variant::ALL[0]).unwrap();
             // i386, arm, and the other one of ours.
             for arch in
@@ -190,32 +190,15 @@ fn a_call_by_another_machine_s_door_is_denied() {
 
 #[test]
 fn each_canary_is_for_its_own_filter() {
-    let profile = read("static", profile::included("static").unwrap(), names::NATIVE);
+    let profile = read("static", texts::included("static").unwrap(), names::NATIVE);
     let program = compile(&profile, names::NATIVE, Variant::ALL[0]).unwrap();
+    let guard = guard::program(names::NATIVE).unwrap();
     let answer = |number| {
         let call = Call { number, name: "", arch: names::NATIVE.audit_arch(), args: [0; 6] };
-        (interpret(&program, &call), interpret(super::GUARD, &call))
+        (interpret(&program, &call), interpret(&guard, &call))
     };
     assert_eq!(answer(PROFILE_CANARY.number), (bpf::errno(PROFILE_CANARY.errno), bpf::ALLOW));
     assert_eq!(answer(GUARD_CANARY.number), (bpf::ALLOW, bpf::errno(GUARD_CANARY.errno)));
-}
-
-/// What is built in was compiled by build.rs; the same source compiles an operator's file here.
-#[test]
-fn the_built_in_programs_are_those_that_their_files_give_here() {
-    let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);
-    assert!(super::GUARD.iter().map(plain).eq(guard::program(names::NATIVE).unwrap().iter().map(plain)));
-    for name in profile::names_built_in() {
-        let built_in = Loaded::BuiltIn(profile::built_in(name).unwrap());
-        let profile = read(name, profile::included(name).unwrap(), names::NATIVE);
-        assert_eq!(built_in.traits(), profile.traits);
-        assert_eq!(built_in.meets_in_ipc(), profile.meets_in_ipc());
-        let file = Loaded::File { name: name.to_owned(), profile };
-        for variant in Variant::ALL {
-            let (built_in, here) = (built_in.program(variant).unwrap(), file.program(variant).unwrap());
-            assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");
-        }
-    }
 }
 
 #[test]

@@ -4,24 +4,24 @@
 
 /// A profile for one machine: an allow-list, with exceptions that get an errno or die at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Profile {
-    pub(crate) traits: Traits,
-    pub(crate) entries: Vec<Entry>,
+pub struct Profile {
+    pub traits: Traits,
+    pub entries: Vec<Entry>,
 }
 
 /// What a profile says beside calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Traits {
-    pub(crate) exec: Exec,
+pub struct Traits {
+    pub exec: Exec,
     /// A stub is PID 1 unless `--init` says otherwise: for handlers that fork.
-    pub(crate) init: bool,
+    pub init: bool,
     /// Tasks that a sandbox may have unless `--tasks` says otherwise.
-    pub(crate) tasks: u64,
+    pub tasks: u64,
 }
 
 /// What the handler's process may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exec {
+pub enum Exec {
     /// The handler's own file, once.
     Once,
     /// What the template holds, loaders and libraries too: the tree is executable and W^X is not enforced.
@@ -31,19 +31,19 @@ pub(crate) enum Exec {
 /// One call with one action. A call may have one entry with conditions and one without; the latter decides where no
 /// condition holds. What no entry decides is notified, and its maker killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) name: &'static str,
-    pub(crate) number: u32,
-    pub(crate) action: Action,
+pub struct Entry {
+    pub name: &'static str,
+    pub number: u32,
+    pub action: Action,
     /// One of these must hold, all conditions in it; empty: always.
-    pub(crate) when: Vec<Vec<Condition>>,
-    pub(crate) reason: String,
+    pub when: Vec<Vec<Condition>>,
+    pub reason: String,
     /// The conditions as they were written.
-    pub(crate) condition: String,
+    pub condition: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Action {
+pub enum Action {
     Allow,
     /// The call is not made and fails with this errno.
     Errno(u16),
@@ -55,7 +55,7 @@ pub(crate) enum Action {
 
 /// A condition on one argument (0 to 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Condition {
+pub enum Condition {
     /// The low word equals: for arguments that the kernel takes as int.
     Word(u8, u32),
     /// The low word is at most this.
@@ -68,7 +68,7 @@ pub(crate) enum Condition {
 
 impl Profile {
     /// The names of the calls that may be made at all, in the profile's order.
-    pub(crate) fn allowed(&self) -> Vec<&'static str> {
+    pub fn allowed(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.action == Action::Allow) {
             if !names.contains(&entry.name) {
@@ -79,7 +79,7 @@ impl Profile {
     }
 
     /// Whether it never lets memory be made executable: the wall of W^X that every kernel has.
-    pub(crate) fn refuses_code(&self) -> bool {
+    pub fn refuses_code(&self) -> bool {
         const PROT_EXEC: u64 = 4;
         let making = |entry: &&Entry| matches!(entry.name, "mmap" | "mprotect" | "pkey_mprotect");
         let refuses = |condition: &Condition| match *condition {
@@ -93,7 +93,7 @@ impl Profile {
     }
 
     /// Whether two sandboxes could meet in an ipc namespace: System V IPC or POSIX message queues.
-    pub(crate) fn meets_in_ipc(&self) -> bool {
+    pub fn meets_in_ipc(&self) -> bool {
         const MEETING: [&str; 5] = ["shmget", "shmat", "semget", "msgget", "mq_open"];
         self.allowed().iter().any(|name| MEETING.contains(name))
     }

@@ -2,8 +2,8 @@
 
 use super::constants;
 use super::model::Condition;
-use super::names::Machine;
 use super::statement::{Flaw, Place, Word, flaw};
+use sys::names::Machine;
 
 const ALTERNATIVES_MAX: usize = 64;
 

@@ -4,10 +4,10 @@ use std::fmt;
 
 /// What is wrong with a profile, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProfileError {
-    pub(crate) file: String,
-    pub(crate) place: Place,
-    pub(crate) message: String,
+pub struct ProfileError {
+    pub file: String,
+    pub place: Place,
+    pub message: String,
 }
 
 impl fmt::Display for ProfileError {
@@ -18,9 +18,9 @@ impl fmt::Display for ProfileError {
 
 /// Line and column, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
 }
 
 impl Place {

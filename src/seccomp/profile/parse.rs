@@ -4,20 +4,20 @@
 //! machines that a profile names, not only for the one that it is read for.
 
 use super::model::{Action, Entry, Exec, Profile, Traits};
-use super::names::Machine;
-pub(crate) use super::statement::ProfileError;
+pub use super::statement::ProfileError;
 use super::statement::{Flaw, Place, Statement, Word, flaw, statements};
 use super::{condition, constants};
+use sys::names::Machine;
 
 /// Finds what `include NAME` names: the file's name for messages, and its text.
-pub(crate) type Include<'i> = &'i mut dyn FnMut(&str) -> Result<(String, String), String>;
+pub type Include<'i> = &'i mut dyn FnMut(&str) -> Result<(String, String), String>;
 
 const DEPTH_MAX: usize = 8;
 /// Of one profile, with all that they include: a file that includes two includes a hundred soon.
 const INCLUDES_MAX: usize = 32;
 
 /// Reads a profile for a machine.
-pub(crate) fn parse(
+pub fn parse(
     file: &str,
     text: &str,
     machine: Machine,

@@ -7,23 +7,14 @@
 //! The guard goes first and answers "notify" too, but has no listener. Where both deny, the newer filter wins the tie and
 //! its listener gets the call; where only the guard denies, a notification without listener is ENOSYS: nothing runs.
 
-pub(crate) mod agreed;
-pub(crate) mod guard;
-pub(crate) mod profile;
-
-mod bpf;
-mod compile;
-mod shrink;
-
 use super::park::Park;
+use super::profile;
 use super::step::{Failure, Step, verify as verify_step};
-pub(crate) use agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
-pub(crate) use compile::CompileError;
-#[cfg(test)]
-pub(crate) use compile::waits_in;
-use profile::model;
+use seccomp::agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
+use seccomp::compile::CompileError;
+use seccomp::guard;
 use std::borrow::Cow;
-use sys::{self, names, seccomp::Instruction};
+use sys::seccomp::Instruction;
 
 /// Both programs, compiled once a service, or with dayfly itself.
 #[derive(Debug)]
@@ -75,7 +66,5 @@ pub(crate) fn verify() -> Result<(), Failure> {
     Ok(())
 }
 
-#[cfg(test)]
-mod cross_check;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,17 @@
+//! seccomp: two filters, as programs for the kernel.
+//!
+//! The **profile** is an allow-list, read from a file ([`profile`]) and compiled by seccompiler ([`compile`]). The **guard**
+//! is a fixed deny-list under every profile, hand-written BPF.
+
+#![forbid(unsafe_code)]
+
+pub mod agreed;
+pub mod compile;
+pub mod guard;
+pub mod profile;
+
+mod bpf;
+mod shrink;
+
+#[cfg(test)]
+mod cross_check;

@@ -67,6 +67,15 @@ fn the_crates_depend_on_each_other_as_the_table_says() {
     }
 }
 
+/// The guard and the profiles' compiler have nothing in common but the numbers of their canaries.
+#[test]
+fn the_guard_uses_nothing_that_the_compiler_of_profiles_uses() {
+    for line in code_lines(&root().join("src/seccomp/guard.rs")) {
+        let is_ours = ["super::", "crate::", "include"].iter().any(|word| line.contains(word));
+        assert!(!is_ours || line == "use super::agreed::{GUARD_CANARY, PROFILE_CANARY};", "{line}");
+    }
+}
+
 #[test]
 fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
     let child = [

@@ -1,8 +1,9 @@
 //! seccomp: two filters that share no source, so that a wrong line in one opens nothing.
 //!
 //! The **profile** is an allow-list, compiled by seccompiler; what it does not name is notified to the supervisor, which
-//! records number and arguments and kills. The **guard** is a fixed deny-list under every profile, hand-written BPF: it
-//! closes the connection's hole in the network namespace and everything that makes or enters namespaces.
+//! records number and arguments and kills. The **guard** is a fixed deny-list under every profile: a linear program with
+//! call numbers and constructors of its own. It closes the connection's hole in the network namespace and everything that
+//! makes or enters namespaces.
 //!
 //! The guard goes first and answers "notify" too, but has no listener. Where both deny, the newer filter wins the tie and
 //! its listener gets the call; where only the guard denies, a notification without listener is ENOSYS: nothing runs.
@@ -27,9 +28,6 @@ pub(crate) struct Plan {
     pub(crate) init: Vec<Instruction>,
 }
 
-/// The guard, compiled with dayfly.
-static GUARD: &[Instruction] = include!(concat!(env!("OUT_DIR"), "/guard_program.rs"));
-
 impl Plan {
     pub(crate) fn new(
         profile: &profile::Loaded,
@@ -38,7 +36,7 @@ impl Plan {
     ) -> Result<Plan, CompileError> {
         let program = |parked| profile.program(Variant { dumpable_off_late, parked });
         Ok(Plan {
-            guard: GUARD,
+            guard: &guard::PROGRAM,
             profile: program(None)?,
             parked: park
                 .after_exec()

@@ -8,12 +8,10 @@ pub(crate) type Instruction = libc::sock_filter;
 pub(crate) const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 pub(crate) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 pub(crate) const JUMP_ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
 pub(crate) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 pub(crate) const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
-pub(crate) const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 pub(crate) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
 pub(crate) fn errno(number: u16) -> u32 {
@@ -26,7 +24,6 @@ pub(crate) enum Field {
     Number,
     Arch,
     ArgLow(u8),
-    ArgHigh(u8),
 }
 
 impl Field {
@@ -36,7 +33,6 @@ impl Field {
             Field::Number => 0,
             Field::Arch => 4,
             Field::ArgLow(index) => 16 + 8 * u32::from(index),
-            Field::ArgHigh(index) => 16 + 8 * u32::from(index) + 4,
         }
     }
 }
@@ -72,11 +68,6 @@ pub(crate) fn unless_equal(k: u32) -> Instruction {
 /// Runs the next instruction if the loaded word is `k` or more.
 pub(crate) fn if_at_least(k: u32) -> Instruction {
     Instruction { code: JUMP_GREATER_EQUAL, jt: 0, jf: 1, k }
-}
-
-/// Runs the next instruction if the loaded word has any bit of `k`.
-pub(crate) fn if_any_bit(k: u32) -> Instruction {
-    Instruction { code: JUMP_SET, jt: 0, jf: 1, k }
 }
 
 /// The code for each call number, and `otherwise` for all numbers between: the loaded number chooses by halves, so that each

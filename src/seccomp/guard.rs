@@ -2,233 +2,409 @@
 //!
 //! The connection belongs to the *host's* network namespace. A handler that holds it could disconnect it
 //! (`connect(fd, AF_UNSPEC)`) and connect it to any address the host reaches, listen and accept on it, send with
-//! MSG_FASTOPEN, list the host's interfaces by ioctl. Landlock sees only some of that: it has no hook for listen(2) and
-//! always allows AF_UNSPEC. So here is everything that opens the hole again, and everything that makes or enters a
-//! namespace, mounts, traces or loads programs into the kernel, whatever a profile may say.
-
-#![cfg_attr(not(test), allow(dead_code, reason = "the program is made by build.rs"))]
+//! MSG_FASTOPEN, or list the host's interfaces by ioctl. Landlock sees only some of that: it has no hook for listen(2) and
+//! always allows AF_UNSPEC. So the guard denies everything that opens this hole, and everything that makes or enters a
+//! namespace, mounts, traces or loads programs into the kernel, whatever a profile says.
+//!
+//! The guard shares no source with the profiles and their compiler: it has its own call numbers and its own few
+//! constructors of instructions, and the program is a constant of this file. It is linear: each call is compared in turn.
+//! `guard_check.rs` compares the program with the kernel's own tables.
 
 use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
-use super::bpf::{
-    ALLOW, Field, Instruction, KILL, NOTIFY, decide, errno, give, if_any_bit, if_at_least, if_equal, load,
-    not_by_number_alone, unless_equal,
-};
-use super::shrink::shrink;
-use sys::names::{self, Machine};
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF};
 
-/// Denied whatever the arguments, with the reason.
-const DENIED: &[(&str, &[&str])] = &[
-    (
-        "new sockets, and everything that changes what the connection is",
-        &[
-            "socket",
-            "socketpair",
-            "connect",
-            "bind",
-            "listen",
-            "accept",
-            "accept4",
-            "sendmsg",
-            "sendmmsg",
-            "recvmsg",
-            "recvmmsg",
-            "setsockopt",
+type Instruction = libc::sock_filter;
+
+/// A system call, with its number on each machine (asm/unistd_64.h, asm-generic/unistd.h).
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    name: &'static str,
+    x86_64: u32,
+    aarch64: u32,
+}
+
+const fn call(name: &'static str, x86_64: u32, aarch64: u32) -> Call {
+    Call { name, x86_64, aarch64 }
+}
+
+/// A machine, as far as the guard differs.
+#[derive(Debug, Clone, Copy)]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+#[cfg(target_arch = "x86_64")]
+const NATIVE: Arch = Arch::X86_64;
+#[cfg(target_arch = "aarch64")]
+const NATIVE: Arch = Arch::Aarch64;
+
+impl Arch {
+    /// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_AARCH64` (linux/audit.h).
+    const fn audit(self) -> u32 {
+        match self {
+            Arch::X86_64 => 0xc000_003e,
+            Arch::Aarch64 => 0xc000_00b7,
+        }
+    }
+
+    const fn number(self, call: Call) -> u32 {
+        match self {
+            Arch::X86_64 => call.x86_64,
+            Arch::Aarch64 => call.aarch64,
+        }
+    }
+}
+
+/// Calls that are denied whatever their arguments, with the reason.
+struct Group {
+    why: &'static str,
+    calls: &'static [Call],
+}
+
+const DENIED: &[Group] = &[
+    Group {
+        why: "new sockets, and everything that changes what the connection is",
+        calls: &[
+            call("socket", 41, 198),
+            call("socketpair", 53, 199),
+            call("connect", 42, 203),
+            call("bind", 49, 200),
+            call("listen", 50, 201),
+            call("accept", 43, 202),
+            call("accept4", 288, 242),
+            call("sendmsg", 46, 211),
+            call("sendmmsg", 307, 269),
+            call("recvmsg", 47, 212),
+            call("recvmmsg", 299, 243),
+            call("setsockopt", 54, 208),
         ],
-    ),
-    ("operations by a ring pass no filter", &["io_uring_setup", "io_uring_enter", "io_uring_register"]),
-    ("makes or enters namespaces", &["unshare", "setns"]),
-    (
-        "changes what is mounted where",
-        &[
-            "mount",
-            "umount2",
-            "pivot_root",
-            "chroot",
-            "open_tree",
-            "move_mount",
-            "fsopen",
-            "fsconfig",
-            "fsmount",
-            "fspick",
-            "mount_setattr",
-            "open_tree_attr",
+    },
+    Group {
+        why: "operations by a ring pass no filter",
+        calls: &[
+            call("io_uring_setup", 425, 425),
+            call("io_uring_enter", 426, 426),
+            call("io_uring_register", 427, 427),
         ],
-    ),
-    (
-        "reaches into other processes",
-        &["ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"],
-    ),
-    (
-        "gives programs and pages to the kernel",
-        &[
-            "bpf",
-            "perf_event_open",
-            "userfaultfd",
-            "init_module",
-            "finit_module",
-            "delete_module",
-            "kexec_load",
-            "kexec_file_load",
+    },
+    Group { why: "makes or enters namespaces", calls: &[call("unshare", 272, 97), call("setns", 308, 268)] },
+    Group {
+        why: "changes what is mounted where",
+        calls: &[
+            call("mount", 165, 40),
+            call("umount2", 166, 39),
+            call("pivot_root", 155, 41),
+            call("chroot", 161, 51),
+            call("open_tree", 428, 428),
+            call("move_mount", 429, 429),
+            call("fsopen", 430, 430),
+            call("fsconfig", 431, 431),
+            call("fsmount", 432, 432),
+            call("fspick", 433, 433),
+            call("mount_setattr", 442, 442),
+            call("open_tree_attr", 467, 467),
         ],
-    ),
-    ("keyrings are not namespaced", &["add_key", "request_key", "keyctl"]),
-    ("opens files by handle, past every path", &["open_by_handle_at"]),
+    },
+    Group {
+        why: "reaches into other processes",
+        calls: &[
+            call("ptrace", 101, 117),
+            call("process_vm_readv", 310, 270),
+            call("process_vm_writev", 311, 271),
+            call("pidfd_getfd", 438, 438),
+            call("kcmp", 312, 272),
+        ],
+    },
+    Group {
+        why: "gives programs and pages to the kernel",
+        calls: &[
+            call("bpf", 321, 280),
+            call("perf_event_open", 298, 241),
+            call("userfaultfd", 323, 282),
+            call("init_module", 175, 105),
+            call("finit_module", 313, 273),
+            call("delete_module", 176, 106),
+            call("kexec_load", 246, 104),
+            call("kexec_file_load", 320, 294),
+        ],
+    },
+    Group {
+        why: "keyrings are not namespaced",
+        calls: &[call("add_key", 248, 217), call("request_key", 249, 218), call("keyctl", 250, 219)],
+    },
+    Group { why: "opens files by handle, past every path", calls: &[call("open_by_handle_at", 304, 265)] },
 ];
 
-/// x32 calls carry this bit on x86-64 (`__X32_SYSCALL_BIT`) and reach the same kernel by other numbers.
-const X32_BIT: u32 = 0x4000_0000;
-
-#[allow(clippy::cast_sign_loss)]
-const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWCGROUP
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u32;
-
-#[allow(clippy::cast_sign_loss)]
-const SEND_FLAGS: u32 = (libc::MSG_FASTOPEN | libc::MSG_OOB) as u32;
-
-/// A name that a machine's table does not have: an error of the build.
-#[derive(Debug)]
-pub struct UnknownCall(&'static str);
-
-impl std::fmt::Display for UnknownCall {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the guard names '{}', which is no system call", self.0)
-    }
-}
-
-fn number(machine: Machine, name: &'static str) -> Result<u32, UnknownCall> {
-    machine.call(name).map(|(_, number)| number).ok_or(UnknownCall(name))
-}
-
-/// The program: architecture, x32 and canaries first, then each call by its number; what has none is allowed.
-///
-/// build.rs compiles this file too: a launch finds the program ready.
-pub fn program(machine: Machine) -> Result<Vec<Instruction>, UnknownCall> {
-    let arch = machine.audit_arch();
-    let mut program = vec![not_by_number_alone(), load(Field::Arch), unless_equal(arch), give(NOTIFY)];
-    program.push(load(Field::Number));
-    program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
-    program.extend([if_equal(PROFILE_CANARY.number), give(ALLOW)]);
-    program.extend([if_at_least(X32_BIT), give(NOTIFY)]);
-    let mut calls = Vec::new();
-    for name in DENIED.iter().flat_map(|(_, names)| *names) {
-        calls.push((number(machine, name)?, vec![give(NOTIFY)]));
-    }
-    for judged in by_argument() {
-        calls.push((number(machine, judged.name)?, judged.code));
-    }
-    calls.sort_by_key(|(number, _)| *number);
-    program.extend(decide(&calls, ALLOW));
-    Ok(shrink(&program))
-}
-
-/// The init stub's own filter: it opens the gate, waits, writes one status, exits.
-pub fn init_program() -> Vec<Instruction> {
-    let arch = names::NATIVE.audit_arch();
-    let mut program = vec![load(Field::Arch), unless_equal(arch), give(KILL), load(Field::Number)];
-    program.extend([if_equal(GUARD_CANARY.number), give(errno(GUARD_CANARY.errno))]);
-    for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group, libc::SYS_close_range] {
-        program.extend([if_equal(u32::try_from(call).unwrap_or(u32::MAX)), give(ALLOW)]);
-    }
-    program.push(give(KILL));
-    program
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-const ENOSYS: u16 = libc::ENOSYS as u16;
-
-/// A call that depends on its arguments.
+/// A call whose arguments decide.
 struct Judged {
-    name: &'static str,
+    call: Call,
     /// What remains of it, and why not the rest.
     remains: &'static str,
     why: &'static str,
-    code: Vec<Instruction>,
+    /// Ends in a return on every path.
+    code: &'static [Instruction],
 }
 
-fn by_argument() -> [Judged; 6] {
-    // No namespaces.
-    let clone = [load(Field::ArgLow(0)), if_any_bit(NAMESPACE_FLAGS), give(NOTIFY), give(ALLOW)];
-    // Its flags are in memory, where a filter cannot look. libc falls back to clone on ENOSYS.
-    let clone3 = [give(errno(ENOSYS))];
-    // No address (both words null), no data in a SYN, nothing out of band.
-    let sendto = [
-        load(Field::ArgLow(4)),
-        unless_equal(0),
-        give(NOTIFY),
-        load(Field::ArgHigh(4)),
-        unless_equal(0),
-        give(NOTIFY),
-        load(Field::ArgLow(3)),
-        if_any_bit(SEND_FLAGS),
-        give(NOTIFY),
-        give(ALLOW),
-    ];
-    // The two harmless questions of stdio. The kernel looks at the low word only, so the high one must be zero.
-    let ioctl = [
-        load(Field::ArgHigh(1)),
-        unless_equal(0),
-        give(NOTIFY),
-        load(Field::ArgLow(1)),
-        if_equal(TIOCGWINSZ),
-        give(ALLOW),
-        if_equal(TCGETS),
-        give(ALLOW),
-        give(NOTIFY),
-    ];
-    // The kernel looks at the low word of the resource.
-    let setrlimit = [load(Field::ArgLow(0)), if_equal(RLIMIT_CORE), give(NOTIFY), give(ALLOW)];
-    // Asking has no new limit: both words null.
-    let prlimit64 = [
-        load(Field::ArgLow(1)),
-        unless_equal(RLIMIT_CORE),
-        give(ALLOW),
-        load(Field::ArgLow(2)),
-        unless_equal(0),
-        give(NOTIFY),
-        load(Field::ArgHigh(2)),
-        unless_equal(0),
-        give(NOTIFY),
-        give(ALLOW),
-    ];
-    let lowered = "its 1, lowered to 0, would start a helper of the host at each crash (core(5))";
-    let judged =
-        |name, remains, why, code: &[Instruction]| Judged { name, remains, why, code: code.to_vec() };
-    [
-        judged("clone", "without new namespaces", "namespaces give powers back", &clone),
-        judged("clone3", "never: ENOSYS", "its flags are in memory; libc falls back on clone", &clone3),
-        judged(
-            "sendto",
-            "without an address, MSG_FASTOPEN and MSG_OOB",
-            "data in a SYN would go to any address the host reaches",
-            &sendto,
-        ),
-        judged(
-            "ioctl",
-            "TIOCGWINSZ and TCGETS only",
-            "others list the host's interfaces, type into terminals, ask for signals",
-            &ioctl,
-        ),
-        judged("setrlimit", "all limits but that of cores", lowered, &setrlimit),
-        judged("prlimit64", "the same, and asking", lowered, &prlimit64),
-    ]
-}
+const JUDGED: &[Judged] = &[
+    Judged {
+        call: call("clone", 56, 220),
+        remains: "without new namespaces",
+        why: "namespaces give powers back",
+        code: &[low_word(0), if_any_bit(NAMESPACE_FLAGS), DENY, ALLOW],
+    },
+    Judged {
+        call: call("clone3", 435, 435),
+        remains: "never: ENOSYS",
+        why: "its flags are in memory; libc falls back on clone",
+        code: &[give(SECCOMP_RET_ERRNO | ENOSYS)],
+    },
+    Judged {
+        call: call("sendto", 44, 206),
+        remains: "without an address, MSG_FASTOPEN and MSG_OOB",
+        why: "data in a SYN would go to any address the host reaches",
+        code: &[
+            low_word(4),
+            unless_equal(0),
+            DENY,
+            high_word(4),
+            unless_equal(0),
+            DENY,
+            low_word(3),
+            if_any_bit(SEND_FLAGS),
+            DENY,
+            ALLOW,
+        ],
+    },
+    Judged {
+        call: call("ioctl", 16, 29),
+        remains: "TIOCGWINSZ and TCGETS only",
+        why: "others list the host's interfaces, type into terminals, ask for signals",
+        // The kernel looks at the low word only, so the high one must be zero.
+        code: &[
+            high_word(1),
+            unless_equal(0),
+            DENY,
+            low_word(1),
+            if_equal(TIOCGWINSZ),
+            ALLOW,
+            if_equal(TCGETS),
+            ALLOW,
+            DENY,
+        ],
+    },
+    Judged {
+        call: call("setrlimit", 160, 164),
+        remains: "all limits but that of cores",
+        why: CORE_LIMIT,
+        // The kernel looks at the low word of the resource.
+        code: &[low_word(0), if_equal(RLIMIT_CORE), DENY, ALLOW],
+    },
+    Judged {
+        call: call("prlimit64", 302, 261),
+        remains: "the same, and asking",
+        why: CORE_LIMIT,
+        // Who only asks passes no new limit: both words of the pointer are null.
+        code: &[
+            low_word(1),
+            unless_equal(RLIMIT_CORE),
+            ALLOW,
+            low_word(2),
+            unless_equal(0),
+            DENY,
+            high_word(2),
+            unless_equal(0),
+            DENY,
+            ALLOW,
+        ],
+    },
+];
 
-/// For those who want to see it: what is denied whatever the arguments, with the reason.
-pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
-    DENIED.iter().flat_map(|(why, names)| names.iter().map(|name| (*name, *why)))
-}
+const CORE_LIMIT: &str = "its 1, lowered to 0, would start a helper of the host at each crash (core(5))";
 
-/// What is denied by its arguments: what remains, and why not the rest.
-pub fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    by_argument().into_iter().map(|judged| (judged.name, judged.remains, judged.why))
-}
-
+/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h). Of clone(2) the low byte is a
+/// signal, so CLONE_NEWTIME (0x80) is not among its flags.
+const NAMESPACE_FLAGS: u32 = 0x7e02_0000;
+/// MSG_FASTOPEN and MSG_OOB (linux/socket.h).
+const SEND_FLAGS: u32 = 0x2000_0001;
 /// As everywhere but on alpha, mips and sparc (asm-generic/resource.h).
 const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;
+const ENOSYS: u32 = 38;
+/// x32 calls carry this bit on x86-64 (`__X32_SYSCALL_BIT`) and reach the same kernel by other numbers.
+const X32_BIT: u32 = 0x4000_0000;
+
+const ALLOW: Instruction = give(SECCOMP_RET_ALLOW);
+/// To be notified without a listener is ENOSYS; where the profile denies too, its listener hears of the call.
+const DENY: Instruction = give(SECCOMP_RET_USER_NOTIF);
+
+const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
+    Instruction { code, jt, jf, k }
+}
+
+/// BPF_RET | BPF_K
+const fn give(action: u32) -> Instruction {
+    instruction(0x06, 0, 0, action)
+}
+
+/// BPF_LD | BPF_W | BPF_ABS of `struct seccomp_data`: number, architecture, instruction pointer, six arguments.
+const fn load(offset: u32) -> Instruction {
+    instruction(0x20, 0, 0, offset)
+}
+
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+/// The low word of an argument comes first: both machines are little endian.
+const fn low_word(argument: u32) -> Instruction {
+    load(16 + 8 * argument)
+}
+
+const fn high_word(argument: u32) -> Instruction {
+    load(20 + 8 * argument)
+}
+
+/// Runs the next instruction if the loaded word equals `k`, else skips it (BPF_JMP | BPF_JEQ | BPF_K).
+const fn if_equal(k: u32) -> Instruction {
+    instruction(0x15, 0, 1, k)
+}
+
+/// Runs the next instruction unless the loaded word equals `k`.
+const fn unless_equal(k: u32) -> Instruction {
+    instruction(0x15, 1, 0, k)
+}
+
+/// Runs the next instruction if the loaded word is `k` or more (BPF_JMP | BPF_JGE | BPF_K).
+const fn if_at_least(k: u32) -> Instruction {
+    instruction(0x35, 0, 1, k)
+}
+
+/// Runs the next instruction if the loaded word has any bit of `k` (BPF_JMP | BPF_JSET | BPF_K).
+const fn if_any_bit(k: u32) -> Instruction {
+    instruction(0x45, 0, 1, k)
+}
+
+/// Skips this many instructions if the loaded word equals `k`.
+const fn if_equal_skip(k: u32, skipped: usize) -> Instruction {
+    instruction(0x15, offset(skipped), 0, k)
+}
+
+/// Skips this many instructions unless the loaded word equals `k`.
+const fn unless_equal_skip(k: u32, skipped: usize) -> Instruction {
+    instruction(0x15, 0, offset(skipped), k)
+}
+
+/// Skips this many instructions (BPF_JMP | BPF_JA).
+const fn skip(skipped: u32) -> Instruction {
+    instruction(0x05, 0, 0, skipped)
+}
+
+/// A conditional jump reaches 255 instructions.
+#[allow(clippy::cast_possible_truncation, reason = "the assertion is made when dayfly is compiled")]
+const fn offset(skipped: usize) -> u8 {
+    assert!(skipped <= u8::MAX as usize);
+    skipped as u8
+}
+
+/// What comes before the calls.
+const PROLOGUE: usize = 11;
+
+/// How many calls are denied whatever their arguments.
+const DENIED_CALLS: usize = {
+    let mut count = 0;
+    let mut index = 0;
+    while index < DENIED.len() {
+        count += DENIED[index].calls.len();
+        index += 1;
+    }
+    count
+};
+
+/// Prologue, the denied calls, what decides about them, the judged calls with their code, and what allows the rest.
+const LENGTH: usize = {
+    let mut length = PROLOGUE + DENIED_CALLS + 2 + 1;
+    let mut index = 0;
+    while index < JUDGED.len() {
+        length += 1 + JUDGED[index].code.len();
+        index += 1;
+    }
+    length
+};
+
+/// The guard of this machine.
+pub static PROGRAM: [Instruction; LENGTH] = program(NATIVE);
+
+/// The guard of a machine: architecture, canaries and x32 first, then each call by its number; the rest is allowed.
+pub const fn program(arch: Arch) -> [Instruction; LENGTH] {
+    let mut writer = Writer { program: [ALLOW; LENGTH], length: 0 };
+    // No decision needs this argument. When a filter is installed the kernel runs it in software for each number of both
+    // architectures, to know which calls it need not ask for; it stops where an argument is loaded
+    // (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). That spares each launch a thousand runs.
+    writer.push(&[low_word(0), load(ARCH), unless_equal(arch.audit()), DENY, load(NUMBER)]);
+    writer.push(&[if_equal(GUARD_CANARY.number), give(SECCOMP_RET_ERRNO | GUARD_CANARY.errno as u32)]);
+    writer.push(&[if_equal(PROFILE_CANARY.number), ALLOW]);
+    writer.push(&[if_at_least(X32_BIT), DENY]);
+    assert!(writer.length == PROLOGUE);
+    let deny = PROLOGUE + DENIED_CALLS + 1;
+    let mut group = 0;
+    while group < DENIED.len() {
+        let mut index = 0;
+        while index < DENIED[group].calls.len() {
+            let skipped = deny - writer.length - 1;
+            writer.push(&[if_equal_skip(arch.number(DENIED[group].calls[index]), skipped)]);
+            index += 1;
+        }
+        group += 1;
+    }
+    writer.push(&[skip(1), DENY]);
+    assert!(writer.length == deny + 1);
+    let mut index = 0;
+    while index < JUDGED.len() {
+        let judged = &JUDGED[index];
+        writer.push(&[unless_equal_skip(arch.number(judged.call), judged.code.len())]);
+        writer.push(judged.code);
+        index += 1;
+    }
+    writer.push(&[ALLOW]);
+    assert!(writer.length == LENGTH);
+    writer.program
+}
+
+struct Writer {
+    program: [Instruction; LENGTH],
+    length: usize,
+}
+
+impl Writer {
+    const fn push(&mut self, code: &[Instruction]) {
+        let mut index = 0;
+        while index < code.len() {
+            self.program[self.length] = code[index];
+            self.length += 1;
+            index += 1;
+        }
+    }
+}
+
+/// The init stub's own filter: it opens the gate, waits, writes one status, exits.
+pub fn init_program() -> Vec<Instruction> {
+    const KILL: Instruction = give(SECCOMP_RET_KILL_PROCESS);
+    let mut program = vec![load(ARCH), unless_equal(NATIVE.audit()), KILL, load(NUMBER)];
+    program.extend([if_equal(GUARD_CANARY.number), give(SECCOMP_RET_ERRNO | u32::from(GUARD_CANARY.errno))]);
+    for call in [libc::SYS_wait4, libc::SYS_write, libc::SYS_exit_group, libc::SYS_close_range] {
+        program.extend([if_equal(u32::try_from(call).unwrap_or(u32::MAX)), ALLOW]);
+    }
+    program.push(KILL);
+    program
+}
+
+/// For those who want to see it: what is denied whatever the arguments, with the reason.
+pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DENIED.iter().flat_map(|group| group.calls.iter().map(|call| (call.name, group.why)))
+}
+
+/// What is denied by its arguments: what remains, and why not the rest.
+pub fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    JUDGED.iter().map(|judged| (judged.call.name, judged.remains, judged.why))
+}

@@ -1,7 +1,7 @@
 //! seccomp: two filters, as programs for the kernel.
 //!
 //! The **profile** is an allow-list, read from a file ([`profile`]) and compiled by seccompiler ([`compile`]). The **guard**
-//! is a fixed deny-list under every profile, hand-written BPF.
+//! ([`guard`]) is a fixed deny-list under every profile: a linear program with call numbers and constructors of its own.
 
 #![forbid(unsafe_code)]
 
@@ -15,3 +15,5 @@ mod shrink;
 
 #[cfg(test)]
 mod cross_check;
+#[cfg(test)]
+mod guard_check;

@@ -1,0 +1,111 @@
+//! The guard of both machines against what it must deny, told here once more: names as literals, numbers from the kernel's
+//! tables. Nothing of `guard.rs` but its program goes into the expectation.
+
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
+
+use super::cross_check::{Call, interpret};
+use super::guard::{self, Arch};
+use std::collections::{BTreeSet, HashMap};
+use sys::names::{self, Machine};
+
+const DENIED: &str = "accept accept4 add_key bind bpf chroot connect delete_module finit_module fsconfig fsmount fsopen \
+    fspick init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl listen \
+    mount mount_setattr move_mount open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root \
+    process_vm_readv process_vm_writev ptrace recvmmsg recvmsg request_key sendmmsg sendmsg setns setsockopt socket \
+    socketpair umount2 unshare userfaultfd";
+
+const JUDGED: [&str; 6] = ["clone", "clone3", "ioctl", "prlimit64", "sendto", "setrlimit"];
+
+const ALLOW: u32 = 0x7fff_0000;
+const DENY: u32 = 0x7fc0_0000;
+const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
+
+/// What the guard promises of a call.
+fn promised(call: &Call) -> u32 {
+    let [first, second, third, fourth, fifth, _] = call.args;
+    match call.name {
+        _ if call.number >= 0x4000_0000 => DENY,
+        "clone3" => NO_SUCH_CALL,
+        "clone" if first & 0x7e02_0000 != 0 => DENY,
+        "sendto" if fifth != 0 || fourth & 0x2000_0001 != 0 => DENY,
+        "ioctl" if second != 0x5401 && second != 0x5413 => DENY,
+        "setrlimit" if first as u32 == 4 => DENY,
+        "prlimit64" if second as u32 == 4 && third != 0 => DENY,
+        name if DENIED.split_whitespace().any(|denied| denied == name) => DENY,
+        _ => ALLOW,
+    }
+}
+
+fn programs() -> [(Machine, Vec<libc::sock_filter>); 2] {
+    [(Machine::X86_64, Arch::X86_64), (Machine::Aarch64, Arch::Aarch64)]
+        .map(|(machine, arch)| (machine, guard::program(arch).to_vec()))
+}
+
+#[test]
+fn the_guard_keeps_its_promise_for_every_number_on_both_machines() {
+    let bits = |word: u64| (0..64).map(move |bit| word ^ 1 << bit).chain([word]);
+    for (machine, program) in programs() {
+        let names: HashMap<u32, &'static str> =
+            machine.calls().map(|(name, number)| (number, name)).collect();
+        for number in (0..1024).chain(0x4000_0000..0x4000_0400) {
+            let name = names.get(&number).copied().unwrap_or("");
+            // Every argument of the calls that are judged by one, and two of the others.
+            let count = if JUDGED.contains(&name) { usize::MAX } else { 2 };
+            for index in 0..6 {
+                for word in bits(0).chain(bits(4)).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
+                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0]] {
+                        args[index] = word;
+                        let call = Call { number, name, arch: machine.audit_arch(), args };
+                        assert_eq!(interpret(&program, &call), promised(&call), "{machine:?} {call:x?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_guard_denies_calls_by_another_machines_door() {
+    for (machine, program) in programs() {
+        let other = Machine::ALL.into_iter().find(|other| *other != machine).unwrap();
+        // i386, arm, and the other one of ours.
+        for arch in [0x4000_0003, 0x4000_0028, other.audit_arch()] {
+            for number in 0..1024 {
+                let call = Call { number, name: "", arch, args: [0; 6] };
+                assert_eq!(interpret(&program, &call), DENY, "{call:x?}");
+            }
+        }
+    }
+}
+
+/// A number by itself can be right by chance: what the guard shows to users is what this file demands.
+#[test]
+fn the_guard_shows_the_calls_that_it_denies() {
+    let shown: BTreeSet<&str> = guard::denied().map(|(name, _)| name).collect();
+    assert_eq!(shown, DENIED.split_whitespace().collect());
+    let judged: BTreeSet<&str> = guard::judged_by_argument().map(|(name, ..)| name).collect();
+    assert_eq!(judged, JUDGED.into_iter().collect());
+}
+
+/// The tables that this test and the profiles use are the kernel's, where its headers are installed.
+#[test]
+fn the_tables_of_calls_agree_with_the_kernels_headers() {
+    let headers = [
+        (names::NATIVE, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+        (Machine::Aarch64, "/usr/include/asm-generic/unistd.h"),
+    ];
+    for (machine, path) in headers {
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        for name in DENIED.split_whitespace().chain(JUDGED) {
+            let defined = text.lines().find_map(|line| {
+                let mut words = line.split_whitespace();
+                let is_it = words.next() == Some("#define")
+                    && words.next().and_then(|word| word.strip_prefix("__NR_")) == Some(name);
+                is_it.then(|| words.next().and_then(|number| number.parse::<u32>().ok())).flatten()
+            });
+            // A header can be older than the call.
+            let Some(number) = defined else { continue };
+            assert_eq!(machine.call(name).map(|(_, number)| number), Some(number), "{machine:?} {name}");
+        }
+    }
+}

@@ -261,6 +261,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
     #[test]
@@ -273,6 +274,27 @@ mod tests {
     fn a_listening_socket_is_no_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(Connection::from_socket(listener.into()).unwrap_err(), NoConnection::Listening);
+    }
+
+    #[test]
+    fn a_refused_peer_that_never_ends_its_sending_is_not_read_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let mut draining = Connection::from_socket(server.into()).unwrap().refuse(b"full\r\n").unwrap();
+        let (chunk, mut sent) = ([0; 1024], 0);
+        loop {
+            assert!(sent <= DRAIN_BYTES, "{sent} bytes, and it reads on");
+            client.write_all(&chunk).unwrap();
+            sent += chunk.len();
+            // What was sent over the loopback may be a moment on its way.
+            let mut watched = [nix::poll::PollFd::new(draining.as_fd(), nix::poll::PollFlags::POLLIN)];
+            nix::poll::poll(&mut watched, 5000_u16).unwrap();
+            if draining.drain() {
+                break;
+            }
+        }
+        assert_eq!(sent, DRAIN_BYTES);
     }
 
     #[test]

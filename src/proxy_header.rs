@@ -242,6 +242,35 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_version_2_has_4096_bytes_at_most_its_beginning_included() {
+        let of_length =
+            |total: usize| v2(1, 0x11, &[BLOCK4, &vec![4; total - FIXED - BLOCK4.len()]].concat());
+        for total in [HEADER_MAX - 1, HEADER_MAX] {
+            let spoken = for_("192.0.2.1:4660", "198.51.100.1:70");
+            assert_eq!(parse(&of_length(total)), Parsed::Header { length: total, spoken }, "{total}");
+        }
+        // The length in its beginning is enough to tell: nobody waits for what could never be taken.
+        for total in HEADER_MAX + 1..=HEADER_MAX + FIXED + 1 {
+            let header = of_length(total);
+            for seen in [FIXED, HEADER_MAX, total] {
+                assert!(matches!(parse(&header[..seen]), Parsed::Malformed(_)), "{seen} of {total}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_version_1_has_107_bytes_at_most_its_end_included() {
+        let of_length = |total: usize| format!("PROXY UNKNOWN {}\r\n", "x".repeat(total - 16)).into_bytes();
+        assert_eq!(
+            parse(&of_length(LINE_MAX)),
+            Parsed::Header { length: LINE_MAX, spoken: Spoken::ForItself }
+        );
+        for total in LINE_MAX + 1..LINE_MAX + 4 {
+            assert!(matches!(parse(&of_length(total)), Parsed::Malformed(_)), "{total}");
+        }
+    }
+
+    #[test]
     fn whatever_comes_it_answers_and_within_bounds() {
         // A generator of its own, so that a failure can be had again: xorshift by Marsaglia.
         let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -204,6 +204,44 @@ mod tests {
         assert_eq!(both.setenv.unwrap().len(), 2);
     }
 
+    /// Where two entries are about the same thing, the last one counts: so the command line's come last.
+    #[test]
+    fn lists_that_add_up_have_the_files_entries_first_and_the_command_lines_last() {
+        for (list, file, given) in [
+            ("bind_ro", "/a:/x", "/b:/x"),
+            ("overlay_ro", "/a:/b:/x", "/c:/d:/x"),
+            ("bind", "/a:/x:1", "/b:/x:2"),
+            ("open", "/a:x:ro", "/b:x:ro"),
+            ("credential", "x:/a", "x:/b"),
+            ("tmpfs", "/x:1M", "/x:2M"),
+            ("setenv", "X=a", "X=b"),
+            ("rlimit", "nofile=8", "nofile=16"),
+        ] {
+            let one = |entry: &str| parse_service_file(&format!("{list} = [{entry:?}]\n")).unwrap();
+            let both = parse_service_file(&format!("{list} = [{file:?}, {given:?}]\n")).unwrap();
+            let merged = one(given).over(one(file));
+            assert_eq!(format!("{merged:?}"), format!("{both:?}"), "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_that_replace_a_default_replace_the_files_as_well() {
+        for (list, file, given) in [
+            ("landlock_ro", "/a", "/b"),
+            ("landlock_rw", "/a", "/b"),
+            ("allow_degraded", "uid", "groups"),
+            ("listen", "[::1]:1", "[::1]:2"),
+            ("proxy_protocol", "10.0.0.1", "10.0.0.2"),
+            ("handler", "/bin/a", "/bin/b"),
+        ] {
+            let one = |entry: &str| parse_service_file(&format!("{list} = [{entry:?}]\n")).unwrap();
+            let merged = one(given).over(one(file));
+            assert_eq!(format!("{merged:?}"), format!("{:?}", one(given)), "{list}");
+            let merged = Options::default().over(one(file));
+            assert_eq!(format!("{merged:?}"), format!("{:?}", one(file)), "{list}");
+        }
+    }
+
     #[test]
     fn a_service_name_is_no_way_out_of_its_directory() {
         let (name, path) = service_path("gopher", Path::new("/")).unwrap();

@@ -112,17 +112,7 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => line.push_str("\\\\"),
-                c if c.is_control() => escape_char(&mut line, c),
-                // Line and paragraph separators, and marks that turn the writing direction on a terminal.
-                '\u{61c}'
-                | '\u{2028}'
-                | '\u{2029}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}' => {
-                    escape_char(&mut line, c);
-                }
+                c if c.is_control() || is_format(c) => escape_char(&mut line, c),
                 c => line.push(c),
             }
         }
@@ -131,6 +121,15 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
         }
     }
     line
+}
+
+/// Line and paragraph separators, and the format characters of Unicode (category Cf): they turn the writing direction of a
+/// terminal, or change what is shown without being seen.
+fn is_format(c: char) -> bool {
+    matches!(u32::from(c),
+        0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x180e | 0x200b..=0x200f
+        | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0x1_10bd | 0x1_10cd
+        | 0x1_3430..=0x1_343f | 0x1_bca0..=0x1_bca3 | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_007f)
 }
 
 fn escape_char(line: &mut String, c: char) {
@@ -268,6 +267,22 @@ mod tests {
     fn a_line_stays_one_line() {
         assert_eq!(escape(b"a\nb\x1b[31m\xff\\"), "a\\x0ab\\x1b[31m\\xff\\\\");
         assert_eq!(escape("grün\u{202e}".as_bytes()), "grün\\xe2\\x80\\xae");
+    }
+
+    #[test]
+    fn no_character_that_turns_or_hides_text_reaches_the_log() {
+        // UAX #9, table 4: all explicit marks of writing direction; then the separators.
+        let turning = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
+        // Soft hyphen, spaces and joiners without width, invisible operators, marks of annotations, tags.
+        let hidden = "\u{ad}\u{180e}\u{200b}\u{200c}\u{200d}\u{2060}\u{2064}\u{206a}\u{206f}\u{feff}\u{fff9}\u{fffb}\u{e0001}\u{e0041}\u{e007f}";
+        let controls = (0..0x20).chain(0x7f..0xa0).filter_map(char::from_u32);
+        for c in turning.chars().chain(hidden.chars()).chain(controls) {
+            let line = escape(format!("a{c}b").as_bytes());
+            let escapes: String = c.to_string().bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+            assert_eq!(line, format!("a{escapes}b"), "{:?}", c.escape_unicode().to_string());
+        }
+        let plain = "größe Ωμέγα עברית العربية 漢字 😀 e\u{301} \u{a0}";
+        assert_eq!(escape(plain.as_bytes()), plain);
     }
 
     #[test]

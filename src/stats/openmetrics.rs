@@ -146,6 +146,38 @@ mod tests {
         }
     }
 
+    /// Names of samples by the type of their family, as the specification has them.
+    #[test]
+    fn each_sample_has_the_name_that_its_type_asks_for() {
+        let mut counters = Counters::default();
+        counters.ended(&Ended { at: 5, outcome: "exited", launched: true, ..Ended::default() });
+        counters.rejected("rate");
+        counters.gone();
+        let page = page(&[Report { service: "a".to_owned(), counters, ..Report::default() }]);
+        let (mut family, mut kind, mut samples) = ("", "", std::collections::BTreeMap::new());
+        for line in page.lines() {
+            match line.split(' ').collect::<Vec<_>>().as_slice() {
+                ["#", "TYPE", name, of] => (family, kind) = (name, of),
+                ["#", ..] => {}
+                _ => {
+                    let name = line.split(['{', ' ']).next().unwrap();
+                    let suffixes: &[&str] = match kind {
+                        "counter" => &["_total"],
+                        "gauge" => &[""],
+                        "histogram" => &["_bucket", "_count", "_sum"],
+                        other => panic!("{other} is no type of ours"),
+                    };
+                    let suffix = name.strip_prefix(family).unwrap_or("of another family");
+                    assert!(suffixes.contains(&suffix), "{line} in {kind} {family}");
+                    *samples.entry(family).or_insert(0) += 1;
+                }
+            }
+        }
+        for family in ["connections", "rejected", "gone", "cpu_seconds", "wait_seconds", "live", "parked"] {
+            assert!(samples.contains_key(format!("dayfly_{family}").as_str()), "{family}: {samples:?}");
+        }
+    }
+
     #[test]
     fn no_two_samples_have_the_same_labels() {
         let of = |supervisor: &str| Report {

@@ -238,6 +238,30 @@ mod tests {
         assert_eq!((admission.count(), admission.by_source.len()), (0, 0));
     }
 
+    /// As behind a proxy: counted before it is known, then as whom the proxy names.
+    #[test]
+    fn who_is_known_later_takes_one_place_and_none_when_over_a_limit() {
+        use std::net::{TcpListener, TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut connection = Connection::from_socket(listener.accept().unwrap().0.into()).unwrap();
+        connection.set_proxied("192.0.2.1:70".parse().unwrap(), "192.0.2.9:70".parse().unwrap());
+        let (mut admission, now) = (Admission::new(LIMITS), Instant::now());
+        for _ in 0..100 {
+            assert_eq!(admission.admit_unidentified(now), Ok(Source::Other));
+            assert_eq!(admission.identify(&connection, now), Ok(source("192.0.2.1")));
+            assert_eq!(admission.count(), 1);
+            admission.release(source("192.0.2.1"));
+            assert_eq!((admission.count(), admission.by_source.len()), (0, 0));
+        }
+        for _ in 0..LIMITS.per_source {
+            admission.admit(&connection, now).unwrap();
+        }
+        assert_eq!(admission.admit_unidentified(now), Ok(Source::Other));
+        assert_eq!(admission.identify(&connection, now), Err(Rejected::Source));
+        assert_eq!((admission.count(), admission.by_source.len()), (LIMITS.per_source, 1));
+    }
+
     #[test]
     fn a_prefix_of_0_is_everybody() {
         let limits = Limits { prefix4: 0, prefix6: 0, ..LIMITS };

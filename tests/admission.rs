@@ -151,6 +151,30 @@ fn wall_time_holds_for_a_connection_that_is_waited_for() {
     ends_well(serving);
 }
 
+/// The clock starts with the connection: whoever is slow to say something has used part of its time.
+#[test]
+fn wall_time_counts_from_the_connection_on_and_not_from_its_first_byte() {
+    let site = a_site!();
+    const WALL: Duration = Duration::from_secs(3);
+    for park in ["entry", "before-exec", "none"] {
+        let options = ["--wait-for-data", "infinity", "--wall-time", "3s", "--idle-time", "infinity"];
+        let serving = Serve::probe(&site, &["spin"]).options(&options).options(&["--park", park]).start();
+        let mut client = serving.connect();
+        std::thread::sleep(WALL * 2 / 3);
+        client.send(b"x");
+        assert_eq!(client.rest(), b"ready\n");
+        let line = serving.await_log(&["ended", "limit=wall-time"]);
+        let field = |name: &str| -> u128 {
+            let value = line.split_once(&format!(" {name}=")).expect("a field of the record").1;
+            value.split(' ').next().unwrap().parse().unwrap()
+        };
+        // Counted from the first byte, the handler alone would have had all of it.
+        assert!(field("run_us") < WALL.as_micros(), "{park}: {line}");
+        assert!(field("wait_us") >= WALL.as_micros() / 2, "{park}: {line}");
+        ends_well(serving);
+    }
+}
+
 #[test]
 fn sigterm_does_not_wait_for_who_says_nothing() {
     let site = a_site!();

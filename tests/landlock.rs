@@ -75,6 +75,56 @@ fn several_paths_can_be_named() {
     refused(&site, &narrow, &["open", "/empty"]);
 }
 
+/// Under `tree`, which allows the calls, in a snapshot whose files are the handler's: only Landlock says no.
+fn with_tree(site: &Site, landlock: &[&str], words: &[&str]) -> String {
+    let options = [&["--profile", "tree", "--snapshot", "overlay"], landlock].concat();
+    answer(site, &options, words)
+}
+
+const READ_ALL: [&str; 4] = ["--landlock-ro", "/", "--landlock-rw", "/tmp"];
+const WRITE_ALL: [&str; 4] = ["--landlock-ro", "/", "--landlock-rw", "/"];
+
+/// Each call by one right of its own: one that the ruleset does not handle would be a change that nobody stops.
+#[test]
+fn where_only_reading_is_allowed_no_call_changes_anything() {
+    let mut site = a_site!();
+    common::site::make_directory(&site.template().join("srv/directory"), 0o755);
+    site.settle();
+    for (attempt, path) in [
+        ("truncate", "/srv/hello"),
+        ("open_truncating", "/srv/hello"),
+        ("open_writing", "/srv/hello"),
+        ("create", "/srv/new"),
+        ("mkdir", "/srv/new"),
+        ("rmdir", "/srv/directory"),
+        ("unlink", "/srv/hello"),
+        ("rename", "/srv/hello"),
+        ("link", "/srv/hello"),
+        ("symlink", "/srv/new"),
+        ("mkfifo", "/srv/new"),
+    ] {
+        let refused = with_tree(&site, &READ_ALL, &[attempt, path]);
+        assert!(refused.contains(&format!(" errno {} ", libc::EACCES)), "{attempt}: {refused}");
+        // The test itself: nothing else would have stopped it.
+        let done = with_tree(&site, &WRITE_ALL, &[attempt, path]);
+        assert!(done.contains(" ok "), "{attempt}: {done}");
+    }
+    // To another directory it takes REFER at both: without it EXDEV, as if they were on two file systems (landlock(7)).
+    let refused = with_tree(&site, &READ_ALL, &["move", "/srv/hello"]);
+    let errnos = [libc::EACCES, libc::EXDEV].map(|errno| format!(" errno {errno} "));
+    assert!(errnos.iter().any(|errno| refused.contains(errno)), "{refused}");
+    assert!(with_tree(&site, &WRITE_ALL, &["move", "/srv/hello"]).contains(" ok "));
+}
+
+#[test]
+fn where_only_a_file_may_be_read_its_directory_cannot_be_listed() {
+    let site = a_site!();
+    let file = ["--landlock-ro", "/srv/hello", "--landlock-rw", "/tmp"];
+    refused(&site, &file, &["list", "/srv"]);
+    refused(&site, &file, &["list", "/"]);
+    allowed(&site, &["--landlock-ro", "/srv"], &["list", "/srv"]);
+}
+
 #[test]
 fn a_path_that_is_not_in_the_template_is_an_error_and_not_skipped() {
     let site = a_site!();

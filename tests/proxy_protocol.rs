@@ -146,6 +146,76 @@ fn limits_by_source_count_the_peers_and_not_the_proxy() {
     ends_well(serving);
 }
 
+/// A place that was not given back would be missed for ever: after so many, nobody would be served.
+#[test]
+fn whatever_becomes_of_a_proxied_connection_its_place_is_free_again() {
+    let site = a_site!();
+    let options = [
+        "--max-connections",
+        "2",
+        "--max-per-source",
+        "1",
+        "--over-limit",
+        "full\\n",
+        "--wait-for-data",
+        "50ms",
+    ];
+    for park in ["before-exec", "entry", "none"] {
+        let serving = behind(&site, &["echo"]).options(&options).options(&["--park", park]).start();
+        for _ in 0..3 {
+            // Served; without a header; with a wrong one; with one and nothing more.
+            let served = [V1, b"hello"].concat();
+            for (said, answer) in [(&served[..], &b"hello"[..]), (b"", b""), (b"nonsense", b""), (V1, b"")] {
+                let mut client = serving.connect();
+                client.send(said);
+                if said != V1 {
+                    client.half_close();
+                }
+                assert_eq!(client.rest(), answer, "{park}: {said:?}");
+                // The end is the supervisor's to see, a moment after the client's.
+                process::until(|| (serving.live() == 0).then_some(()));
+            }
+        }
+        if park == "entry" {
+            // With half a header each, until their time is over.
+            let mut both = [(); 2].map(|()| serving.connect());
+            both.iter_mut().for_each(|client| client.send(&V2[..20]));
+            both.iter_mut().for_each(|client| assert_eq!(client.rest(), b""));
+            process::until(|| (serving.live() == 0).then_some(()));
+        }
+        let mut both = [(); 2].map(|()| serving.connect());
+        for (client, last) in both.iter_mut().zip([1, 2]) {
+            client.send(format!("PROXY TCP4 192.0.2.{last} 198.51.100.1 1 70\r\nstill ").as_bytes());
+        }
+        for client in &mut both {
+            client.send(b"here");
+            client.half_close();
+            assert_eq!(client.rest(), b"still here", "{park}");
+        }
+        ends_well(serving);
+    }
+}
+
+#[test]
+fn a_header_of_4096_bytes_is_taken_and_a_longer_one_is_closed_at_once() {
+    let site = a_site!();
+    let serving = behind(&site, &["echo"]).start();
+    let header = |total: usize| {
+        let block = u16::try_from(total - 16).unwrap().to_be_bytes();
+        [&V2[..14], &block, &V2[16..], &vec![0; total - V2.len()]].concat()
+    };
+    assert_eq!(serving.ask(&[&header(4096)[..], b"hello"].concat()), b"hello");
+    for total in [4097, 4112] {
+        let mut client = serving.connect();
+        client.send(&header(total)[..16]);
+        let started = Instant::now();
+        assert_eq!(client.rest(), b"", "{total}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{total}: it was waited for");
+    }
+    serving.await_log(&["no PROXY protocol header", "too long"]);
+    ends_well(serving);
+}
+
 #[test]
 fn run_does_not_serve_what_begins_with_a_header() {
     let mut site = a_site!();

@@ -68,6 +68,23 @@ fn a_supervisor_tells_how_connections_ended_and_who_came() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
+/// It tells who has come: the peers' addresses.
+#[test]
+fn only_root_and_its_group_can_ask_the_socket() {
+    use std::os::unix::fs::MetadataExt;
+    let site = a_site!();
+    // Whatever umask the supervisor is started with.
+    for umask in ["0000", "0022", "0777"] {
+        let script = format!("umask {umask}; exec \"$@\"");
+        let serving = Serve::probe(&site, &["echo"]).before(&["/bin/sh", "-c", &script, "sh"]).start();
+        assert_eq!(serving.ask(b"x\n"), b"x\n");
+        let meta = std::fs::symlink_metadata(socket(&site)).unwrap();
+        assert_eq!(meta.mode() & 0o7777, 0o660, "umask {umask}");
+        assert_eq!((meta.uid(), meta.gid()), (0, 0), "umask {umask}");
+        assert_eq!(serving.terminate().0, 0);
+    }
+}
+
 #[test]
 fn a_denied_call_and_a_killed_handler_count_as_such() {
     let site = a_site!();

@@ -10,6 +10,7 @@ mod common;
 
 mod across;
 mod files;
+mod guard;
 mod table;
 mod walls;
 

@@ -68,7 +68,7 @@ fn every_test_that_a_table_names_exists() {
 #[test]
 fn every_attack_is_in_the_table() {
     let mut attacks = tests_in(&root().join("tests/denied.rs"));
-    for name in ["main", "across", "files"] {
+    for name in ["main", "across", "files", "guard"] {
         attacks.extend(tests_in(&root().join(format!("tests/attack/{name}.rs"))));
     }
     assert!(attacks.len() > 150, "{}", attacks.len());

@@ -188,6 +188,16 @@ impl Serving<'_> {
         client.rest()
     }
 
+    /// Connections that are counted now, as the statistics' socket tells.
+    pub(crate) fn live(&self) -> u64 {
+        let ask = || -> std::io::Result<serde_json::Value> {
+            let socket = std::os::unix::net::UnixStream::connect(self.site.directory().join("stats"))?;
+            Ok(serde_json::from_reader(socket)?)
+        };
+        let reports = ask().expect("a document of counts");
+        reports.as_array().into_iter().flatten().filter_map(|report| report["live"].as_u64()).sum()
+    }
+
     pub(crate) fn handlers(&self) -> Vec<u32> {
         process::handlers(self.site.tag())
     }

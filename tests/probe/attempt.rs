@@ -1,6 +1,6 @@
 //! `probe try NAME [ARG]`: exactly one attempt, then one line saying how the kernel answered.
 
-use crate::{Answer, call, memory, place, socket, system, tree};
+use crate::{Answer, call, change, memory, place, socket, system, tree};
 
 /// What `try` says when it knows no such attempt: the test is wrong, not the sandbox.
 const UNKNOWN: i32 = 64;
@@ -8,7 +8,8 @@ const UNKNOWN: i32 = 64;
 pub fn attempt(args: &[String]) -> i32 {
     let name = args.first().map_or("", String::as_str);
     let text = args.get(1).map_or("", String::as_str);
-    let families = [of_sockets, of_processes, of_system, of_memory_and_files, of_descriptors];
+    let families =
+        [of_sockets, of_processes, of_system, of_memory_and_files, of_descriptors, change::attempt];
     let Some(answer) = families.iter().find_map(|family| family(name, text)) else {
         eprintln!("probe: no attempt {name:?}");
         return UNKNOWN;

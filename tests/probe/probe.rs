@@ -5,6 +5,7 @@
 
 mod attempt;
 mod calls;
+mod change;
 mod memory;
 mod place;
 mod see;

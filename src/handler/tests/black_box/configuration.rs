@@ -73,6 +73,31 @@ fn text_and_names_can_be_turned_into_an_older_character_set_and_selectors_stay()
     assert_eq!(ask("as-it-is", "/old.txt"), b"gr\xF6\xDFe\r\n");
 }
 
+/// Also where the last read ends with the text.
+#[test]
+fn a_text_that_ends_in_the_middle_of_a_character_is_sent_whole() {
+    let tree = Tree::new();
+    for length in [0, 1, 510, 65_530, 65_533, 65_534, 65_535, 65_536] {
+        let line = "x".repeat(length);
+        for (cut, latin1, ascii) in [
+            (&b"\xC3"[..], &b"\xC3"[..], &b"A"[..]),
+            (b"\xE6\x9C", b"\xE6\x9C", b"ae?"),
+            (b"\xF0\x9F\x98", b"\xF0\x9F\x98", b"d??"),
+        ] {
+            tree.file("t.txt", [line.as_bytes(), cut].concat());
+            for (charset, end) in [("latin-1", latin1), ("ascii", ascii), ("as-it-is", cut)] {
+                let config = format!("charset = '{charset}'\n");
+                let got = run(&mut tree.configured(&config), b"/t.txt\r\n").bytes;
+                assert!(
+                    got == [line.as_bytes(), end, b"\r\n"].concat(),
+                    "{length} {charset} {cut:?}: {:?}",
+                    &got[got.len().saturating_sub(8)..]
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_character_that_two_reads_share_is_converted_once() {
     let tree = Tree::new();

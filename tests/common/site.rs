@@ -139,8 +139,46 @@ impl Drop for Site {
         }
         // One test makes the host read-only around itself.
         let _was_not = sys::read_write(c"/");
-        let _best_effort = fs::remove_dir_all(&self.directory);
+        remove_own_directory(&self.directory);
     }
+}
+
+/// Removes a directory of a test's own, after everything that the test has mounted below it: to remove the files of a bind
+/// mount would be to remove the host's. Leaves all where a mount stays.
+pub(crate) fn remove_own_directory(directory: &Path) {
+    if unmount_below(directory) {
+        let _best_effort = fs::remove_dir_all(directory);
+    }
+}
+
+/// Whether nothing is mounted below a directory any more, in this thread's mount namespace.
+fn unmount_below(directory: &Path) -> bool {
+    let below = || -> Option<Vec<PathBuf>> {
+        let table = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        // Octal escapes of proc(5) are in no name that the tests give.
+        Some(points.map(PathBuf::from).filter(|point| point.starts_with(directory)).collect())
+    };
+    for _ in 0..100 {
+        match below() {
+            Some(points) if points.is_empty() => return true,
+            Some(points) => {
+                for point in points.iter().rev() {
+                    let _may_be_gone_with_another = nix_like_detach(point);
+                }
+            }
+            None => return false,
+        }
+    }
+    false
+}
+
+fn nix_like_detach(point: &Path) -> bool {
+    let path = c_path(point);
+    // SAFETY: the path is a live C string.
+    #[allow(unsafe_code, reason = "umount2(2) has no safe wrapper here")]
+    let result = unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+    result == 0
 }
 
 pub(crate) fn make_directory(path: &Path, mode: u32) {

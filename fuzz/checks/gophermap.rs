@@ -2,7 +2,7 @@
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 
-use crate::{charset, gophermap, menu, page, path, settings, site};
+use crate::{charset, clean, command, gophermap, link, menu, path, settings, site};
 
 struct Checked;
 
@@ -22,15 +22,19 @@ pub(crate) fn check(data: &[u8]) {
         settings.dialect = dialect;
         let site = site::Site::find(&settings, std::io::stdin());
         let directory = path::TreePath::parse(b"/a/b").expect("a plain path");
+        let style = gophermap::Style::of(data, dialect);
         for line in gophermap::lines(data) {
+            command::could_be(line);
+            assert!(!clean::untabbed(line).contains(&b'\t'));
             let mut sink = Checked;
             let mut menu = menu::Menu::new(&mut sink, &site);
-            match gophermap::parse(line, dialect) {
+            match gophermap::parse(line, style) {
                 gophermap::Line::Text(text) => menu.info(text).expect("checked"),
                 gophermap::Line::Title(text) => menu.title(text).expect("checked"),
                 gophermap::Line::Link(link) => {
-                    let selector = page::selector_of(&site, &directory, &link).unwrap_or_default();
-                    menu.own(link.item_type, link.name, &selector).expect("checked");
+                    if let Some(item) = link::filled_in(&site, &directory, &link) {
+                        menu.item(&item.of(link.name)).expect("checked");
+                    }
                 }
                 _ => {}
             }

@@ -13,7 +13,7 @@ pub(crate) fn check(data: &[u8]) {
         assert!(path == b"." || path.split(|&byte| byte == b'/').all(plain));
     }
     if let Some((name, _)) = users::split(line.selector) {
-        assert!(!name.contains(['/', '.', '\0']) && !name.is_empty());
+        assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && !name.is_empty());
     }
     if let Some((name, _)) = vhost::split(line.selector) {
         assert!(!name.contains(['/', '\0']) && !name.split('.').any(str::is_empty));

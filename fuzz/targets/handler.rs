@@ -7,6 +7,10 @@ mod attributes;
 mod charset;
 #[path = "../../src/handler/clean.rs"]
 mod clean;
+#[path = "../../src/handler/codepage.rs"]
+mod codepage;
+#[path = "../../src/handler/command.rs"]
+mod command;
 #[path = "../../src/handler/cli.rs"]
 mod cli;
 #[path = "../../src/handler/config/mod.rs"]
@@ -19,16 +23,28 @@ mod crawl;
 mod document;
 #[path = "../../src/handler/filetype.rs"]
 mod filetype;
+#[path = "../../src/handler/feed.rs"]
+mod feed;
 #[path = "../../src/handler/fixed.rs"]
 mod fixed;
+#[path = "../../src/handler/gemtext.rs"]
+mod gemtext;
 #[path = "../../src/handler/gophermap.rs"]
 mod gophermap;
+#[path = "../../src/handler/gph.rs"]
+mod gph;
+#[path = "../../src/handler/latest.rs"]
+mod latest;
+#[path = "../../src/handler/link.rs"]
+mod link;
 #[path = "../../src/handler/lint/mod.rs"]
 mod lint;
 #[path = "../../src/handler/listing.rs"]
 mod listing;
 #[path = "../../src/handler/log.rs"]
 mod log;
+#[path = "../../src/handler/mapfile.rs"]
+mod mapfile;
 #[path = "../../src/handler/menu.rs"]
 mod menu;
 #[path = "../../src/handler/names.rs"]
@@ -55,6 +71,8 @@ mod search;
 mod settings;
 #[path = "../../src/handler/site.rs"]
 mod site;
+#[path = "../../src/handler/skeleton.rs"]
+mod skeleton;
 #[path = "../../src/handler/stats/mod.rs"]
 mod stats;
 #[path = "../../src/handler/tree.rs"]

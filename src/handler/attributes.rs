@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::answer;
+use crate::answer::{self, Target};
 use crate::document;
 use crate::listing;
 use crate::natural;
@@ -16,11 +16,11 @@ use crate::tree::{Node, Tree};
 pub(crate) fn send(
     tree: &Tree,
     site: &Site<'_>,
-    found: Result<(TreePath, Node), Problem>,
+    found: Result<Target, Problem>,
     output: &mut Output<'_>,
 ) -> io::Result<()> {
     let described = match found {
-        Ok((path, node)) => describe(tree, site, &path, node),
+        Ok(Target { path, node, .. }) => describe(tree, site, &path, node),
         Err(problem) => Err(problem),
     };
     match described {
@@ -34,7 +34,9 @@ fn describe(tree: &Tree, site: &Site<'_>, path: &TreePath, node: Node) -> Result
     let selector = listing::fetchable(tree, site, path).ok_or(Problem::Absent)?;
     let (item_type, changed, view, bytes) = match node {
         Node::Directory(directory) => (b'1', directory.changed, "application/gopher-menu", None),
-        Node::File(map) if answer::is_map(path) => (b'1', map.changed, "application/gopher-menu", None),
+        Node::File(map) if answer::form(site, path).is_some() => {
+            (b'1', map.changed, "application/gopher-menu", None)
+        }
         Node::File(mut file) => {
             let item_type = document::item_type(&mut file, path.name());
             let view = if item_type == b'0' { "text/plain" } else { "application/octet-stream" };

@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-/// What texts and the names in menus are turned into. Bytes that are not UTF-8 are taken as Latin-1.
+use crate::codepage::CodePage;
+
+/// What texts and the names in menus are turned into. Bytes that are not UTF-8 are taken as Windows-1252,
+/// which has what Latin-1 has, and punctuation where that has control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charset {
     AsItIs,
@@ -22,7 +25,10 @@ impl Charset {
         let mut converted = Vec::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             chunk.valid().chars().for_each(|character| self.write(character, &mut converted));
-            chunk.invalid().iter().for_each(|&byte| self.write(char::from(byte), &mut converted));
+            chunk
+                .invalid()
+                .iter()
+                .for_each(|&byte| self.write(CodePage::Windows1252.character(byte), &mut converted));
         }
         Cow::Owned(converted)
     }
@@ -164,7 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_are_latin1() {
+    fn bytes_that_are_not_utf8_are_windows_1252() {
+        assert_eq!(&*Charset::Utf8.converted(b"\x93caf\xE9\x94"), "“café”".as_bytes());
+        assert_eq!(&*Charset::Ascii.converted(b"don\x92t"), b"don't");
         assert_eq!(&*Charset::Utf8.converted(b"gr\xF6\xDFe"), "größe".as_bytes());
         assert_eq!(&*Charset::Ascii.converted(b"gr\xF6\xDFe"), b"grosse");
     }

@@ -1,10 +1,18 @@
-//! Bytes of strangers, made safe for where they go: a menu line, a selector, the log.
+//! Bytes that others chose, made safe for where they go: a menu line, a selector, the log.
 //!
 //! A menu is lines and TABs, and several clients pass escape sequences on to the terminal, so a name or a map line that
 //! kept its control bytes could add menu entries or drive the reader's terminal.
 
+use std::borrow::Cow;
+
+use crate::codepage::CodePage;
+
+/// Where TABs in a text lead to: every eighth column, as on a terminal.
+const TAB_COLUMNS: usize = 8;
+
 /// Text for a reader: every control character becomes `?`, a TAB a space, and sequences that only colour are left out. Bytes
-/// that are not UTF-8 stay, as older pages are Latin-1, except those that are C1 controls in it.
+/// that are not UTF-8 stay, as older pages are Latin-1. A line that has C1 controls among them is of another code page, and
+/// becomes UTF-8.
 pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -48,6 +56,12 @@ fn color(bytes: &[u8]) -> usize {
 }
 
 fn plain(bytes: &[u8], clean: &mut Vec<u8>) {
+    let page = CodePage::of(bytes);
+    if page == CodePage::Cp437 {
+        // Rows of lines may have the form of UTF-8 by chance.
+        let characters: String = bytes.iter().map(|&byte| page.character(byte)).collect();
+        return plain(characters.as_bytes(), clean);
+    }
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
@@ -56,8 +70,34 @@ fn plain(bytes: &[u8], clean: &mut Vec<u8>) {
                 other => clean.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        clean.extend(chunk.invalid().iter().map(|&byte| if byte < 0xA0 { b'?' } else { byte }));
+        match page {
+            CodePage::Latin1 => clean.extend_from_slice(chunk.invalid()),
+            page => {
+                for &byte in chunk.invalid() {
+                    clean.extend_from_slice(page.character(byte).encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+        }
     }
+}
+
+/// Text with its TABs as the spaces that a terminal would show.
+pub(crate) fn untabbed(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut spaced = Vec::with_capacity(text.len() + TAB_COLUMNS);
+    let mut columns = 0;
+    for (number, piece) in text.split(|&byte| byte == b'\t').enumerate() {
+        if number > 0 {
+            let width = TAB_COLUMNS - columns % TAB_COLUMNS;
+            spaced.resize(spaced.len() + width, b' ');
+            columns += width;
+        }
+        spaced.extend_from_slice(piece);
+        columns += String::from_utf8_lossy(piece).chars().count();
+    }
+    Cow::Owned(spaced)
 }
 
 /// A selector that an author wrote into a map: kept, but for the bytes that cannot stand in a menu line.
@@ -114,6 +154,21 @@ pub(crate) fn decoded(bytes: &[u8]) -> Vec<u8> {
         let (byte, used) = code.unwrap_or((*first, 0));
         plain.push(byte);
         rest = &tail[used..];
+    }
+    plain
+}
+
+/// Undoes `%HH` alone, as URLs have it.
+pub(crate) fn unescaped(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let code = match (first, tail) {
+            (b'%', [high, low, ..]) => number(&[*high, *low], 16),
+            _ => None,
+        };
+        plain.push(code.unwrap_or(*first));
+        rest = &tail[if code.is_some() { 2 } else { 0 }..];
     }
     plain
 }
@@ -182,8 +237,30 @@ mod tests {
     #[test]
     fn no_control_byte_survives_display() {
         let all: Vec<u8> = (0..=255).collect();
-        let clean = display(&all);
-        assert!(clean.iter().all(|&byte| byte >= b' ' && byte != 0x7F && !(0x80..0xA0).contains(&byte)));
+        for byte in 0..=255_u8 {
+            assert!(!contains_control(&display(&[b'a', byte, b'b'])), "{byte:#x}");
+        }
+        assert!(!contains_control(&display(&all)));
+    }
+
+    fn contains_control(bytes: &[u8]) -> bool {
+        bytes.utf8_chunks().any(|chunk| {
+            chunk.valid().contains(char::is_control)
+                || chunk.invalid().iter().any(|byte| (0x80..0xA0).contains(byte))
+        })
+    }
+
+    #[test]
+    fn bytes_of_old_code_pages_become_what_they_show() {
+        assert_eq!(display(b"don\x92t \x96 \x93x\x94"), "don’t – “x”".as_bytes());
+        assert_eq!(display(b"\xC9\xCD\xCD\xBB gr\x81n"), "╔══╗ grün".as_bytes());
+    }
+
+    #[test]
+    fn tabs_lead_to_every_eighth_column() {
+        assert_eq!(&*untabbed(b"a\tb\t\tc"), b"a       b               c");
+        assert_eq!(&*untabbed("größe12\tx".as_bytes()), "größe12 x".as_bytes());
+        assert_eq!(&*untabbed(b"12345678\tx"), b"12345678        x");
     }
 
     #[test]

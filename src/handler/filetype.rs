@@ -1,25 +1,25 @@
-//! What a file is, in one character: by its name, and by its first bytes where the name says nothing.
+//! The item type of a file, one character: by its extension, and by its content where the extension says nothing.
 
 use crate::tree::Document;
 use std::io::Read as _;
 
-/// How much of a file the guess may look at.
-pub(crate) const SNIFF_BYTES: usize = 512;
+/// How much of a file decides its type. It is what a text is sent by, so no request reads more than it sends.
+pub(crate) const SNIFF_BYTES: usize = 64 * 1024;
 
-/// Extensions and item types. The table is that of gophernicus, which authors' menus expect, but that PDF and office files
-/// are `9`: `d` is shown as unknown by clients in use.
+/// Extensions and item types. The table follows gophernicus, which authors' menus expect, except that PDF and office files
+/// are `9`: clients in use show `d` as unknown.
 const EXTENSIONS: &[(u8, &str)] = &[
     (
         b'0',
-        "txt md markdown pl py sh tcl c cpp cc h hpp rs go java js css lua log conf cfg ini toml yaml yml json csv tsv diff patch php php3 tex asc me 1st nfo",
+        "txt md markdown gmi gemini pl py sh tcl c cpp cc h hpp rs go java js css lua log conf cfg ini toml yaml yml json csv tsv diff patch php php3 tex asc me 1st nfo",
     ),
-    (b'1', "gophermap"),
+    (b'1', "gophermap gph"),
     (b'4', "hqx"),
     (b'5', "z gz tgz tar zip bz2 tbz xz txz zst lz lzma rar sea 7z"),
     (b'6', "uu uue"),
     (
         b'9',
-        "iso so o rtf ttf otf woff woff2 bin exe com dll deb rpm apk img pdf ps doc ppt xls xlsx docx pptx odt ods odp epub mobi",
+        "iso so o rtf ttf otf woff woff2 bin exe com dll deb rpm apk img pdf ps doc ppt xls xlsx docx pptx odt ods odp epub mobi djvu torrent bundle pack warc fits qcow2 vmdk sqlite wasm class jar pyc",
     ),
     (b'c', "ics ical"),
     (b'g', "gif"),
@@ -63,7 +63,7 @@ pub(crate) fn extension(name: &[u8]) -> Option<&[u8]> {
     (dot > 0 && dot + 1 < name.len()).then(|| &name[dot + 1..])
 }
 
-/// The type by content: a known signature, else binary if a NUL is among the first bytes, else text.
+/// The type by content: a known signature, else text if nothing in it looks binary.
 pub(crate) fn by_content(head: &[u8]) -> u8 {
     if let Some((item_type, _)) = MAGIC.iter().find(|(_, magic)| head.starts_with(magic)) {
         return *item_type;
@@ -73,18 +73,44 @@ pub(crate) fn by_content(head: &[u8]) -> u8 {
     if begins(b"<!doctype html") || begins(b"<html") {
         return b'h';
     }
-    if is_binary(head) { b'9' } else { b'0' }
+    let mut evidence = Evidence::default();
+    evidence.add(head);
+    if evidence.is_text(b"") { b'0' } else { b'9' }
 }
 
-/// NUL is in no text. Other control bytes are in some, and bytes that are not UTF-8 too; both together are in none but a
-/// picture drawn in characters, which is better sent as it is.
-fn is_binary(head: &[u8]) -> bool {
-    let odd = |byte: &u8| matches!(byte, 1..=6 | 0x0E..=0x1A | 0x1C..=0x1F);
-    let is_utf8 = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    };
-    head.contains(&0) || (!is_utf8 && head.iter().any(odd))
+/// What the bytes of a file say about whether it is text, piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    nuls: usize,
+    lines: usize,
+    /// Control bytes that texts rarely have.
+    odd: bool,
+    not_utf8: bool,
+    begun: bool,
+}
+
+impl Evidence {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        let odd = |byte: &u8| matches!(byte, 1..=6 | 0x0E..=0x1A | 0x1C..=0x1F);
+        self.nuls += piece.iter().filter(|&&byte| byte == 0).count();
+        self.lines += piece.iter().filter(|&&byte| byte == b'\n').count();
+        self.odd |= piece.iter().any(odd);
+        // A character may be cut at either end of a piece.
+        let rest_of_one = piece.iter().take(3).take_while(|&&byte| byte & 0xC0 == 0x80).count();
+        let whole = &piece[if self.begun { rest_of_one } else { 0 }..];
+        self.not_utf8 |= std::str::from_utf8(whole).is_err_and(|error| error.error_len().is_some());
+        self.begun = true;
+    }
+
+    /// Whether line ends may be changed. In doubt they may not: a text with the wrong line ends can be read, a binary cannot.
+    ///
+    /// NUL is in no text, except where the author calls it one with `.txt` and it is a stray byte: UTF-16 has more of them
+    /// than lines. Other control bytes are in some texts, and bytes that are not UTF-8 too; both together are in none.
+    pub(crate) fn is_text(&self, name: &[u8]) -> bool {
+        let declared = extension(name).is_some_and(|extension| extension.eq_ignore_ascii_case(b"txt"));
+        let stray = declared && self.nuls <= self.lines && !self.odd;
+        (self.nuls == 0 || stray) && !(self.not_utf8 && self.odd)
+    }
 }
 
 /// Fills `chunk` with the next bytes of a document and tells how many there are; fewer than asked for is its end.
@@ -130,5 +156,30 @@ mod tests {
         assert_eq!(by_content(b"caf\xC3"), b'0');
         assert_eq!(by_content(b"\x1b[1m\x01"), b'0');
         assert_eq!(by_content(b""), b'0');
+    }
+
+    #[test]
+    fn a_character_that_two_pieces_share_is_utf8() {
+        let text = "ö木\u{1F600}".repeat(3);
+        for at in 0..text.len() {
+            let mut evidence = Evidence::default();
+            evidence.add(&text.as_bytes()[..at]);
+            evidence.add(&text.as_bytes()[at..]);
+            evidence.add(b"\x01");
+            assert!(evidence.is_text(b""), "{at}");
+        }
+    }
+
+    #[test]
+    fn nul_makes_a_binary_except_a_stray_one_in_a_txt() {
+        let is_text = |name: &[u8], bytes: &[u8]| {
+            let mut evidence = Evidence::default();
+            evidence.add(bytes);
+            evidence.is_text(name)
+        };
+        assert!(is_text(b"a.txt", b"ab\0cd\n"));
+        assert!(!is_text(b"a.cfg", b"ab\0cd\n"));
+        assert!(!is_text(b"utf16.txt", b"\xFF\xFEa\0\n\0"));
+        assert!(!is_text(b"a.txt", b"ab\0\x01\n"));
     }
 }

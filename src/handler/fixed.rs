@@ -39,6 +39,9 @@ pub(crate) fn caps(site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     };
     output.put(format!("ServerDefaultEncoding={encoding}\r\n").as_bytes())?;
     let settings = site.settings;
+    if let Some(port) = settings.tls_port {
+        output.put(format!("ServerTLSPort={port}\r\n").as_bytes())?;
+    }
     for (key, value) in [
         ("ServerAdmin", &settings.admin),
         ("ServerDescription", &settings.description),

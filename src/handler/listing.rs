@@ -7,18 +7,16 @@ use rustix::fs::{Dir, FileType};
 use crate::clean;
 use crate::document;
 use crate::filetype;
+use crate::mapfile::Form;
 use crate::names::{self, Renames};
 use crate::natural;
-use crate::path::TreePath;
+use crate::path::{self, TreePath};
 use crate::request::SELECTOR_BYTES_MAX;
 use crate::site::Site;
 use crate::tree::{Directory, Document, Node, Tree};
 use crate::web;
 
-/// How many rows a listing has. What is beyond is told, not shown.
-pub(crate) const ROWS_MAX: usize = 1000;
-
-/// How many names are read to be put in order; a directory with more is shown in part, and says so.
+/// How many names are read to be put in order; a directory with more is shown in part, and its last page says so.
 pub(crate) const NAMES_MAX: usize = 50_000;
 
 /// Columns of a row: name, date and size stay within 67, what a terminal of 80 has left beside a client's numbers.
@@ -31,7 +29,8 @@ const TAG_BYTES_MAX: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct Names {
     names: Vec<Name>,
-    unread: bool,
+    /// The directory has more names than are read.
+    pub(crate) unread: bool,
     pub(crate) renames: Renames,
 }
 
@@ -58,15 +57,14 @@ pub(crate) enum Row {
 }
 
 impl Names {
-    pub(crate) fn shown(&self) -> impl Iterator<Item = &[u8]> {
-        self.names.iter().take(ROWS_MAX).map(|entry| entry.name.as_slice())
+    /// The names of one page, the first being 1.
+    pub(crate) fn page(&self, page: usize, rows: usize) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().skip((page - 1).saturating_mul(rows)).take(rows).map(|entry| entry.name.as_slice())
     }
 
-    /// Says what is left out.
-    pub(crate) fn notice(&self) -> Option<String> {
-        let more = self.names.len().saturating_sub(ROWS_MAX);
-        let at_least = if self.unread { "at least " } else { "" };
-        (more > 0).then(|| format!("({at_least}{more} more, not shown)"))
+    /// How many names are left after a page.
+    pub(crate) fn after(&self, page: usize, rows: usize) -> usize {
+        self.names.len().saturating_sub(page.saturating_mul(rows))
     }
 }
 
@@ -104,20 +102,22 @@ pub(crate) fn names(
     names.sort_by(|a, b| natural::compare(&a.name, &b.name));
     if site.newest_first(path) {
         names.reverse();
-        names.sort_by_cached_key(|entry| std::cmp::Reverse(day(tree, path, entry)));
+        names.sort_by_cached_key(|entry| std::cmp::Reverse(time(tree, path, entry)));
     }
     names.sort_by_key(|entry| !entry.is_directory);
     Names { names, unread, renames }
 }
 
-/// The day a file is of: the date its name begins with, as those of phlogs do, else that of its last change, which copies
-/// of a tree do not keep.
-fn day(tree: &Tree, directory: &TreePath, entry: &Name) -> String {
-    let changed = || directory.join(&entry.name).map_or(0, |path| tree.changed(&path));
-    match natural::leading_date(&entry.name) {
-        Some(date) => date,
-        None if entry.is_directory => String::new(),
-        None => natural::date(changed()),
+/// The time an entry is of: the date that its name begins with, as those of phlogs do, or the year or month that a directory is
+/// named by. Else the time of its last change, which copies of a tree do not keep.
+fn time(tree: &Tree, directory: &TreePath, entry: &Name) -> (String, i64) {
+    let named = natural::leading_date(&entry.name);
+    match named.or_else(|| natural::period(&entry.name).filter(|_| entry.is_directory)) {
+        Some(date) => (date, i64::MAX),
+        None => {
+            let changed = directory.join(&entry.name).map_or(0, |path| tree.changed(&path));
+            (natural::date(changed), changed)
+        }
     }
 }
 
@@ -144,11 +144,9 @@ pub(crate) fn row(
     let path = directory.join(name).ok()?;
     let renamed = renames.name_of(name);
     let (item_type, text) = match tree.open(&path).ok()? {
-        Node::File(document) if name.ends_with(b".gophermap") => {
-            return (!document.executable).then_some(Row::Map(document));
-        }
+        Node::File(document) if name.ends_with(b".gophermap") => return Some(Row::Map(document)),
         Node::File(mut document) => {
-            let item_type = item_type(&mut document, name, retyped);
+            let item_type = item_type(&mut document, site, name, retyped);
             (item_type, columns(renamed.unwrap_or(name), document.changed, &natural::size(document.bytes)))
         }
         Node::Directory(node) => {
@@ -163,7 +161,10 @@ pub(crate) fn row(
     })
 }
 
-fn item_type(document: &mut Document, name: &[u8], retyped: &[(Vec<u8>, u8)]) -> u8 {
+fn item_type(document: &mut Document, site: &Site<'_>, name: &[u8], retyped: &[(Vec<u8>, u8)]) -> u8 {
+    if Form::of(site.settings, name).is_some() {
+        return b'1';
+    }
     let by_map = filetype::extension(name).and_then(|extension| {
         let row = retyped.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(extension));
         row.map(|(_, item_type)| *item_type)
@@ -183,6 +184,13 @@ pub(crate) fn fetchable(tree: &Tree, site: &Site<'_>, path: &TreePath) -> Option
         fits && web::target(selector).is_none() && !site.is_reserved(selector) && !is_other()
     });
     spelling.map(|spelling| site.selector(&spelling))
+}
+
+/// The selector of a page of a listing.
+pub(crate) fn page_selector(tree: &Tree, site: &Site<'_>, path: &TreePath, page: usize) -> Option<Vec<u8>> {
+    let selector = fetchable(tree, site, path)?;
+    let selector = if page == 1 { selector } else { path::page_selector(&selector, page) };
+    (selector.len() <= SELECTOR_BYTES_MAX).then_some(selector)
 }
 
 /// The name a directory gives itself: the first line of its `gophertag`.
@@ -219,13 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_told() {
-        let names = Names {
-            names: vec![Name { is_directory: false, name: b"a".to_vec() }; ROWS_MAX + 7],
-            unread: false,
-            renames: Renames::default(),
-        };
-        assert_eq!(names.shown().count(), ROWS_MAX);
-        assert_eq!(names.notice().as_deref(), Some("(7 more, not shown)"));
+    fn pages_share_out_the_names() {
+        let name = |number: usize| Name { is_directory: false, name: number.to_string().into_bytes() };
+        let names = Names { names: (0..25).map(name).collect(), unread: false, renames: Renames::default() };
+        assert_eq!((names.page(1, 10).count(), names.after(1, 10)), (10, 15));
+        assert_eq!(names.page(2, 10).next(), Some(&b"10"[..]));
+        assert_eq!((names.page(3, 10).count(), names.after(3, 10)), (5, 0));
+        assert_eq!((names.page(usize::MAX, 10).count(), names.after(usize::MAX, 10)), (0, 0));
     }
 }

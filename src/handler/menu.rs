@@ -15,16 +15,26 @@ pub(crate) struct Item<'a> {
     pub(crate) selector: &'a [u8],
     pub(crate) host: &'a [u8],
     pub(crate) port: u16,
+    /// The name is the server's, with a date and a size, not an author's.
+    pub(crate) listed: bool,
 }
 
-/// Where the lines of a menu go: to the client, or to who wants to know what a page links to. They are clean.
+/// Where the clean lines of a menu go: to the client, or to a program part that wants to know what a page links to.
 pub(crate) trait Sink {
     fn item(&mut self, item: &Item<'_>) -> io::Result<()>;
+
+    /// Whether the lines are wanted for the links in them. A page that itself follows links then leaves that out, or two such
+    /// pages would follow each other without end.
+    fn follows_links(&self) -> bool {
+        false
+    }
 }
 
 /// Makes a menu line by line. Whatever bytes it is given, each call makes exactly one line of four fields.
 pub(crate) struct Menu<'a> {
     sink: &'a mut (dyn Sink + 'a),
+    /// Lines are made and not sent: those that a further page of a listing has before it on the first.
+    pub(crate) muted: bool,
     pub(crate) site: &'a Site<'a>,
 }
 
@@ -36,7 +46,7 @@ impl std::fmt::Debug for Menu<'_> {
 
 impl<'a> Menu<'a> {
     pub(crate) fn new(sink: &'a mut (dyn Sink + 'a), site: &'a Site<'a>) -> Menu<'a> {
-        Menu { sink, site }
+        Menu { sink, muted: false, site }
     }
 
     pub(crate) fn info(&mut self, text: &[u8]) -> io::Result<()> {
@@ -54,10 +64,24 @@ impl<'a> Menu<'a> {
     /// A link to this server, whose selector is whole.
     pub(crate) fn own(&mut self, item_type: u8, name: &[u8], selector: &[u8]) -> io::Result<()> {
         let site = self.site;
-        self.item(&Item { item_type, name, selector, host: site.host.as_bytes(), port: site.port })
+        let (host, port) = (site.host.as_bytes(), site.port);
+        self.item(&Item { item_type, name, selector, host, port, listed: false })
+    }
+
+    /// A row of a listing.
+    pub(crate) fn row(&mut self, item_type: u8, name: &[u8], selector: &[u8]) -> io::Result<()> {
+        let (host, port) = (self.site.host.as_bytes(), self.site.port);
+        self.item(&Item { item_type, name, selector, host, port, listed: true })
+    }
+
+    pub(crate) fn follows_links(&self) -> bool {
+        self.sink.follows_links()
     }
 
     pub(crate) fn item(&mut self, item: &Item<'_>) -> io::Result<()> {
+        if self.muted {
+            return Ok(());
+        }
         let colors = self.site.settings.colors;
         let name = if colors { clean::colored(item.name) } else { clean::display(item.name) };
         self.sink.item(&Item {
@@ -69,7 +93,7 @@ impl<'a> Menu<'a> {
     }
 
     fn nowhere(&mut self, item_type: u8, name: &[u8], selector: &[u8], host: &[u8]) -> io::Result<()> {
-        self.item(&Item { item_type, name, selector, host, port: 1 })
+        self.item(&Item { item_type, name, selector, host, port: 1, listed: false })
     }
 }
 

@@ -51,6 +51,16 @@ pub(crate) fn leading_date(name: &[u8]) -> Option<String> {
     real.then(|| format!("{year}-{month}-{day}"))
 }
 
+/// The time that a directory's whole name is, `2026` or `2026-11`, for archives by year and month.
+pub(crate) fn period(name: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(name).ok()?;
+    let (year, month) = text.split_once(['-', '_']).map_or((text, None), |(year, month)| (year, Some(month)));
+    let digits =
+        |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    let real = month.is_none_or(|month| digits(month, 2) && ("01"..="12").contains(&month));
+    (digits(year, 4) && real).then(|| text.replace('_', "-"))
+}
+
 /// The UTC date of a time in seconds since 1970, as YYYY-MM-DD. A sandbox has no time zone to ask for.
 ///
 /// Days are counted in eras of 400 years that begin on a first of March, so that the leap day is the last of a year
@@ -65,6 +75,12 @@ pub(crate) fn date(seconds: i64) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A time in seconds since 1970 as RFC 3339 has it, in UTC.
+pub(crate) fn timestamp(seconds: i64) -> String {
+    let of_day = seconds.rem_euclid(86_400);
+    format!("{}T{:02}:{:02}:{:02}Z", date(seconds), of_day / 3600, of_day / 60 % 60, of_day % 60)
 }
 
 /// A time in seconds since 1970 as web servers log it, in UTC.
@@ -112,6 +128,15 @@ mod tests {
         }
         for name in ["", "2026", "2026-13-01", "2026-11-xx", "part2.txt", "99999999"] {
             assert_eq!(leading_date(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_year_or_a_month_is_a_period() {
+        assert_eq!(period(b"2026").as_deref(), Some("2026"));
+        assert_eq!(period(b"2026_11").as_deref(), Some("2026-11"));
+        for name in [&b"2026-13"[..], b"20261", b"2026-1", b"year", b"2026-11-20", b"\xff"] {
+            assert_eq!(period(name), None, "{name:?}");
         }
     }
 

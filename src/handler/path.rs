@@ -16,6 +16,32 @@ pub(crate) struct Reading {
     pub(crate) path: TreePath,
     /// The selector ends with a slash, so only a directory fits.
     pub(crate) directory: bool,
+    /// Which page of a long listing, from 1.
+    pub(crate) page: usize,
+}
+
+/// What stands between the selector of a listing and the number of one of its further pages. A name that begins with a dot is
+/// never served, so no file can be meant.
+const PAGE_MARK: &[u8] = b"/.page/";
+
+/// The selector of a further page of what has this selector.
+pub(crate) fn page_selector(selector: &[u8], page: usize) -> Vec<u8> {
+    let above = selector.strip_suffix(b"/").unwrap_or(selector);
+    [above, PAGE_MARK, page.to_string().as_bytes()].concat()
+}
+
+/// A selector without the number of its page, and that number.
+fn paged(selector: &[u8]) -> (&[u8], usize) {
+    let digits = selector.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (above, number) = selector.split_at(selector.len() - digits);
+    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let above = above
+        .strip_suffix(PAGE_MARK)
+        .or_else(|| above.strip_suffix(&PAGE_MARK[1..]).filter(|above| above.is_empty()));
+    match above {
+        Some(above) if number > 1 => (above, number),
+        _ => (selector, 1),
+    }
 }
 
 /// The ways to read a selector, in the order they are tried: as it stands; decoded, once; both again without what follows a
@@ -32,8 +58,8 @@ pub(crate) fn readings(selector: &[u8]) -> impl Iterator<Item = Result<Reading, 
         }
     }
     spellings.into_iter().map(|spelling| {
-        let path = TreePath::parse(&spelling)?;
-        Ok(Reading { path, directory: spelling.ends_with(b"/") })
+        let (above, page) = paged(&spelling);
+        Ok(Reading { path: TreePath::parse(above)?, directory: above.ends_with(b"/"), page })
     })
 }
 
@@ -54,6 +80,20 @@ impl TreePath {
             }
         }
         Ok(path)
+    }
+
+    /// A path that the author of the tree wrote, for a part of a page: hidden names are theirs to name, `..` is not.
+    pub(crate) fn of_author(written: &[u8]) -> Option<TreePath> {
+        let mut path = TreePath::root();
+        for component in written.split(|&byte| byte == b'/') {
+            match component {
+                b"" | b"." => {}
+                b".." => return None,
+                name if name.contains(&0) => return None,
+                name => path.push(name),
+            }
+        }
+        Some(path)
     }
 
     /// `name`, a single plain component, below this path.
@@ -85,6 +125,12 @@ impl TreePath {
 
     pub(crate) fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether this is inside a directory; a directory is not inside itself.
+    pub(crate) fn is_below(&self, directory: &TreePath) -> bool {
+        let rest = self.0.strip_prefix(directory.0.as_slice());
+        rest.is_some_and(|rest| if directory.is_root() { !rest.is_empty() } else { rest.starts_with(b"/") })
     }
 
     pub(crate) fn has_component(&self, name: &[u8]) -> bool {
@@ -166,6 +212,25 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_of_a_listing_have_numbers() {
+        let page = |selector: &[u8]| {
+            readings(selector)
+                .next()
+                .map(|reading| reading.map(|reading| (reading.path.selector(), reading.page)))
+        };
+        assert_eq!(page(b"/a/.page/2"), Some(Ok((b"/a".to_vec(), 2))));
+        assert_eq!(page(b"/.page/12"), Some(Ok((b"/".to_vec(), 12))));
+        assert_eq!(page(b".page/3"), Some(Ok((b"/".to_vec(), 3))));
+        for selector in
+            [&b"/a/.page/1"[..], b"/a/.page/0", b"/a/.page/", b"/a/.page/2x", b"/a/.page", b"/a.page/2/.x"]
+        {
+            assert_eq!(page(selector), Some(Err(Problem::Forbidden)), "{selector:?}");
+        }
+        assert_eq!(page_selector(b"/", 2), b"/.page/2");
+        assert_eq!(page_selector(b"/a", 3), b"/a/.page/3");
+    }
+
+    #[test]
     fn slashes_and_single_dots_are_squeezed() {
         assert_eq!(read(b"//a/./b//"), [Ok(b"a/b".to_vec())]);
     }
@@ -182,7 +247,7 @@ mod tests {
     /// All selectors of up to five of the pieces that could make one leave the tree.
     #[test]
     fn no_reading_of_any_selector_has_a_component_that_is_not_a_plain_name() {
-        let pieces = [&b"."[..], b"/", b"%2e", b"%2F", b"%00", b"#056", b"?", b"a"];
+        let pieces = [&b"."[..], b"/", b"%2e", b"%2F", b"%00", b"#056", b"?", b"a", b".page/2"];
         let mut selectors = vec![Vec::new()];
         let mut longest = selectors.clone();
         for _ in 0..5 {

@@ -56,7 +56,7 @@ pub(crate) fn query(site: &Site<'_>, selector: &[u8], extra: Option<&[u8]>) -> O
 /// A page of what was found: first what is named so, then what says so.
 pub(crate) fn answer(tree: &Tree, site: &Site<'_>, query: &Query, output: &mut Output<'_>) -> io::Result<()> {
     let (mut named, mut saying) = (Vec::new(), Vec::new());
-    let mut crawl = Crawl::new(tree, site, Instant::now() + SEARCH_DEADLINE);
+    let mut crawl = Crawl::new(tree, site, Instant::now() + SEARCH_DEADLINE).with_texts();
     if !query.words.is_empty() {
         crawl.follow(&query.below, &mut |found| {
             match matching(&query.words, &found) {

@@ -4,6 +4,8 @@
 mod config;
 #[path = "../../fuzz/checks/gophermap.rs"]
 mod gophermap;
+#[path = "../../fuzz/checks/menus.rs"]
+mod menus;
 #[path = "../../fuzz/checks/request.rs"]
 mod request;
 
@@ -24,6 +26,11 @@ fn seeds_of_requests_pass() {
 #[test]
 fn seeds_of_maps_pass() {
     each_of("gophermap", gophermap::check);
+}
+
+#[test]
+fn seeds_of_other_menus_pass() {
+    each_of("menus", menus::check);
 }
 
 #[test]

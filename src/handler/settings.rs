@@ -1,4 +1,4 @@
-//! What an operator can set: the defaults, and what a configuration file and the command line put in their place.
+//! Everything that an operator can set: the defaults, then the configuration file, then the command line.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -22,11 +22,25 @@ pub(crate) struct Settings {
     pub(crate) port: Option<u16>,
     pub(crate) vhosts: Vec<Vhost>,
     pub(crate) users: Option<Template>,
+    /// The pages of a new account: a user who has no others is not listed.
+    pub(crate) users_skeleton: Option<PathBuf>,
     /// The selector of the search; `None` is off.
     pub(crate) search: Option<Vec<u8>>,
     /// The selector of the statistics; `None` is off.
     pub(crate) stats: Option<Vec<u8>>,
     pub(crate) stats_file: PathBuf,
+    /// The name, in any directory, of its feed; `None` is off.
+    pub(crate) feed: Option<Vec<u8>>,
+    /// The name, in any directory, of the page with its newest texts; `None` is off.
+    pub(crate) latest: Option<Vec<u8>>,
+    pub(crate) latest_entries: usize,
+    /// How many rows of a listing are on a page.
+    pub(crate) page_rows: usize,
+    pub(crate) gopher_plus: bool,
+    /// Files of gemtext are shown as menus.
+    pub(crate) gemtext_menus: bool,
+    /// The port where a TLS proxy takes connections for us, for `caps.txt`.
+    pub(crate) tls_port: Option<u16>,
     pub(crate) strict_rfc1436: bool,
     pub(crate) charset: Charset,
     /// Colour sequences stay in menus.
@@ -69,9 +83,17 @@ impl Default for Settings {
             port: None,
             vhosts: Vec::new(),
             users: None,
+            users_skeleton: None,
             search: Some(b"/search".to_vec()),
             stats: None,
             stats_file: PathBuf::from("/run/dayfly/stats.json"),
+            feed: Some(b"feed.xml".to_vec()),
+            latest: Some(b"latest".to_vec()),
+            latest_entries: 20,
+            page_rows: 1000,
+            gopher_plus: true,
+            gemtext_menus: true,
+            tls_port: None,
             strict_rfc1436: false,
             charset: Charset::AsItIs,
             colors: false,

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
-use crate::path::TreePath;
+use crate::mapfile::Form;
+use crate::path::{self, TreePath};
 use crate::settings::Settings;
 use crate::users;
 use crate::vhost::{self, Vhost};
@@ -53,6 +54,36 @@ impl<'a> Site<'a> {
         [&self.host_prefix, written].concat()
     }
 
+    /// What an author wrote as a relative selector in a map of `directory`; `None` leads out of the tree. From the tree of a user
+    /// `..` leads to that of the site, and from the site's root to itself, as in a file system.
+    pub(crate) fn relative(&self, directory: &TreePath, written: &[u8]) -> Option<Vec<u8>> {
+        let path = match (self.user_prefix.is_empty(), directory.is_root()) {
+            (true, true) if matches!(written, b".." | b"../") => b"/".to_vec(),
+            (true, _) => path::resolve(directory, written)?,
+            (false, _) => {
+                let above =
+                    TreePath::parse(&[&self.user_prefix, directory.selector().as_slice()].concat()).ok()?;
+                path::resolve(&above, written)?
+            }
+        };
+        Some(match path.strip_suffix(b"/") {
+            Some(prefix) if prefix == self.user_prefix => self.selector(b"/"),
+            _ => self.absolute(&path),
+        })
+    }
+
+    /// Whether a host that an author names is this server.
+    pub(crate) fn is_ours(&self, host: &[u8]) -> bool {
+        let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(host);
+        is(&self.host) || self.settings.vhosts.iter().any(|vhost| is(&vhost.name))
+    }
+
+    /// Whether a selector of ours leads to gemtext that is shown as a menu.
+    pub(crate) fn is_gemtext(&self, selector: &[u8]) -> bool {
+        let name = selector.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        Form::of(self.settings, name) == Some(Form::Gemtext)
+    }
+
     /// The part of a selector that is a path of the tree; `None` leads elsewhere.
     pub(crate) fn in_tree<'s>(&self, selector: &'s [u8]) -> Option<&'s [u8]> {
         let rest = selector.strip_prefix(self.host_prefix.as_slice())?;
@@ -83,16 +114,19 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The peer by the socket, else as the one who accepted the connection says: `REMOTE_ADDR` of systemd and dayfly,
-/// `TCPREMOTEIP` of tcpserver.
+/// The peer as the program that accepted the connection says, else by the socket. `REMOTE_ADDR` is from systemd and dayfly,
+/// `TCPREMOTEIP` from tcpserver. Behind a proxy only they know the client; the socket has the proxy's address.
 pub(crate) fn peer(connection: impl AsFd) -> String {
-    let address = rustix::net::getpeername(connection).ok().flatten();
-    match address.and_then(|any| SocketAddr::try_from(any).ok()) {
-        Some(address) => address.ip().to_canonical().to_string(),
-        None => ["REMOTE_ADDR", "TCPREMOTEIP"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-            .unwrap_or_else(|| "-".to_owned()),
+    let said = ["REMOTE_ADDR", "TCPREMOTEIP"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let by_socket = || {
+        let address = rustix::net::getpeername(connection).ok().flatten()?;
+        Some(SocketAddr::try_from(address).ok()?.ip().to_canonical().to_string())
+    };
+    match said {
+        Some(said) => said.parse::<IpAddr>().map_or(said, |address| address.to_canonical().to_string()),
+        None => by_socket().unwrap_or_else(|| "-".to_owned()),
     }
 }
 

@@ -1,15 +1,16 @@
 //! The content tree, and the only place where a path is opened.
 //!
-//! Everything is opened by openat2(2) below a descriptor of the root, so no symlink, `..` or magic link leads out of it
-//! whatever happens to the tree meanwhile, and what was opened is looked at before it is used. Symlinks that stay inside
-//! are followed: they are how authors arrange a tree.
+//! Everything is opened by openat2(2) below a descriptor of the root, so no symlink, `..` or magic link leads out of it,
+//! whatever happens to the tree meanwhile. What was opened is looked at before it is used. Symlinks that stay inside are
+//! followed, absolute ones too: they are how authors arrange a tree.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2, readlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -19,9 +20,14 @@ use crate::problem::Problem;
 /// openat2(2) answers EAGAIN when a rename raced with it and it cannot tell whether the path was left.
 const ATTEMPTS: usize = 8;
 
+/// How many symlinks a path may have, as in Linux (path_resolution(7)).
+const SYMLINKS_MAX: usize = 40;
+
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: OwnedFd,
+    /// Where the root is, for absolute symlinks that lead into it.
+    at: PathBuf,
     /// This process may read everything, so closed directories are kept closed here and not by the kernel.
     privileged: bool,
 }
@@ -53,7 +59,7 @@ impl Tree {
     pub(crate) fn open_root(root: &Path) -> Result<Tree, Problem> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat2(CWD, root, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-            Ok(root) => Ok(Tree { root, privileged: geteuid().is_root() }),
+            Ok(fd) => Ok(Tree { root: fd, at: root.to_owned(), privileged: geteuid().is_root() }),
             Err(Errno::NOSYS) => Err(Problem::NoOpenat2),
             Err(_) => Err(Problem::NoRoot),
         }
@@ -77,7 +83,8 @@ impl Tree {
                 _ => return Err(Problem::Unreadable),
             }
         }
-        Ok(Tree { root: root.into(), privileged: geteuid().is_root() })
+        let at = base.join(name).join(rest);
+        Ok(Tree { root: root.into(), at, privileged: geteuid().is_root() })
     }
 
     /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to block on a
@@ -136,18 +143,88 @@ impl Tree {
         fd.ok().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.mtime())
     }
 
+    /// The part of an absolute path of the host that is below the root.
+    pub(crate) fn inside<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let below = |root: &Path| {
+            let rest = path.strip_prefix(root.as_os_str().as_bytes())?;
+            (rest.is_empty() || rest.starts_with(b"/") || root.as_os_str() == "/").then_some(rest)
+        };
+        below(&self.at).or_else(|| below(&std::fs::canonicalize(&self.at).ok()?))
+    }
+
     fn below(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Problem> {
+        match self.open_below(path, flags) {
+            // Beneath a directory the kernel follows no absolute symlink, wherever it leads.
+            Err(Errno::XDEV) => {
+                let resolved = self.resolved(path).ok_or(Problem::Unreadable)?;
+                self.open_below(&resolved, flags).map_err(problem)
+            }
+            opened => opened.map_err(problem),
+        }
+    }
+
+    fn open_below(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..ATTEMPTS {
             match openat2(&self.root, path.relative(), flags, Mode::empty(), resolve) {
-                Ok(fd) => return Ok(fd),
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Problem::Absent),
-                Err(Errno::NXIO) => return Err(Problem::Special),
-                Err(Errno::NOSYS) => return Err(Problem::NoOpenat2),
-                Err(_) => return Err(Problem::Unreadable),
+                opened => return opened,
             }
         }
-        Err(Problem::Unreadable)
+        Err(Errno::AGAIN)
+    }
+
+    /// The path without symlinks, each of them read from left to right. `None` leads out of the tree. The result is only a name:
+    /// it is opened beneath the root like any other.
+    fn resolved(&self, path: &TreePath) -> Option<TreePath> {
+        let mut rest: Vec<Vec<u8>> = components(path.relative()).rev().collect();
+        let mut done: Vec<Vec<u8>> = Vec::new();
+        let mut symlinks = 0;
+        while let Some(component) = rest.pop() {
+            if component == b".." {
+                done.pop()?;
+                continue;
+            }
+            done.push(component);
+            let Some(target) = self.symlink(&done.join(&b'/'))? else { continue };
+            symlinks += 1;
+            if symlinks > SYMLINKS_MAX {
+                return None;
+            }
+            done.pop();
+            let target = match target.starts_with(b"/") {
+                true => {
+                    done.clear();
+                    self.inside(&target)?.to_vec()
+                }
+                false => target,
+            };
+            rest.extend(components(&target).rev());
+        }
+        TreePath::of_author(&done.join(&b'/'))
+    }
+
+    /// What a path is a symlink to; `Some(None)` is no symlink, and `None` is nothing.
+    fn symlink(&self, path: &[u8]) -> Option<Option<Vec<u8>>> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = self.open_below(&TreePath::of_author(path)?, flags).ok()?;
+        // An empty path asks about the descriptor itself (readlink(2)).
+        match readlinkat(&fd, c"", Vec::new()) {
+            Ok(target) => Some(Some(target.into_bytes())),
+            Err(_) => Some(None),
+        }
+    }
+}
+
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|name| !matches!(name, [] | [b'.'])).map(<[u8]>::to_vec)
+}
+
+fn problem(errno: Errno) -> Problem {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Problem::Absent,
+        Errno::NXIO => Problem::Special,
+        Errno::NOSYS => Problem::NoOpenat2,
+        _ => Problem::Unreadable,
     }
 }

@@ -1,10 +1,11 @@
 //! `/~name`: trees of users, found by a template. No user database is read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::listing::NAMES_MAX;
 use crate::natural;
 use crate::problem::Problem;
+use crate::skeleton;
 use crate::tree::Tree;
 
 /// The longest user name; that of Linux.
@@ -39,14 +40,28 @@ impl Template {
         Tree::open_user(&self.base, name, &self.rest)
     }
 
-    /// The users that have a tree, in order.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.base).into_iter().flatten().take(NAMES_MAX);
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter(|name| is_name(name) && self.open(name).is_ok()).collect();
+    /// The users that have a tree, in order. With a skeleton, one whose tree has nothing else in it is left out.
+    pub(crate) fn names(&self, skeleton: Option<&Path>) -> Users {
+        let mut entries = std::fs::read_dir(&self.base).into_iter().flatten().flatten();
+        let read = entries.by_ref().take(NAMES_MAX).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> =
+            read.filter(|name| is_name(name) && self.has_pages(name, skeleton)).collect();
         names.sort_by(|a, b| natural::compare(a.as_bytes(), b.as_bytes()));
-        names
+        Users { names, unread: entries.next().is_some() }
     }
+
+    fn has_pages(&self, name: &str, skeleton: Option<&Path>) -> bool {
+        let Ok(tree) = self.open(name) else { return false };
+        skeleton.is_none_or(|skeleton| !skeleton::is_all_of(&tree, skeleton))
+    }
+}
+
+/// The users that a page lists.
+#[derive(Debug)]
+pub(crate) struct Users {
+    pub(crate) names: Vec<String>,
+    /// There are more than are looked at.
+    pub(crate) unread: bool,
 }
 
 /// The name and the rest of a selector `/~name` or `/~name/rest`.
@@ -57,11 +72,14 @@ pub(crate) fn split(selector: &[u8]) -> Option<(&str, &[u8])> {
     Some((name, &after[end..]))
 }
 
+/// Any name that useradd(8) can be made to take: letters, digits, `_`, `.` and `-`. A dot at the start would be a hidden
+/// name, a hyphen an option, and digits alone a user ID.
 fn is_name(name: &str) -> bool {
-    let starts = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     name.len() <= NAME_BYTES_MAX
-        && name.bytes().next().is_some_and(starts)
-        && name.bytes().all(|byte| starts(byte) || byte.is_ascii_digit() || byte == b'-')
+        && name.bytes().all(inside)
+        && !name.starts_with(['.', '-'])
+        && !name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -91,7 +109,9 @@ mod tests {
     fn only_plain_user_names_are_taken() {
         assert_eq!(split(b"/~alice"), Some(("alice", &b""[..])));
         assert_eq!(split(b"~al-1/x"), Some(("al-1", &b"/x"[..])));
-        for selector in [&b"/~"[..], b"/~/x", b"/~../x", b"/~.x", b"/~Alice", b"/~1a", b"/~a%2f", b"/~a\0"] {
+        assert_eq!(split(b"/~john.Doe/x"), Some(("john.Doe", &b"/x"[..])));
+        assert_eq!(split(b"/~4tune"), Some(("4tune", &b""[..])));
+        for selector in [&b"/~"[..], b"/~/x", b"/~../x", b"/~.x", b"/~-a", b"/~1000", b"/~a%2f", b"/~a\0"] {
             assert_eq!(split(selector), None, "{selector:?}");
         }
         assert_eq!(split(["/~", &"a".repeat(33)].concat().as_bytes()), None);

@@ -25,6 +25,36 @@ pub(crate) fn is_allowed(target: &[u8]) -> bool {
     SCHEMES.iter().any(|known| known.as_bytes() == scheme) && target.len() > colon + 1
 }
 
+/// Where a gopher URL leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) item_type: u8,
+    pub(crate) selector: Vec<u8>,
+    pub(crate) host: Vec<u8>,
+    pub(crate) port: u16,
+}
+
+/// Takes apart `gopher://host:port/Tselector` (RFC 4266). A menu has fields for that, so every client can follow the link.
+pub(crate) fn gopher(url: &[u8]) -> Option<Place> {
+    let (scheme, rest) = url.split_at_checked(b"gopher://".len())?;
+    if !scheme.eq_ignore_ascii_case(b"gopher://") {
+        return None;
+    }
+    let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let colon = authority.iter().rposition(|&byte| byte == b':').filter(|_| !authority.ends_with(b"]"));
+    let (host, port) = match colon {
+        None => (authority, 70),
+        Some(colon) => {
+            (&authority[..colon], std::str::from_utf8(&authority[colon + 1..]).ok()?.parse().ok()?)
+        }
+    };
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let (item_type, selector) = path.split_first().map_or((b'1', &b""[..]), |(first, rest)| (*first, rest));
+    let good = !host.is_empty() && item_type.is_ascii_alphanumeric();
+    good.then(|| Place { item_type, selector: clean::unescaped(selector), host: host.to_vec(), port })
+}
+
 /// The page for a `URL:` selector, by the rules of the proposal that brought the form (Goerzen, 2002): HTML 3.2, a refresh of
 /// at most ten seconds, the link in plain sight, nothing loaded.
 pub(crate) fn redirect(target: &[u8], output: &mut Output<'_>) -> io::Result<()> {
@@ -96,6 +126,21 @@ mod tests {
             " http://x",
         ] {
             assert!(!is_allowed(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_gopher_url_is_taken_apart() {
+        let place = |item_type, selector: &str, host: &str, port| {
+            Some(Place { item_type, selector: selector.into(), host: host.into(), port })
+        };
+        assert_eq!(gopher(b"gopher://a.example"), place(b'1', "", "a.example", 70));
+        assert_eq!(gopher(b"GOPHER://a.example:7070/0/a%20b"), place(b'0', "/a b", "a.example", 7070));
+        assert_eq!(gopher(b"gopher://[::1]/1/x"), place(b'1', "/x", "[::1]", 70));
+        for url in
+            [&b"gopher://"[..], b"gopher:///1/x", b"gopher://a:b/", b"http://a/", b"gopher://a/ x", b"goph"]
+        {
+            assert_eq!(gopher(url), None, "{url:?}");
         }
     }
 

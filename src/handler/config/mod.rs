@@ -37,6 +37,14 @@ fn set(settings: &mut Settings, key: &str, value: Value) -> Result<(), String> {
         "port" => settings.port = Some(value.port()?),
         "vhosts" => settings.vhosts = each(value, |entry| Vhost::parse(&entry))?,
         "users" => settings.users = Some(Template::parse(&value.text()?)?),
+        "users_skeleton" => settings.users_skeleton = Some(directory(value)?),
+        "feed" => settings.feed = name(value)?,
+        "latest" => settings.latest = name(value)?,
+        "latest_entries" => settings.latest_entries = value.count(1000)?,
+        "page_rows" => settings.page_rows = value.count(50_000)?,
+        "gopher_plus" => settings.gopher_plus = value.truth()?,
+        "gemtext_menus" => settings.gemtext_menus = value.truth()?,
+        "tls_port" => settings.tls_port = Some(value.port()?),
         "search" => settings.search = selector(value)?,
         "stats" => settings.stats = selector(value)?,
         "stats_file" => settings.stats_file = directory(value)?,
@@ -79,6 +87,22 @@ fn selector(value: Value) -> Result<Option<Vec<u8>>, String> {
             let selector = from_root(&other.text()?)?;
             if selector.is_empty() { Err("cannot be the root".to_owned()) } else { Ok(Some(selector)) }
         }
+    }
+}
+
+/// The name of something that no directory holds; false turns it off.
+fn name(value: Value) -> Result<Option<Vec<u8>>, String> {
+    match value {
+        Value::Truth(false) => Ok(None),
+        other => match other.text()? {
+            name if name.is_empty()
+                || name.starts_with('.')
+                || name.contains(|c: char| c == '/' || c.is_control()) =>
+            {
+                Err("wants a file name without a slash, or false".to_owned())
+            }
+            name => Ok(Some(name.into_bytes())),
+        },
     }
 }
 
@@ -166,6 +190,9 @@ mod tests {
             ("host = \"a b\"\n", "1: host: wants a name without spaces"),
             ("strict_rfc1436 = \"yes\"\n", "1: strict_rfc1436: wants true or false"),
             ("search = \"/\"\n", "1: search: cannot be the root"),
+            ("page_rows = 0\n", "1: page_rows: wants a number from 1 to 50000"),
+            ("feed = \"/feed.xml\"\n", "1: feed: wants a file name without a slash, or false"),
+            ("latest = true\n", "1: latest: wants a \"string\""),
             ("admin = \"a\\nb\"\n", "1: admin: wants text without control characters"),
         ] {
             assert_eq!(settings(text), Err(said.to_owned()), "{text:?}");

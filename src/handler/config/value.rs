@@ -33,6 +33,15 @@ impl Value {
         }
     }
 
+    pub(crate) fn count(self, max: u32) -> Result<usize, String> {
+        match self {
+            Value::Number(number) if (1..=max).contains(&number) => {
+                usize::try_from(number).map_err(|wrong| wrong.to_string())
+            }
+            _ => Err(format!("wants a number from 1 to {max}")),
+        }
+    }
+
     pub(crate) fn port(self) -> Result<u16, String> {
         match self {
             Value::Number(number @ 1..=65_535) => u16::try_from(number).map_err(|wrong| wrong.to_string()),

@@ -1,128 +1,227 @@
 //! The lines of a map, as an author should hear about them.
 
+use super::hosts::Named;
+use super::kinds;
 use super::{Lint, SELECTOR_BYTES_RFC};
+use crate::answer::{self, Target};
 use crate::clean;
-use crate::gophermap::{self, Line, Link};
+use crate::command;
+use crate::document;
+use crate::gophermap::{self, Line, Link, Style};
+use crate::link;
+use crate::mapfile::{Form, Map};
 use crate::page;
-use crate::path::{self, TreePath};
-use crate::settings::Dialect;
+use crate::path::TreePath;
 use crate::tree::Node;
 use crate::web;
 
 /// What fits beside a client's numbers on a terminal of 80 columns; where gophernicus cuts.
 const COLUMNS_MAX: usize = 67;
 
-/// Item types that clients know.
-const KNOWN_TYPES: &[u8] = b"0123456789+TgIhisdpPM;crx:<w";
+/// Findings that many lines of one map may have. The author mends all of them at once, so the first is told, with the number of
+/// the others.
+#[derive(Debug, Default)]
+struct Repeated {
+    first: Option<(usize, String)>,
+    more: usize,
+}
+
+impl Repeated {
+    fn add(&mut self, line: usize, what: impl FnOnce() -> String) {
+        match self.first {
+            None => self.first = Some((line, what())),
+            Some(_) => self.more += 1,
+        }
+    }
+}
 
 impl Lint<'_> {
     pub(super) fn map(&mut self, path: &TreePath, text: &[u8]) {
         let directory = path.parent().unwrap_or_else(TreePath::root);
+        let style = Style::of(text, self.site.settings.dialect);
         let lines: Vec<&[u8]> = gophermap::lines(text).collect();
-        for (number, &line) in lines.iter().enumerate() {
-            let number = number + 1;
-            for what in self.line(&directory, line) {
-                self.find(path, Some(number), &what);
+        let (mut wide, mut comments, mut not_utf8, mut controls) =
+            (Repeated::default(), Repeated::default(), Repeated::default(), Repeated::default());
+        for (number, &line) in lines.iter().enumerate().map(|(index, line)| (index + 1, line)) {
+            let parsed = gophermap::parse(line, style);
+            let shown = match &parsed {
+                Line::Text(text) | Line::Title(text) => text,
+                Line::Link(link) => link.name,
+                _ => b"",
+            };
+            let columns = String::from_utf8_lossy(&clean::untabbed(shown)).chars().count();
+            if columns > COLUMNS_MAX {
+                wide.add(number, || {
+                    format!("{columns} columns; some clients and servers cut at {COLUMNS_MAX}")
+                });
             }
-            let ends =
-                matches!(gophermap::parse(line, self.site.settings.dialect), Line::End | Line::ListingAndEnd);
-            if ends {
-                if lines[number..].iter().any(|line| !line.is_empty()) {
-                    self.find(path, Some(number), "the page ends here: what follows is not shown");
+            if std::str::from_utf8(line).is_err() {
+                not_utf8.add(number, || "not UTF-8".to_owned());
+            }
+            if shown.iter().any(|&byte| byte < b' ' && byte != b'\t') && clean::display(shown) != shown {
+                controls.add(number, || "control characters are shown as ?".to_owned());
+            }
+            match &parsed {
+                Line::Comment(text) if !text.is_empty() && !text.contains(&b'\t') => {
+                    comments.add(number, || "comment: not shown".to_owned());
                 }
-                return;
+                Line::End | Line::ListingAndEnd => {
+                    if lines[number..].iter().any(|line| !line.trim_ascii().is_empty()) {
+                        self.find(path, Some(number), "the page ends here: what follows is not shown");
+                    }
+                    break;
+                }
+                Line::Link(link) => self.link(path, &directory, number, link),
+                _ => {
+                    let found = self.other(&directory, line, &parsed);
+                    found.into_iter().for_each(|what| self.find(path, Some(number), &what));
+                }
             }
+        }
+        for repeated in [wide, comments, not_utf8, controls] {
+            let Some((line, what)) = repeated.first else { continue };
+            let more = if repeated.more > 0 {
+                format!(" (and {} more lines)", repeated.more)
+            } else {
+                String::new()
+            };
+            self.find(path, Some(line), &(what + &more));
         }
     }
 
-    fn line(&self, directory: &TreePath, line: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
-        if std::str::from_utf8(line).is_err() {
-            found.push("not UTF-8".to_owned());
-        }
-        let parsed = gophermap::parse(line, self.site.settings.dialect);
-        let shown = match &parsed {
-            Line::Text(text) | Line::Title(text) => text,
-            Line::Link(link) => link.name,
-            _ => b"",
-        };
-        if clean::display(shown) != shown && !shown.contains(&b'\t') {
-            found.push("control characters are shown as ?".to_owned());
-        }
-        let columns = String::from_utf8_lossy(shown).chars().count();
-        if columns > COLUMNS_MAX {
-            found.push(format!("{columns} columns; some clients and servers cut at {COLUMNS_MAX}"));
-        }
+    /// Lines that are neither links nor plain text.
+    fn other(&self, directory: &TreePath, line: &[u8], parsed: &Line<'_>) -> Option<String> {
         match parsed {
-            Line::Text(text) => found.extend(self.text(line, text)),
-            Line::Link(link) => found.extend(self.link(directory, &link)),
-            Line::Hide(name) if !self.exists(directory, name) => {
-                found.push(format!("nothing of this name to hide: shown as text, {}", quoted(line)));
+            Line::Text(text) if is_broken_link(line, text) => {
+                Some("has a TAB and is no link: the type, the host or the port makes no sense".to_owned())
             }
-            Line::Include(name) if !self.exists(directory, name) => {
-                found.push(format!("no map of this name to include: shown as text, {}", quoted(line)));
+            Line::Hide(name) if is_name_to_hide(name) && !self.exists(directory, name) => {
+                Some(format!("nothing of this name to hide: shown as text, {}", quoted(line)))
             }
-            _ => {}
+            Line::Include(name) => self.include(directory, name),
+            Line::Latest { directory: below, .. } if !below.is_empty() && !self.exists(directory, below) => {
+                Some(format!("no directory of this name: shown as text, {}", quoted(line)))
+            }
+            _ => None,
         }
-        found
     }
 
-    /// Lines that are text here and something else to another server.
-    fn text(&self, line: &[u8], text: &[u8]) -> Option<String> {
-        if line.trim_ascii().contains(&b'\t') && line.len() == text.len() {
-            return Some(
-                "has a TAB and is no link: the type, the host or the port makes no sense".to_owned(),
-            );
-        }
-        let acts = matches!(line, [b'*' | b'.' | b'~' | b'%' | b'-' | b'=' | b':' | b'!', ..]);
-        (acts && self.site.settings.dialect == Dialect::Gophernicus)
-            .then(|| "text here, but gophernicus takes the first character for a directive".to_owned())
-    }
-
-    fn link(&self, directory: &TreePath, link: &Link<'_>) -> Vec<String> {
-        let mut found = Vec::new();
-        if !KNOWN_TYPES.contains(&link.item_type) {
-            found.push(format!("no client knows the item type {}", char::from(link.item_type)));
-        }
-        let Some(selector) = page::selector_of(&self.site, directory, link) else {
-            found.push("leads out of the tree: shown as text".to_owned());
-            return found;
+    fn include(&self, directory: &TreePath, name: &[u8]) -> Option<String> {
+        let trimmed = name.trim_ascii_end();
+        let path = page::named(&self.tree, directory, trimmed).filter(|path| self.tree.holds(path));
+        let Some(path) = path else {
+            let what = match trimmed.contains(&b' ') {
+                true => "a command: programs are off, and readers see only that",
+                false => "no map of this name to include: readers see \"this part is a program\"",
+            };
+            return command::could_be(name).then(|| what.to_owned());
         };
-        if selector.len() > SELECTOR_BYTES_RFC {
-            found.push(format!("a selector of {} bytes; some clients stop at 255", selector.len()));
+        let Some(document) = self.tree.document(&path) else {
+            return Some("no readable file to include: readers see \"this part is a program\"".to_owned());
+        };
+        let program = Map::read(document, Form::Gophermap).is_err();
+        program.then(|| "a program: programs are off, and readers see only that".to_owned())
+    }
+
+    fn link(&mut self, map: &TreePath, directory: &TreePath, line: usize, link: &Link<'_>) {
+        if !link::is_known_type(link.item_type) {
+            let prose = link::is_prose(&self.tree, directory, link);
+            let shown = if prose { ": shown as text" } else { "" };
+            let what = format!("no client knows the item type {}{shown}", char::from(link.item_type));
+            return self.find(map, Some(line), &what);
         }
-        let is_ours = link.host.is_none_or(|host| host.eq_ignore_ascii_case(self.site.host.as_bytes()))
-            && link.port.is_none_or(|port| port == self.site.port);
+        if link::is_prose(&self.tree, directory, link) {
+            if link.selector.is_some_and(is_file_name) {
+                let shown = quoted(link.selector.unwrap_or_default());
+                self.find(map, Some(line), &format!("a dead link: {shown} (not-found), so shown as text"));
+            }
+            return;
+        }
+        let Some(filled) = link::filled_in(&self.site, directory, link) else {
+            return self.find(map, Some(line), "leads out of the tree: shown as text");
+        };
+        let selector = filled.selector;
+        if selector.len() > SELECTOR_BYTES_RFC {
+            let what = format!("a selector of {} bytes; some clients stop at 255", selector.len());
+            self.find(map, Some(line), &what);
+        }
         if let Some(target) = web::target(&selector) {
             if !web::is_allowed(target) {
-                found.push(format!("a link that is not followed: {}", quoted(target)));
+                self.find(map, Some(line), &format!("a link that is not followed: {}", quoted(target)));
             }
-        } else if is_ours && !matches!(link.item_type, b'2' | b'3' | b'8' | b'T') {
-            found.extend(self.target(link.item_type, &selector));
+            return;
         }
-        found
+        if matches!(filled.item_type, b'2' | b'3' | b'8' | b'T') {
+            return;
+        }
+        let is_ours = link.host.is_none() || self.site.is_ours(&filled.host);
+        if is_ours && filled.port == self.site.port {
+            if let Some(what) = self.target(filled.item_type, &selector) {
+                self.find(map, Some(line), &what);
+            }
+        } else if link.host.is_some_and(is_readers_own) {
+            self.find(map, Some(line), "names localhost, which is the reader's own computer");
+        } else if self.site.settings.host.is_none() && link.host.is_some() {
+            let (map, host, item_type) = (map.clone(), filled.host, filled.item_type);
+            self.named.push(Named { map, line, host, item_type, selector });
+        }
     }
 
-    /// Whether something is there, and of the kind that the link says.
-    fn target(&self, item_type: u8, selector: &[u8]) -> Option<String> {
-        let shown = quoted(selector);
-        match (self.leads_to(selector)?, item_type) {
-            (Err(problem), _) => Some(format!("a dead link: {shown} ({})", problem.status())),
-            (Ok(Node::Directory(_)), b'1' | b'+') => None,
-            (Ok(Node::Directory(_)), other) => {
-                Some(format!("of type {}, but {shown} is a directory", char::from(other)))
+    /// What is wrong with a link to this site: nothing is there, or something of another kind than it says.
+    pub(super) fn target(&self, item_type: u8, selector: &[u8]) -> Option<String> {
+        let (shown, of_type) = (quoted(selector), format!("of type {}", char::from(item_type)));
+        let Target { path, node, .. } = match self.leads_to(selector)? {
+            Ok(target) => target,
+            Err(problem) => return Some(format!("a dead link: {shown} ({})", problem.status())),
+        };
+        match (node, item_type) {
+            (Node::Directory(_), b'1' | b'+') => None,
+            (Node::Directory(_), _) => Some(format!("{of_type}, but {shown} is a directory")),
+            (Node::File(_), b'1' | b'+') if answer::form(&self.site, &path).is_some() => None,
+            (Node::File(_), _) if answer::form(&self.site, &path).is_some() => {
+                Some(format!("{of_type}, but {shown} is a menu"))
             }
-            (Ok(Node::File(_)), b'1') if !selector.ends_with(b".gophermap") => {
-                Some(format!("of type 1, but {shown} is a file"))
+            (Node::File(_), b'1') => Some(format!("of type 1, but {shown} is a file")),
+            (Node::File(mut document), link) => {
+                let file = document::item_type(&mut document, path.name());
+                let kind = kinds::kind(file);
+                (!kinds::fits(link, file))
+                    .then(|| format!("{of_type}, but {shown} is {kind}: type {}", char::from(file)))
             }
-            (Ok(Node::File(_)), _) => None,
         }
     }
 
     fn exists(&self, directory: &TreePath, name: &[u8]) -> bool {
-        let path = if name.starts_with(b"/") { Some(name.to_vec()) } else { path::resolve(directory, name) };
-        path.and_then(|path| TreePath::parse(&path).ok()).is_some_and(|path| self.tree.holds(&path))
+        let path = page::named(&self.tree, directory, name.trim_ascii_end());
+        path.is_some_and(|path| self.tree.holds(&path))
     }
+}
+
+/// A line that begins like a link, with a type that is a digit, and is none.
+fn is_broken_link(line: &[u8], text: &[u8]) -> bool {
+    line.len() == text.len() && line.first().is_some_and(u8::is_ascii_digit) && line.contains(&b'\t')
+}
+
+/// `secret.txt` and `drafts`, and not `->`, `--`, `o-` or `Ann`: lines that begin with a hyphen are mostly drawn, or signed.
+fn is_name_to_hide(name: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
+    let small = name.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let whole =
+        name.len() > 1 && name.iter().all(plain) && name.last().is_some_and(u8::is_ascii_alphanumeric);
+    whole && small || is_file_name(name)
+}
+
+/// `song.mp3`, `dir/song.mp3`
+fn is_file_name(name: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-/~".contains(byte);
+    let dot = name.iter().rposition(|&byte| byte == b'.');
+    name.iter().all(plain)
+        && name.iter().any(u8::is_ascii_alphanumeric)
+        && dot.is_some_and(|dot| name.get(dot + 1).is_some_and(u8::is_ascii_alphanumeric))
+}
+
+fn is_readers_own(host: &[u8]) -> bool {
+    host.eq_ignore_ascii_case(b"localhost") || host.starts_with(b"127.") || host == b"::1" || host == b"[::1]"
 }
 
 fn quoted(bytes: &[u8]) -> String {

@@ -1,5 +1,9 @@
-//! `lint`: what an author would like to know before a reader does. It looks at a tree as the server would, and changes nothing.
+//! `lint`: tells an author what readers would trip over. It looks at a tree as the server would, and changes nothing.
+//!
+//! A finding is something that the author can mend. What many lines of one file have is told once.
 
+mod hosts;
+mod kinds;
 mod map;
 
 use std::fs::{self, File};
@@ -9,16 +13,17 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::answer;
+use crate::answer::{self, Target};
 use crate::clean;
-use crate::filetype;
+use crate::filetype::{self, Evidence};
 use crate::listing;
 use crate::log;
+use crate::mapfile::{Form, Map};
 use crate::path::TreePath;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::site::Site;
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 
 /// How deep directories may be in each other; the longest selector holds no more.
 const DEPTH_MAX: usize = 512;
@@ -35,6 +40,8 @@ struct Lint<'a> {
     tree: Tree,
     site: Site<'a>,
     top: &'a Path,
+    /// Links that name another host, if the author did not say which one is this.
+    named: Vec<hosts::Named>,
     findings: Vec<String>,
 }
 
@@ -48,8 +55,9 @@ pub(crate) fn tree(settings: &Settings, top: &Path) -> ExitCode {
         }
     };
     let site = Site::find(settings, io::stdin());
-    let mut lint = Lint { tree: opened, site, top, findings: Vec::new() };
+    let mut lint = Lint { tree: opened, site, top, named: Vec::new(), findings: Vec::new() };
     lint.directory(&TreePath::root(), 0);
+    lint.named_hosts();
     let mut text = lint.findings.join("\n");
     text.push_str(if lint.findings.is_empty() { "" } else { "\n" });
     match (io::stdout().write_all(text.as_bytes()), lint.findings.is_empty()) {
@@ -96,7 +104,7 @@ impl Lint<'_> {
         }
         self.name(path);
         if !kind.is_dir() {
-            self.file(path, mode & 0o001 != 0);
+            self.file(path);
         } else if depth < DEPTH_MAX {
             self.directory(path, depth + 1);
         }
@@ -129,26 +137,35 @@ impl Lint<'_> {
         }
     }
 
-    fn file(&mut self, path: &TreePath, executable: bool) {
-        let is_map = matches!(path.name(), b"gophermap" | b".gophermap") || answer::is_map(path);
-        if is_map && executable {
-            return self.find(path, None, "executable, so it is a program, and those are not run: chmod a-x");
-        }
-        let is_text = is_map || filetype::by_name(path.name()).is_none_or(|item_type| item_type == b'0');
-        if !is_text {
+    fn file(&mut self, path: &TreePath) {
+        let form = answer::form(&self.site, path);
+        let named = filetype::by_name(path.name());
+        if form.is_none() && named.is_some_and(|item_type| item_type != b'0') {
             return;
         }
         let text = match self.read(path) {
             Ok(text) => text,
             Err(error) => return self.find(path, None, &format!("cannot be read: {error}")),
         };
-        if is_map {
-            return self.map(path, &text);
+        if let Some(form) = form {
+            let Some(document) = self.tree.document(path) else { return };
+            return match (Map::read(document, form), form) {
+                (Err(_), _) => self.find(path, None, "a program: programs are off, and readers get an error"),
+                (Ok(_), Form::Gophermap) => self.map(path, &text),
+                (Ok(_), Form::Gph | Form::Gemtext) => {}
+            };
         }
-        let has_text = filetype::by_content(&text[..text.len().min(filetype::SNIFF_BYTES)]) == b'0';
+        if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
+            return self.find(path, None, "UTF-16, which no client shows: save it as UTF-8");
+        }
+        let mut evidence = Evidence::default();
+        evidence.add(&text);
+        let head = &text[..text.len().min(filetype::SNIFF_BYTES)];
+        let is_text = named.is_some() || filetype::by_content(head) == b'0';
         // A text that was cut may end within a character.
         if let Err(error) = std::str::from_utf8(&text)
-            && (has_text || filetype::by_name(path.name()).is_some())
+            && is_text
+            && evidence.is_text(path.name())
             && error.error_len().is_some()
         {
             let line = 1 + text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
@@ -163,15 +180,17 @@ impl Lint<'_> {
     }
 
     /// What answers a selector of this site; `None` for one that is answered without the tree.
-    fn leads_to(&self, selector: &[u8]) -> Option<Result<Node, Problem>> {
+    pub(super) fn leads_to(&self, selector: &[u8]) -> Option<Result<Target, Problem>> {
         let path = self.site.in_tree(selector)?;
         let found = answer::find(&self.tree, path);
-        let fixed = crate::fixed::is_caps(path)
+        let made = crate::fixed::is_caps(path)
             || crate::search::query(&self.site, path, None).is_some()
-            || crate::web::target(path).is_some();
+            || crate::web::target(path).is_some()
+            || crate::feed::asked_for(&self.tree, &self.site, path).is_some()
+            || crate::latest::asked_for(&self.tree, &self.site, path).is_some();
         match found {
-            Err(Problem::Absent) if fixed => None,
-            found => Some(found.map(|(_, node)| node)),
+            Err(Problem::Absent) if made => None,
+            found => Some(found),
         }
     }
 

@@ -139,7 +139,7 @@ fn listings_have_the_header_and_footer_of_the_site_or_of_the_directory() {
     assert_eq!(page[0], "iHere\tTITLE\tnull.host\t1");
     assert_eq!(names(&page), ["a.txt", "me"]);
     assert_eq!(infos(&tree.menu_with(config, "/e")), ["/e/", ""]);
-    tree.mode("d/head", 0o755);
+    tree.file("d/head", "#!/bin/sh\n").mode("d/head", 0o755);
     assert_eq!(infos(&tree.menu_with(config, "/d")), ["/d/", ""], "a program is no header");
 }
 
@@ -184,6 +184,26 @@ fn capabilities_tell_about_the_site() {
     ] {
         assert!(caps.contains(line), "{caps}");
     }
+}
+
+#[test]
+fn the_port_for_tls_is_told_where_there_is_one() {
+    let tree = Tree::new();
+    let caps =
+        |config: &str| String::from_utf8(run(&mut tree.configured(config), b"caps.txt\r\n").bytes).unwrap();
+    assert!(caps("tls_port = 7443\n").contains("ServerTLSPort=7443\r\n"));
+    assert!(!caps("").contains("ServerTLSPort"));
+}
+
+#[test]
+fn the_stub_for_gopher_plus_can_be_off() {
+    let tree = Tree::new();
+    tree.file("t.txt", "text\n").file("gophermap", "Hello\n");
+    let ask = |config: &str, request: &[u8]| run(&mut tree.configured(config), request).bytes;
+    assert!(ask("", b"\t$\r\n").starts_with(b"+-1") && ask("", b"/t.txt\t!\r\n").starts_with(b"+-1"));
+    let off = "gopher_plus = false\n";
+    assert_eq!(ask(off, b"\t$\r\n"), b"iHello\t\tnull.host\t1\r\n.\r\n");
+    assert_eq!(ask(off, b"/t.txt\t!\r\n"), b"text\r\n");
 }
 
 #[test]

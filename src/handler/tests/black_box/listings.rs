@@ -150,17 +150,6 @@ fn types_are_by_name_then_by_content() {
 }
 
 #[test]
-fn a_large_directory_is_cut_with_a_notice() {
-    let tree = Tree::new();
-    for number in 0..1010 {
-        tree.file(format!("f{number}.txt"), "");
-    }
-    let page = tree.menu("/");
-    assert_eq!(links(&page).len(), 1000);
-    assert_eq!(infos(&page).last().map(String::as_str), Some("(10 more, not shown)"));
-}
-
-#[test]
 fn a_gophertag_names_a_directory() {
     let tree = Tree::new();
     tree.file("d/gophertag", "  My\x1b texts \nmore\n");

@@ -38,6 +38,17 @@ fn the_log_tells_a_refusal_from_a_miss_and_the_answer_does_not() {
 }
 
 #[test]
+fn behind_a_proxy_the_peer_is_the_client() {
+    let tree = Tree::new();
+    let mut handler = tree.handler();
+    let mut conversation =
+        Tree::connect_to(handler.env("REMOTE_ADDR", "::ffff:203.0.113.9"), "127.0.0.1", false).unwrap();
+    conversation.send("/x\r\n").read();
+    let log = conversation.close().0.log;
+    assert!(log.starts_with("peer=203.0.113.9 "), "{log}");
+}
+
+#[test]
 fn the_peer_is_who_the_one_who_accepted_says() {
     let tree = Tree::new();
     for name in ["REMOTE_ADDR", "TCPREMOTEIP"] {

@@ -16,12 +16,12 @@ fn tree() -> Tree {
     tree.file("t.txt", "text\n")
         .file("d/x", "x\n")
         .file("d/.hidden", &secret)
-        .file("gophermap", format!("#{SECRET}\n"));
+        .file("gophermap", format!("!T\n# {SECRET}\n"));
     tree.file("private", &secret)
         .mode("private", 0o600)
         .file("cgi-bin/x", &secret)
         .file("d/cgi-bin/x", &secret);
-    tree.file(".git/config", &secret).file(".names", format!("# {SECRET}\n")).file("closed/x", &secret);
+    tree.file(".git/config", &secret).file(".names", format!("!T\n# {SECRET}\n")).file("closed/x", &secret);
     tree.mode("closed", 0o700).fifo("fifo");
     tree.link("link-out", "../outside").link("link-up", "..").link("link-proc", "/proc/self");
     tree.link("link-absolute", "/etc/passwd");

@@ -110,3 +110,63 @@ fn a_directory_that_is_named_like_a_user_can_be_reached_through_its_listing() {
     let below = links(&tree.menu_with(CONFIG, &row.2));
     assert_eq!(ask(&tree, &below[1].2), b"not hers\r\n", "{below:?}");
 }
+
+#[test]
+fn names_with_a_dot_or_a_capital_are_users() {
+    let tree = tree();
+    for name in ["john.doe", "Alice", "4tune"] {
+        tree.file_beside(&format!("home/{name}/public_gopher/t.txt"), "hi\n");
+        assert_eq!(ask(&tree, &format!("/~{name}/t.txt")), b"hi\r\n", "{name}");
+    }
+    let listed: Vec<String> = links(&tree.menu_with(CONFIG, "/")).into_iter().map(|link| link.1).collect();
+    assert_eq!(listed, ["~4tune", "~Alice", "~alice", "~bob", "~john.doe"]);
+}
+
+#[test]
+fn up_leads_from_the_root_of_a_user_to_that_of_the_site() {
+    let tree = tree();
+    let map = "1Up\t..\n1Friend\t../~bob\n0Own\t./t.txt\n1Over\t../../x\n";
+    tree.file_beside("home/alice/public_gopher/gophermap", map);
+    tree.file_beside("home/alice/public_gopher/d/gophermap", "1Up\t..\n1Top\t../..\n");
+    let page = tree.menu_with(CONFIG, "/~alice");
+    let selectors = |page: &[String]| links(page).into_iter().map(|link| link.2).collect::<Vec<_>>();
+    assert_eq!(selectors(&page), ["/", "/~bob", "/~alice/t.txt"]);
+    assert_eq!(infos(&page), ["1Over ../../x"]);
+    assert_eq!(selectors(&tree.menu_with(CONFIG, "/~alice/d")), ["/~alice", "/"]);
+    assert_eq!(links(&Tree::page("1Up\t..\n"))[0].2, "/");
+}
+
+#[test]
+fn an_absolute_symlink_into_the_tree_of_the_user_is_followed() {
+    let tree = tree();
+    let public = tree.beside("home/alice/public_gopher");
+    symlink(public.join("t.txt"), public.join("link.txt")).unwrap();
+    symlink(tree.beside("home/bob/public_gopher/t.txt"), public.join("bob.txt")).unwrap();
+    assert_eq!(ask(&tree, "/~alice/link.txt"), b"alice\r\n");
+    assert_eq!(ask(&tree, "/~alice/bob.txt"), NOT_FOUND);
+}
+
+#[test]
+fn users_with_nothing_but_the_pages_of_a_new_account_can_be_left_out() {
+    let tree = tree();
+    let skeleton = "Welcome to your page\n";
+    tree.file_beside("skel/gophermap", skeleton).file_beside("skel/d/about.txt", "About\n");
+    let user = |name: &str, file: &str, content: &str| {
+        tree.file_beside(&format!("home/{name}/public_gopher/{file}"), content);
+    };
+    user("new", "gophermap", skeleton);
+    user("new", "d/about.txt", "About\n");
+    user("new", ".hidden", "x");
+    user("partly", "gophermap", skeleton);
+    user("changed", "gophermap", "Welcome to my page!\n");
+    user("added", "gophermap", skeleton);
+    user("added", "d/more.txt", "x");
+    fs::create_dir_all(tree.beside("home/empty/public_gopher")).unwrap();
+    let listed = |config: &str| -> Vec<String> {
+        let config = format!("{CONFIG}{config}");
+        links(&tree.menu_with(&config, "/")).into_iter().map(|link| link.1).collect()
+    };
+    assert_eq!(listed("users_skeleton = 'TOP/skel'\n"), ["~added", "~alice", "~bob", "~changed"]);
+    assert_eq!(listed("").len(), 7);
+    assert_eq!(ask(&tree, "/~new/d/about.txt"), b"About\r\n", "not listed is not denied");
+}

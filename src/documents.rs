@@ -4,7 +4,7 @@
 use crate::cli::Cli;
 use crate::config::options::Options;
 use crate::config::parse_service_file;
-use clap::{Arg, ArgAction, Args, Command, CommandFactory};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man");
 /// The line of dayfly.toml(5) in whose place all keys stand.
 const KEYS: &str = ".\\\" KEYS\n";
-/// Options that are no keys: which file it is, and what belongs to one call.
+/// Options that are not keys of a service file.
 const NO_KEYS: [&str; 1] = ["service"];
 
 /// A directory of its own, empty.
@@ -88,6 +88,51 @@ fn service_file_page() -> String {
     page.replace(KEYS, &keys())
 }
 
+/// The page of options between these lines is made from the help.
+const GENERATED: [&str; 2] = ["<!-- made from the help -->\n", "<!-- end -->\n"];
+
+/// A table for each heading of the help: option, meaning, default.
+fn option_tables() -> String {
+    let mut page = String::new();
+    let mut heading = Some("");
+    let options = options();
+    for option in &options {
+        if option.get_help_heading() != heading {
+            heading = option.get_help_heading();
+            let title = heading.unwrap_or("Options of run and serve");
+            page.push_str(&format!("\n## {title}\n\n| option | meaning | default |\n|---|---|---|\n"));
+        }
+        let value = match kind(option) {
+            "true or false" if option.get_num_args().is_some_and(|number| number.max_values() == 0) => {
+                String::new()
+            }
+            "true or false" => "[=yes\\|no]".to_owned(),
+            _ => format!(" {}", option.get_value_names().unwrap()[0].replace('|', "\\|")),
+        };
+        let help = option.get_help().unwrap().to_string().replace('|', "\\|");
+        let note = help.strip_suffix(']').and_then(|help| help.rsplit_once(" ["));
+        let (meaning, note) = note.unwrap_or((&help, ""));
+        let default = note.split_once("default: ").map_or("", |(_, default)| default);
+        let list = if note.contains("repeatable") { "; repeatable" } else { "" };
+        let long = option.get_long().unwrap();
+        page.push_str(&format!("| `--{long}{value}` | {meaning}{list} | {default} |\n"));
+    }
+    page.push('\n');
+    page
+}
+
+#[test]
+fn the_page_of_options_is_the_help() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/options.md")).unwrap();
+    let [begin, end] = GENERATED;
+    let (before, rest) = document.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let made = format!("{before}{begin}{}{end}{after}", option_tables());
+    let path = directory("reference").join("options.md");
+    fs::write(&path, &made).unwrap();
+    assert!(document == made, "the help has changed: cp {} docs/options.md", path.display());
+}
+
 #[test]
 fn manual_pages_are_made() {
     let made = directory("man");
@@ -152,5 +197,50 @@ fn each_option_of_run_has_its_key_in_the_page_of_the_service_file_and_in_the_ser
         // No key takes a table: another complaint than that of an unknown key.
         let complaint = parse_service_file(&format!("{key} = {{}}")).unwrap_err().to_string();
         assert_eq!(!complaint.contains("unknown field"), is_key, "{key}: {complaint}");
+    }
+}
+
+#[test]
+fn every_option_is_in_the_help_of_each_command_that_takes_it() {
+    let mut definition = definition();
+    for command in ["run", "serve", "check", "explain"] {
+        let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+        for option in options() {
+            let long = format!("--{}", option.get_long().unwrap());
+            assert!(help.contains(&long), "{command}: {long}");
+            assert!(
+                help.contains(option.get_help().unwrap().to_string().split(" [").next().unwrap()),
+                "{long}"
+            );
+        }
+    }
+}
+
+/// A value that an option with this value name accepts.
+fn sample(value_name: &str) -> &'static str {
+    match value_name {
+        "ADDRESS" => ":70",
+        "BITS" => "8",
+        "BYTES" => "16",
+        "FROM" => "10.0.0.1",
+        "N" | "N or MIN..MAX" => "4",
+        "N/TIME" => "4/1s",
+        "TIME" => "1s",
+        "WHERE" => "entry",
+        other => panic!("add a sample of {other}"),
+    }
+}
+
+#[test]
+fn run_refuses_each_option_that_the_help_lists_under_serve() {
+    for option in options() {
+        if option.get_help_heading() != Some("Options of serve") {
+            continue;
+        }
+        let long = format!("--{}", option.get_long().unwrap());
+        let value = sample(option.get_value_names().unwrap()[0].as_str());
+        let matches = Options::augment_args(Command::new("run")).get_matches_from(["run", &long, value]);
+        let given = Options::from_arg_matches(&matches).unwrap();
+        assert_eq!(given.only_for_serve(), Some(long.as_str()));
     }
 }

@@ -53,7 +53,16 @@ fn another_checkout(site: &Site) -> PathBuf {
     for part in ["scripts", "units", "docs", "src/seccomp/profiles", "tests/go", "rootfs/examples"] {
         copy(&root().join(part), &checkout.join(part));
     }
-    for file in ["Cargo.toml", "CHANGELOG.md", "README.md", "SECURITY.md", "LICENSE-MIT"] {
+    let files = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.toml",
+        "LICENSE-MIT",
+        "README.md",
+        "SECURITY.md",
+    ];
+    for file in files {
         copy(&root().join(file), &checkout.join(file));
     }
     checkout
@@ -90,4 +99,65 @@ fn what_the_package_configures_is_the_administrators_to_change() {
     let control = Command::new("dpkg-deb").arg("--info").arg(package).arg("conffiles").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&control.stdout), "/etc/dayfly/gopher.toml\n");
     site.settle();
+}
+
+/// Where `scripts/deb/files` puts things: source and target of each line.
+fn packaged() -> Vec<(String, String)> {
+    let table = fs::read_to_string(root().join("scripts/deb/files")).unwrap();
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    let row = |line: &str| {
+        let mut words = line.split_whitespace().skip(1).map(str::to_owned);
+        Some((words.next()?, words.next()?))
+    };
+    lines.filter_map(row).collect()
+}
+
+/// The targets of a document's links that are files: `[text](target)` and `![text](target)`.
+fn links(document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(document).unwrap();
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let file = |target: &str| target.split('#').next().unwrap().to_owned();
+    targets.filter(|target| !target.contains("://")).map(file).filter(|file| !file.is_empty()).collect()
+}
+
+/// `a/../b` as `b`.
+fn resolved(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut whole, part| {
+        match part {
+            std::path::Component::ParentDir => assert!(whole.pop()),
+            part => whole.push(part),
+        }
+        whole
+    })
+}
+
+#[test]
+fn every_link_of_a_packaged_document_leads_to_a_packaged_file() {
+    let packaged = packaged();
+    let is_packaged = |path: &Path| packaged.iter().any(|(_, to)| path.starts_with(to));
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for (from, to) in packaged.iter().filter(|(from, _)| from.ends_with(".md")) {
+        for link in links(&root().join(from)) {
+            seen += 1;
+            let source = resolved(&Path::new(from).parent().unwrap().join(&link));
+            let target = resolved(&Path::new(to).parent().unwrap().join(&link));
+            if !root().join(source).exists() || !is_packaged(&target) {
+                broken.push(format!("{from} links {link}"));
+            }
+        }
+    }
+    assert!(seen > 20 && broken.is_empty(), "{seen} links, of which broken: {broken:#?}");
+}
+
+#[test]
+fn every_document_is_in_the_package_and_in_the_table_of_contents() {
+    let packaged = packaged();
+    let contents = links(&root().join("docs/README.md"));
+    let documents = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    for name in documents.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md")) {
+        let from = format!("docs/{name}");
+        assert!(packaged.iter().any(|(source, _)| *source == from), "scripts/deb/files lacks {from}");
+        assert!(name == "README.md" || contents.contains(&name), "docs/README.md does not link {name}");
+    }
 }

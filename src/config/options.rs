@@ -23,165 +23,178 @@ use std::str::FromStr;
 #[derive(Debug, Default, Clone, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE [serve: repeatable; other options then apply to all]
+    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE with a slash [serve: repeatable; other options
+    /// apply to all]
     #[arg(long, value_name = "NAME or FILE")]
     #[serde(skip)]
     pub(crate) service: Option<Vec<String>>,
-    /// Directory that a sandbox sees as /, or image of it: erofs or squashfs
+    /// Directory or image (erofs, squashfs) that the sandbox sees as /
     #[arg(long, value_name = "DIR or IMAGE")]
     pub(crate) template: Option<PathBuf>,
-    /// What the handler finds at /: overlay (writable, in memory), readonly, or btrfs (writable, on disk; template: a subvolume)
-    /// [default: overlay]
+    /// How the sandbox sees the template: overlay (writable, in memory), readonly, or btrfs (writable, on
+    /// disk; the template is a
+    /// subvolume) [default: overlay]
     #[arg(long, value_name = "KIND")]
     pub(crate) snapshot: Option<SnapshotKind>,
-    /// Whose files of the template are the handler's, where the snapshot can be written [default: root]
+    /// Owner of those template files that appear as the handler's own (writable snapshots only) [default:
+    /// root]
     #[arg(long, value_name = "UID[:GID]")]
     pub(crate) owner: Option<Owner>,
-    /// Seccomp profile: static, interpreter, tree, a NAME (/etc/dayfly/profiles/NAME.profile) or FILE [default: static]
+    /// Seccomp profile: static, interpreter, tree, a NAME (/etc/dayfly/profiles/NAME.profile) or a FILE
+    /// [default: static]
     #[arg(long, value_name = "NAME or FILE")]
     pub(crate) profile: Option<String>,
-    /// Path that may be read; a list given replaces the default, / [repeatable]
+    /// Path that the handler may read; giving one replaces the default, / [repeatable]
     #[arg(long, value_name = "PATH")]
     pub(crate) landlock_ro: Option<Vec<String>>,
-    /// Path that may be written as well [repeatable; default: / under overlay, else each tmpfs]
+    /// Path that the handler may read and write [repeatable; default: / if the snapshot is writable, else
+    /// each tmpfs]
     #[arg(long, value_name = "PATH")]
     pub(crate) landlock_rw: Option<Vec<String>>,
-    /// Host path to be seen, read-only, in the sandbox [repeatable]
+    /// Host path to show read-only in the sandbox [repeatable]
     #[arg(long, value_name = "SRC[:DST]")]
     pub(crate) bind_ro: Option<Vec<BindSpec>>,
-    /// Host directories to be seen as one, read-only, at DST; the first is the lowest [repeatable]
+    /// Host directories to show read-only as one at DST; the first is the lowest layer [repeatable]
     #[arg(long, value_name = "PATH:PATH[:PATH...]:DST")]
     pub(crate) overlay_ro: Option<Vec<StackSpec>>,
-    /// Host path that handlers may write, as OWNER (a user, not root) [repeatable; default: the owner of SRC]
+    /// Host path that the handler may write, as OWNER (a user, not root) [repeatable; default: the owner of
+    /// SRC]
     #[arg(long, value_name = "SRC[:DST][:OWNER[:GROUP]]")]
     pub(crate) bind: Option<Vec<WritableBindSpec>>,
-    /// File that the launcher opens for the handler, or unix socket that it connects: a descriptor from 3 up, with its
-    /// NAME in LISTEN_FDNAMES [repeatable]
+    /// File to open, or unix socket to connect, for the handler: descriptor 3 and up, with its NAME in
+    /// LISTEN_FDNAMES
+    /// [repeatable]
     #[arg(long, value_name = "PATH:NAME:ro|append|connect")]
     pub(crate) open: Option<Vec<OpenSpec>>,
-    /// File of which the handler finds the content in /run/credentials/NAME, for its own uid alone [repeatable]
+    /// File to copy to /run/credentials/NAME, readable by the handler only [repeatable]
     #[arg(long, value_name = "NAME:PATH")]
     pub(crate) credential: Option<Vec<CredentialSpec>>,
-    /// Private tmpfs; / bounds the overlay's writable layer [repeatable; default: /tmp:16M,1024]
+    /// Private tmpfs; / sets the size of the overlay's writable layer [repeatable; default: /tmp:16M,1024]
     #[arg(long, value_name = "PATH[:SIZE[,INODES]]")]
     pub(crate) tmpfs: Option<Vec<TmpfsSpec>>,
-    /// Variable for the handler [repeatable]
+    /// Environment variable for the handler [repeatable]
     #[arg(long, value_name = "K=V")]
     pub(crate) setenv: Option<Vec<Variable>>,
-    /// Host name that sandboxes see [default: dayfly]
+    /// Host name in the sandbox [default: dayfly]
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
-    /// Directory of the template that the handler starts in [default: /]
+    /// Handler's working directory in the template [default: /]
     #[arg(long, value_name = "PATH")]
     pub(crate) chdir: Option<String>,
-    /// Mount /proc, own processes only [default: no]
+    /// Mount /proc with the sandbox's own processes [default: no]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub(crate) proc: Option<Switch>,
-    /// Network namespace: shared (one sealed empty one) or private (one each) [default: shared]
+    /// Network namespace: shared (one for all sandboxes, empty and sealed) or private (one each) [default:
+    /// shared]
     #[arg(long, value_name = "KIND")]
     pub(crate) net: Option<Net>,
-    /// A stub as PID 1, the handler as PID 2 [default: by profile]
+    /// Run a stub as PID 1 and the handler as PID 2 [default: as the profile says]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub(crate) init: Option<Switch>,
-    /// Memory of a sandbox [default: 64M]
+    /// Memory limit of a sandbox [default: 64M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<Size>,
-    /// Processes of a sandbox [default: by profile: 1, under tree 32]
+    /// Limit on processes and threads of a sandbox [default: as the profile says: 1, tree 32]
     #[arg(long, value_name = "N")]
     pub(crate) tasks: Option<u64>,
-    /// CPU share of a sandbox, where a cgroup can limit it [default: 100%]
+    /// CPU share of a sandbox, if a cgroup is available [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cpu: Option<CpuShare>,
-    /// Processors of a sandbox, for example 0-3,5 [default: the launcher's]
+    /// Processors that a sandbox may use, for example 0-3,5 [default: the launcher's]
     #[arg(long, value_name = "LIST")]
     pub(crate) cpu_affinity: Option<Cpus>,
-    /// How soon the kernel takes a sandbox when memory is out: 0 to 1000 [default: 500]
+    /// How early the kernel kills a sandbox if memory runs out: 0 to 1000, the latter first [default: 500]
     #[arg(long, value_name = "N")]
     pub(crate) oom_score_adjust: Option<u16>,
-    /// Cgroup of each sandbox: auto, required or none [default: auto]
+    /// Cgroup for each sandbox: auto (if delegated), required or none [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroup: Option<CgroupMode>,
-    /// Resource limit of the handler, names as in setrlimit(2) [repeatable; default: nofile=32 fsize=16M core=1]
+    /// Resource limit of the handler, by its name in setrlimit(2) [repeatable; default: nofile=32 fsize=16M
+    /// core=1]
     #[arg(long, value_name = "NAME=V")]
     pub(crate) rlimit: Option<Vec<RlimitSpec>>,
-    /// Time from connection to end [default: 60s]
+    /// Time limit from the connection to its end [default: 60s]
     #[arg(long, value_name = "TIME")]
     pub(crate) wall_time: Option<Span>,
-    /// Time without a byte either way, sockets only [default: 15s]
+    /// Time limit without a byte in either direction; sockets only [default: 15s]
     #[arg(long, value_name = "TIME")]
     pub(crate) idle_time: Option<Span>,
-    /// What the handler gets when run is told to end, in place of an end at once [default: SIGKILL]
+    /// Signal for the handler if run itself gets SIGTERM [default: SIGKILL]
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) kill_signal: Option<SignalName>,
-    /// Send buffer of the connection [default: 256K]
+    /// Size of the send buffer of the connection [default: 256K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) send_buffer: Option<Size>,
-    /// uids and gids for sandboxes [default: 1879048192+4194304]
+    /// Range of uids and gids for sandboxes [default: 1879048192+4194304]
     #[arg(long, value_name = "BASE+SIZE")]
     pub(crate) user_range: Option<UserRange>,
-    /// What the client gets when its sandbox cannot be set up; escapes \r \n \t \\ \xHH [default: nothing]
+    /// Text for the client if its sandbox cannot be set up; escapes: \r \n \t \\ \xHH [default: nothing]
     #[arg(long, value_name = "BYTES")]
     pub(crate) on_refusal: Option<Bytes>,
-    /// Descriptor for one JSON line about the outcome
+    /// Descriptor to write the outcome to, as one line of JSON
     #[arg(long, value_name = "N")]
     pub(crate) status_fd: Option<i32>,
-    /// A wall that this kernel lacks is a failure even where another gives the same property [default: no]
+    /// Refuse to start if this kernel lacks a layer, even if another layer gives the same property [default:
+    /// no]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub(crate) strict: Option<Switch>,
-    /// Layer to give up: uid groups cgroup landlock-net landlock-scope mdwe keyring [repeatable]
+    /// Layer to go without: uid groups cgroup landlock-net landlock-scope mdwe keyring [repeatable]
     #[arg(long, value_name = "LAYER")]
     pub(crate) allow_degraded: Option<Vec<Layers>>,
-    /// Only warnings and errors
+    /// Log warnings and errors only
     #[arg(short, long, num_args = 0, default_missing_value = "yes")]
     pub(crate) quiet: Option<Switch>,
-    /// More of what happens
+    /// Log more
     #[arg(short, long, num_args = 0, default_missing_value = "yes", conflicts_with = "quiet")]
     pub(crate) verbose: Option<Switch>,
-    /// Form of the records: text, json or journal [default: journal under systemd, else text]
+    /// Format of the log: text, json or journal [default: journal under systemd, else text]
     #[arg(long, value_name = "FORM")]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// ADDR:PORT or unix:PATH[?mode=0660] to listen on; [::]:PORT, or :PORT, is IPv4 as well [repeatable]
+    /// Address to listen on: ADDR:PORT or unix:PATH[?mode=0660]; :PORT and [::]:PORT accept IPv4 too
+    /// [repeatable]
     #[arg(long, value_name = "ADDRESS", help_heading = "Options of serve")]
     pub(crate) listen: Option<Vec<String>>,
-    /// Sandboxes kept ready [default: 4..64]
+    /// Number of sandboxes kept ready [default: 4..64]
     #[arg(long, value_name = "N or MIN..MAX", help_heading = "Options of serve")]
     pub(crate) warm: Option<Warm>,
-    /// How far ahead a sandbox is kept: entry, ready, read, before-exec, none [default: entry, before-exec with --init or --proxy-protocol]
+    /// How far a sandbox is built ahead: entry (executed), ready, read, before-exec or none [default: entry;
+    /// before-exec if the
+    /// handler runs under a stub (--init, or a profile with `init yes`) or with --proxy-protocol]
     #[arg(long, value_name = "WHERE", help_heading = "Options of serve")]
     pub(crate) park: Option<ParkAt>,
-    /// Connections at a time [default: 256]
+    /// Limit on simultaneous connections [default: 256]
     #[arg(long, value_name = "N", help_heading = "Options of serve")]
     pub(crate) max_connections: Option<u32>,
-    /// Connections of one source at a time [default: 16]
+    /// Limit on simultaneous connections of one source [default: 16]
     #[arg(long, value_name = "N", help_heading = "Options of serve")]
     pub(crate) max_per_source: Option<u32>,
-    /// Bits of an IPv4 address that make a source [default: 32]
+    /// Prefix length of a source, IPv4 [default: 32]
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=32), help_heading = "Options of serve")]
     pub(crate) source_prefix4: Option<u8>,
-    /// Bits of an IPv6 address that make a source [default: 64]
+    /// Prefix length of a source, IPv6 [default: 64]
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128), help_heading = "Options of serve")]
     pub(crate) source_prefix6: Option<u8>,
-    /// New connections of one source: N at once, then one every N-th part of TIME [default: off]
+    /// Limit on new connections of one source: N at once, then one per TIME/N [default: off]
     #[arg(long, value_name = "N/TIME", help_heading = "Options of serve")]
     pub(crate) rate: Option<Rate>,
-    /// A connection that says nothing costs no sandbox, and is closed after this time [default: off]
+    /// Start no sandbox before the first byte; close the connection after TIME without one [default: off]
     #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
     pub(crate) wait_for_data: Option<Span>,
-    /// Bytes a second that a client must take while an answer waits for it; TCP only [default: off]
+    /// Bytes a second that a client must accept while an answer waits; TCP only [default: off]
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) min_rate: Option<Size>,
-    /// Proxies that begin each connection with a PROXY protocol header, which names its peer: ADDRESS, ADDRESS/BITS,
-    /// unix; what others send is the handler's [repeatable]
+    /// Proxy that starts each connection with a PROXY protocol header: ADDRESS, ADDRESS/BITS or unix
+    /// [repeatable]
     #[arg(long, value_name = "FROM", help_heading = "Options of serve")]
     pub(crate) proxy_protocol: Option<Vec<Proxies>>,
-    /// What a client over the limit gets before the close [default: nothing]
+    /// Text for a client that is over a limit [default: nothing]
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
-    /// Connections the kernel may queue [default: 4096]
+    /// Number of connections that the kernel may queue [default: 4096]
     #[arg(long, value_name = "N", help_heading = "Options of serve")]
     pub(crate) backlog: Option<u32>,
-    /// Time live connections have to end after SIGTERM [default: 10s]
+    /// Time for live connections to end after SIGTERM [default: 10s]
     #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
     pub(crate) drain_time: Option<Span>,
 

@@ -1,4 +1,4 @@
-//! `dayfly stats`: what a live supervisor tells, else what the journal has.
+//! `dayfly stats`: asks live supervisors, or counts the records in the journal.
 
 use super::{Report, journal, openmetrics, socket, text};
 use crate::command::stdout_line;
@@ -7,21 +7,21 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatsOptions {
-    /// Only this service
+    /// Print this service only
     pub(crate) name: Option<String>,
-    /// One JSON array
+    /// Print one JSON array
     #[arg(long)]
     pub(crate) json: bool,
-    /// OpenMetrics text
+    /// Print OpenMetrics text
     #[arg(long, conflicts_with = "json")]
     pub(crate) openmetrics: bool,
-    /// From the journal, whether or not a supervisor lives
+    /// Count the records in the journal, even if a supervisor is running
     #[arg(long)]
     pub(crate) journal: bool,
-    /// From the journal, no older records (as journalctl understands it: yesterday, "2026-11-20 10:00")
+    /// Count records in the journal since TIME, as journalctl reads it: yesterday, "2026-11-20 10:00"
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// The supervisor that listens here [default: $RUNTIME_DIRECTORY/stats and all below /run/dayfly]
+    /// Socket of the supervisor [default: $RUNTIME_DIRECTORY/stats and all below /run/dayfly]
     #[arg(long, value_name = "PATH", conflicts_with = "journal")]
     pub(crate) socket: Option<PathBuf>,
 }

@@ -15,24 +15,24 @@ use text::UnitText;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnitOptions {
-    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE
+    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE
     name: String,
-    /// systemd starts a launcher for each connection (Accept=yes), in place of one resident launcher
+    /// Let systemd start a launcher for each connection (Accept=yes), instead of one resident launcher
     #[arg(long)]
     inetd: bool,
-    /// ADDR:PORT, :PORT or unix:PATH[?mode=0660] for the socket unit [repeatable; default: 70 for gopher]
+    /// Address for the socket unit: ADDR:PORT, :PORT or unix:PATH[?mode=0660] [repeatable; default: 70 for gopher]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
-    /// Slice of the service
+    /// Slice to put the service into
     #[arg(long, value_name = "NAME.slice")]
     slice: Option<String>,
-    /// The oldest systemd that the units are for: newer ones know more (PollLimitBurst= from 255 on)
+    /// Oldest systemd that must understand the units; from 255 on they use PollLimitBurst=
     #[arg(long, value_name = "VERSION", default_value_t = 252)]
     systemd: u16,
-    /// Only what differs from the units that are installed for gopher, as a drop-in for such units
+    /// Print a drop-in with the differences from the installed gopher units
     #[arg(long)]
     drop_in: bool,
-    /// Write files into DIR, which exists, in place of printing them
+    /// Write files into the existing directory DIR instead of printing them
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }

@@ -229,7 +229,7 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        let _best_effort = fs::remove_dir_all(&self.0);
+        remove_own_directory(&self.0);
     }
 }
 

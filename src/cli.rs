@@ -38,6 +38,13 @@ pub(crate) enum Command {
     /// Print systemd units for a service
     #[command(after_help = "Exit status: 0 printed, 2 wrong option or service file")]
     Unit(Box<UnitOptions>),
+    /// Make a template, the tree or image that a sandbox sees as its root
+    #[command(disable_help_flag = true)]
+    Template {
+        /// `build --help` has them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<OsString>,
+    },
     /// Run a systemd-nspawn command line; also under the name systemd-nspawn
     #[command(disable_help_flag = true)]
     Nspawn {

@@ -17,6 +17,7 @@ mod notify;
 mod nspawn;
 mod outcome;
 mod privilege;
+mod programs;
 mod proxy_header;
 mod sandbox;
 #[cfg(test)]
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Explain(options) => explain::main(*options),
         Command::Stats(options) => stats::command::main(&options),
         Command::Unit(options) => unit::main(&options),
+        Command::Template { words } => programs::run("template", &words),
         Command::Nspawn { words } => nspawn::main(words),
     };
     ExitCode::from(status)

@@ -22,7 +22,8 @@ fn service(site: &mut Site, name: &str, files: &[(&str, &str)], host: Option<(&s
         fs::write(from.join(file), content).unwrap();
     }
     let template = site.directory().join(name);
-    let made = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/build-template"))
+    let made = Command::new(dayfly())
+        .args(["template", "build"])
         .arg("--from")
         .arg(&from)
         .arg("--handler")

@@ -235,16 +235,16 @@ fn explain_and_check_know_what_it_is() {
 }
 
 #[test]
-fn the_script_makes_an_image_and_the_same_one_again() {
+fn template_build_makes_an_image_and_the_same_one_again() {
     let site = a_site!();
     need!("mkfs.erofs");
     let directory = PathBuf::from(format!("/var/tmp/{}-made", site.tag()));
     common::site::make_directory(&directory, 0o755);
     let image = directory.join("template.erofs");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build-template");
     let make = || {
         let probe = format!("{}:/bin/probe", common::test_bin("probe").display());
-        let made = Command::new(&script).args(["--image", "--handler", &probe]).arg(&image).output().unwrap();
+        let words = ["template", "build", "--image", "erofs", "--handler", &probe];
+        let made = Command::new(dayfly()).args(words).arg(&image).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         std::fs::read(&image).unwrap()
     };

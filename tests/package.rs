@@ -20,6 +20,7 @@ fn built(checkout: &Path, output: &Path, variables: &[(&str, &str)]) -> PathBuf 
     let below = output.join("made");
     fs::create_dir_all(&below).unwrap();
     copy(&made, &below.join("dist"));
+    copy(&made.parent().unwrap().join("libexec"), &below.join("libexec"));
     let documents = root().join("target/documents");
     assert!(documents.join("man/dayfly.1").exists(), "run `scripts/build-docs` first");
     copy(&documents, &below.join("documents"));

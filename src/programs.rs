@@ -1,0 +1,31 @@
+//! Programs of the package that are not the launcher: what needs none of its privilege is no part of it.
+//!
+//! `dayfly NAME …` becomes `../libexec/dayfly/NAME …`, relative to the launcher's own file, as git does.
+
+use crate::log::{self, Verbosity};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Becomes the program. Returns only an exit status, if that fails.
+pub(crate) fn run(name: &str, words: &[OsString]) -> u8 {
+    log::init(None, Verbosity::Normal, false);
+    match path_of(name) {
+        Ok(path) => {
+            let error = Command::new(&path).args(words).exec();
+            log::fatal(&format!("cannot execute {}: {error}: install the whole package", path.display()));
+        }
+        Err(error) => log::fatal(&format!("cannot find the launcher's own file: {error}")),
+    }
+    FAILED
+}
+
+const FAILED: u8 = 1;
+
+fn path_of(name: &str) -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?.canonicalize()?;
+    let parent = own.parent().and_then(|directory| directory.parent()).ok_or(io::ErrorKind::NotFound)?;
+    Ok(parent.join("libexec/dayfly").join(name))
+}

@@ -12,7 +12,7 @@ use variables::Variables;
 const LISTEN_FDS_START: RawFd = 3;
 
 /// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be at them.
-const RESERVED: [RawFd; 2] = [crate::sandbox::exec::CHANNEL_FD, crate::sandbox::exec::EXEC_FD];
+const RESERVED: [RawFd; 2] = [sandbox::child::exec::CHANNEL_FD, sandbox::child::exec::EXEC_FD];
 
 /// What this process inherited, taken into ownership and out of the way of 0 to 3, 62 and 63.
 #[derive(Debug)]

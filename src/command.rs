@@ -17,15 +17,17 @@ use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Record, Refusal};
 use crate::privilege;
-use crate::sandbox::base::{self, Base, Clones};
-use crate::sandbox::namespaces::Network;
-use crate::sandbox::rootfs::Snapshot;
-use crate::sandbox::snapshots::Snapshots;
-use crate::sandbox::step::{AtStep, Failure, Step};
-use crate::sandbox::{IdSource, Workshop, namespaces};
 use crate::supervisor::{self, Supervisor};
 use clap::CommandFactory;
 use clap::error::ErrorKind as ErrorKindOfClap;
+use sandbox::IdSource;
+use sandbox::Workshop;
+use sandbox::launch::base::{self, Base, Clones};
+use sandbox::launch::namespaces;
+use sandbox::launch::snapshots::Snapshots;
+use sandbox::plan::namespaces::Network;
+use sandbox::plan::rootfs::Snapshot;
+use sandbox::step::{AtStep, Failure, Step};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -171,6 +173,8 @@ fn report(status: OwnedFd, outcome: &Outcome) {
 struct Prepared {
     services: Vec<Service>,
     workshop: Workshop,
+    /// `serve`, where a cgroup was delegated and a service wants it.
+    groups: Option<Rc<Delegated>>,
     /// `serve` has one; `run` builds its only sandbox from the host's mounts.
     base: Option<Base>,
 }
@@ -192,10 +196,10 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
         }
     }
     let host_network = (purpose == Purpose::Serve).then(base::network);
-    let workshop = seal(&mut services, purpose)?;
+    let (workshop, groups) = seal(&mut services, purpose)?;
     services.iter_mut().try_for_each(claim_place)?;
     let base = host_network.map(|network| settle(&mut services, network)).transpose()?;
-    Ok(Prepared { services, workshop, base })
+    Ok(Prepared { services, workshop, groups, base })
 }
 
 /// Where there are several, an error names the service that it is about.
@@ -260,7 +264,8 @@ fn claim_place(service: &mut Service) -> Result<(), ConfigError> {
     if service.plan.rootfs.snapshot != Snapshot::Btrfs {
         return Ok(());
     }
-    let claimed = Snapshots::claim(&service.plan.rootfs).map_err(|failure| in_words(service, failure));
+    let claimed = Snapshots::claim(&service.plan.rootfs, log::snapshot_stays)
+        .map_err(|failure| in_words(service, failure));
     let (snapshots, swept) = claimed?;
     log::swept(&swept);
     service.plan.rootfs.snapshots = Some(snapshots);
@@ -313,7 +318,10 @@ fn place_network(services: &mut [Service], purpose: Purpose) -> bool {
     joined
 }
 
-fn seal(services: &mut [Service], purpose: Purpose) -> Result<Workshop, ConfigError> {
+fn seal(
+    services: &mut [Service],
+    purpose: Purpose,
+) -> Result<(Workshop, Option<Rc<Delegated>>), ConfigError> {
     let keep_network = place_network(services, purpose);
     let Some(service) = services.first() else { return Err(ConfigError::usage("there is no service")) };
     if service.plan.rootfs.in_user_namespace {
@@ -333,7 +341,9 @@ fn seal(services: &mut [Service], purpose: Purpose) -> Result<Workshop, ConfigEr
         ConfigError::sandbox(format!("cannot {}: {:?} ({})", error.what, error.errno, error.errno.desc()))
     })?;
     let groups = group.map(Delegated::enter).transpose().map_err(no_group)?.map(Rc::new);
-    Workshop::open(groups).map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))
+    let workshop =
+        Workshop::open().map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
+    Ok((workshop, groups))
 }
 
 impl Prepared {
@@ -343,8 +353,9 @@ impl Prepared {
         connection: Connection,
         began: Instant,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
-        let made = supervisor::signal_descriptor()
-            .and_then(|signals| Supervisor::new(self.services, &self.workshop, signals, Vec::new()));
+        let made = supervisor::signal_descriptor().and_then(|signals| {
+            Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new())
+        });
         match made {
             Ok(supervisor) => supervisor.run(connection, began),
             Err(errno) => Err((errno, Some(Box::new(connection)))),

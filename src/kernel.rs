@@ -1,6 +1,6 @@
 //! What the running kernel has, asked once at start: features are tested, versions never compared.
 
-use crate::sandbox::landlock::ABI_MIN;
+use sandbox::plan::landlock::ABI_MIN;
 use std::fs;
 use sys::{self, Errno};
 

@@ -19,7 +19,6 @@ mod outcome;
 mod privilege;
 mod programs;
 mod proxy_header;
-mod sandbox;
 #[cfg(test)]
 mod seeds;
 mod stats;

@@ -1,33 +1,10 @@
 //! How a connection ended, as exit status, record and status line.
 
-use crate::sandbox::step::Failure;
+use sandbox::launch::denied::Denied;
+use sandbox::step::Failure;
 use serde::Serialize;
-use std::fmt;
 use std::time::Duration;
-use sys::names;
 use sys::process::{Ending, Usage};
-
-/// A call that the profile or the guard does not allow: never made, its maker killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Denied {
-    pub(crate) number: i32,
-    pub(crate) foreign: bool,
-    pub(crate) args: [u64; 6],
-}
-
-impl Denied {
-    fn name(&self) -> String {
-        let known = if self.foreign { None } else { names::NATIVE.call_name(self.number.cast_unsigned()) };
-        known.map_or_else(|| format!("call {}", self.number), str::to_owned)
-    }
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let args: Vec<_> = self.args.iter().map(|arg| format!("{arg:#x}")).collect();
-        write!(f, "{}({})", self.name(), args.join(", "))
-    }
-}
 
 /// Why the handler did not run.
 #[derive(Debug, Clone)]

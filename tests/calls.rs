@@ -129,7 +129,7 @@ fn number_of(errno: &str) -> i32 {
 }
 
 /// All numbers up to beyond the newest that is known, each in a sandbox of its own, which it ends. The same for every
-/// profile, and by the x32 door, walks in src/sandbox/filters/tests.rs, where a call costs no sandbox.
+/// profile, and by the x32 door, walks in src/sandbox/plan/filters/tests.rs, where a call costs no sandbox.
 #[test]
 fn every_other_number_ends_the_sandbox_and_is_recorded() {
     let site = a_site!();

@@ -16,7 +16,6 @@ mod src {
     pub(crate) mod outcome;
     pub(crate) mod privilege;
     pub(crate) mod proxy_header;
-    pub(crate) mod sandbox;
     pub(crate) mod stats;
     pub(crate) mod supervisor;
     pub(crate) mod unit;
@@ -25,5 +24,5 @@ mod src {
 // Among themselves they are at the root.
 use src::{
     activation, cgroup, check, cli, command, config, connection, explain, kernel, listener, log, notify,
-    outcome, privilege, proxy_header, sandbox, stats, supervisor, unit,
+    outcome, privilege, proxy_header, stats, supervisor, unit,
 };

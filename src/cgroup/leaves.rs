@@ -5,10 +5,10 @@
 //! descriptors: the supervisor has left the mounts in which the groups have paths.
 
 use crate::log;
-use crate::sandbox::step::{Failure, Step};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use sandbox::step::{Failure, Step};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -6,8 +6,8 @@ use crate::config::options::SnapshotKind;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::{self, Kernel};
 use crate::privilege::{self, Privilege};
-use crate::sandbox::IdSource;
-use crate::sandbox::landlock::ABI_CRATE;
+use sandbox::IdSource;
+use sandbox::plan::landlock::ABI_CRATE;
 use std::fs;
 
 /// Kernel and privileges, whatever the service.

@@ -3,7 +3,7 @@
 use super::{Finding, Level, finding};
 use crate::config::service::Service;
 use crate::privilege;
-use crate::sandbox::rootfs::Snapshot;
+use sandbox::plan::rootfs::Snapshot;
 use std::fs;
 
 const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];

@@ -11,11 +11,11 @@ use crate::listener::{Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
 use crate::privilege;
-use crate::sandbox::base::{Base, Clones};
 use crate::stats::public::{self, PublicDirectory};
 use crate::stats::socket::StatsSocket;
 use crate::supervisor::statistics::Telling;
 use crate::supervisor::{self, Reloaded, Supervisor};
+use sandbox::launch::base::{Base, Clones};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -67,10 +67,11 @@ fn start(
     for listener in &listeners {
         log::listening(&listener.address);
     }
-    let (base, has_groups) = (prepared.base.as_ref(), prepared.workshop.groups.is_some());
+    let (base, has_groups) = (prepared.base.as_ref(), prepared.groups.is_some());
     // Not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
-        Supervisor::new(prepared.services, &prepared.workshop, signals, listeners).map_err(failed)?;
+        Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
+            .map_err(failed)?;
     supervisor
         .serve(Box::new(|listeners| reload(options.clone(), base, has_groups, listeners)), notifier, telling)
         .map_err(failed)

@@ -6,7 +6,7 @@ use super::service::c_string;
 use super::tree::bounds;
 use super::trust::{self, Trusted};
 use super::values::{ValueError, fields};
-use crate::sandbox::credentials::{self, Content, Credential, Credentials};
+use sandbox::plan::credentials::{self, Content, Credential, Credentials};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;

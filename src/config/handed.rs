@@ -9,11 +9,11 @@ use super::options::Options;
 use super::service::c_string;
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::values::{ValueError, fields};
-use crate::sandbox::exec::{HANDED_FD, HANDED_MAX};
-use crate::sandbox::step::{AtStep, Failure, Step};
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::Mode;
+use sandbox::child::exec::{HANDED_FD, HANDED_MAX};
+use sandbox::step::{AtStep, Failure, Step};
 use serde::Deserialize;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -204,7 +204,7 @@ impl Item {
 }
 
 /// Above the handler's own descriptor, the highest that a sandbox uses.
-const HIGH: i32 = crate::sandbox::exec::EXEC_FD + 1;
+const HIGH: i32 = sandbox::child::exec::EXEC_FD + 1;
 
 /// Without waiting for the file's owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the kernel would give 45 s.
 fn opened(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {

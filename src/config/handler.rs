@@ -7,8 +7,9 @@ use super::subvolume;
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
-use crate::sandbox::image::{self, Image};
 use nix::sys::stat::fstat;
+use sandbox::launch::image;
+use sandbox::plan::rootfs::{Image, ImageKind};
 use seccomp::profile::model::Exec;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -72,7 +73,7 @@ fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
     let again = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
     let opened: OwnedFd =
         File::open(again).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?.into();
-    let Some(kind) = image::Kind::of(opened.as_fd()).map_err(failed)? else {
+    let Some(kind) = ImageKind::of(opened.as_fd()).map_err(failed)? else {
         return Err(ConfigError::sandbox(format!(
             "the template {shown} is neither a directory nor an image of erofs or squashfs"
         )));

@@ -4,8 +4,8 @@ use super::ConfigError;
 use super::options::Options;
 use super::service::finite;
 use super::values::{RlimitSpec, Size};
-use crate::sandbox::exec;
-use crate::sandbox::limits::{self, Limit};
+use sandbox::child::exec;
+use sandbox::plan::limits::{self, Limit};
 use seccomp::profile::model::{Exec, Traits};
 use sys::privilege;
 

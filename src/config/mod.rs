@@ -23,8 +23,8 @@ mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;
 
-use crate::sandbox::profile::Loaded;
 use options::Options;
+use sandbox::plan::profile::Loaded;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -12,8 +12,8 @@ use super::values::{
     BindSpec, Bytes, Rate, RlimitSpec, Size, Span, StackSpec, Switch, TmpfsSpec, UserRange, ValueError,
     Variable, Warm,
 };
-use crate::sandbox::park::Park;
 use clap::ValueEnum;
+use sandbox::plan::park::Park;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

@@ -2,7 +2,7 @@
 
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::ValueError;
-use crate::sandbox::identity::Identity;
+use sandbox::plan::identity::Identity;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;

@@ -3,8 +3,10 @@
 
 use super::service::Service;
 use super::targets::is_at_or_below;
-use crate::sandbox::step::{Failure, Step};
-use crate::sandbox::{credentials, devices, rootfs};
+use sandbox::child::devices;
+use sandbox::plan::credentials;
+use sandbox::plan::rootfs;
+use sandbox::step::{Failure, Step};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use sys::Errno;

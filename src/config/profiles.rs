@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::{ConfigError, read_trusted};
-use crate::sandbox::profile::{self, Loaded};
+use sandbox::plan::profile::{self, Loaded};
 use seccomp::guard;
 use seccomp::profile::parse;
 use std::collections::BTreeSet;

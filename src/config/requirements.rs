@@ -8,7 +8,7 @@ use super::values::UserRange;
 use crate::cgroup::leaves::Bounds;
 use crate::kernel::{self, Kernel, MissingWall};
 use crate::privilege::Privilege;
-use crate::sandbox::profile::Loaded;
+use sandbox::plan::profile::Loaded;
 use seccomp::profile::model::Traits;
 
 /// Layers given up by name.
@@ -188,7 +188,7 @@ pub(super) fn remarks(
 mod tests {
     use super::*;
     use crate::config::parse_service_file;
-    use crate::sandbox::profile;
+    use sandbox::plan::profile;
     use sys::names;
 
     /// Linux 6.1: no memory-deny-write-execute, Landlock of files alone.

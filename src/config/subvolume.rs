@@ -4,9 +4,9 @@ use super::ConfigError;
 use super::options::{Options, SnapshotKind};
 use super::trust::TrustedFile;
 use crate::privilege::Privilege;
-use crate::sandbox::rootfs::{self, Snapshot};
-use crate::sandbox::snapshots::{self, shelf_path};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
+use sandbox::launch::snapshots::shelf_path;
+use sandbox::plan::rootfs::{self, Snapshot};
 use std::os::fd::AsFd;
 use sys::mount::{identify, openat2};
 
@@ -39,7 +39,7 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
         return Ok(Some("it is not on btrfs; put it there, or use --snapshot overlay"));
     }
     let own = identify(template.fd.as_fd(), c"")?;
-    if !snapshots::is_subvolume(&own) {
+    if !sandbox::child::subvolume::is_subvolume(&own) {
         return Ok(Some(
             "it is a directory and no subvolume; make one with btrfs subvolume create, or use --snapshot overlay",
         ));

@@ -3,7 +3,9 @@
 use super::ConfigError;
 use super::options::Options;
 use super::values::ValueError;
-use crate::sandbox::{credentials, devices, rootfs};
+use sandbox::child::devices;
+use sandbox::plan::credentials;
+use sandbox::plan::rootfs;
 use std::ffi::CStr;
 
 /// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it leads to depends on

@@ -3,7 +3,7 @@
 //! Each type reads from an option's text and from a TOML string or integer, by the same `FromStr`.
 
 use super::targets;
-use crate::sandbox::stack;
+use sandbox::launch::stack;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::marker::PhantomData;

@@ -2,8 +2,8 @@
 
 use super::tree::Node;
 use crate::config::ConfigError;
-use crate::sandbox::exec::EXEC_FD;
-use crate::sandbox::profile::Loaded;
+use sandbox::child::exec::EXEC_FD;
+use sandbox::plan::profile::Loaded;
 use seccomp::guard;
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry, Exec};

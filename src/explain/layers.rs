@@ -6,15 +6,22 @@ use crate::config::ConfigError;
 use crate::config::handed::Handed;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
-use crate::sandbox::credentials::Credentials;
-use crate::sandbox::identity::Identity;
-use crate::sandbox::landlock::{self, Right};
-use crate::sandbox::limits::Limit;
-use crate::sandbox::park::Park;
-use crate::sandbox::rootfs::{self, Snapshot, Source};
-use crate::sandbox::snapshots;
-use crate::sandbox::step::Step;
-use crate::sandbox::{self, IdSource, Plan, capabilities, child, credentials, devices, identity, namespaces};
+use sandbox::IdSource;
+use sandbox::Plan;
+use sandbox::child;
+use sandbox::child::capabilities;
+use sandbox::child::devices;
+use sandbox::launch::snapshots;
+use sandbox::plan::credentials;
+use sandbox::plan::credentials::Credentials;
+use sandbox::plan::identity;
+use sandbox::plan::identity::Identity;
+use sandbox::plan::landlock::{self, Right};
+use sandbox::plan::limits::Limit;
+use sandbox::plan::park::Park;
+use sandbox::plan::rootfs::{self, Snapshot, Source};
+use sandbox::plan::{self, namespaces};
+use sandbox::step::Step;
 use std::ffi::CString;
 use sys::process::CpuSet;
 
@@ -36,7 +43,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         start,
         argv,
     } = &service.plan;
-    let child::Start { oom_score, cpus, directory } = start;
+    let plan::Start { oom_score, cpus, directory } = start;
     let process = [
         switch("session keyring", *keyring, "an empty one", "the caller's keys are out of reach"),
         switch(
@@ -348,7 +355,7 @@ fn landlock(plan: &landlock::Plan) -> Node {
     ])
 }
 
-fn programs(plan: &sandbox::filters::Plan) -> Node {
+fn programs(plan: &plan::filters::Plan) -> Node {
     let sizes = format!("guard {} instructions, profile {}", plan.guard.len(), plan.profile.len());
     Node::new("programs", sizes).why("the kernel asks both at each call")
 }

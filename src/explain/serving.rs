@@ -3,7 +3,7 @@
 use super::tree::Node;
 use crate::cgroup::leaves::Bounds;
 use crate::config::service::{Purpose, Service};
-use crate::sandbox::park::Park;
+use sandbox::plan::park::Park;
 use std::time::Duration;
 
 pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {

@@ -12,8 +12,8 @@ pub(crate) use subscriber::escape;
 use crate::config::options::LogFormat;
 use crate::connection::NoConnection;
 use crate::outcome::{Outcome, Record};
-use crate::sandbox::snapshots::Swept;
-use crate::sandbox::step::{self, Failure};
+use sandbox::launch::snapshots::Swept;
+use sandbox::step::{self, Failure};
 use sys::Ignoring;
 use tracing::{Level, debug, error, info, warn};
 

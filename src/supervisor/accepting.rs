@@ -10,7 +10,7 @@ use crate::connection::{Connection, Draining, NoConnection};
 use crate::listener::{Address, Listener};
 use crate::log;
 use crate::outcome::{Outcome, Record};
-use crate::sandbox::step::Failure;
+use sandbox::step::Failure;
 use std::rc::Rc;
 use std::time::Instant;
 use sys::{Errno, Ignoring};

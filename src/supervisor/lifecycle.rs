@@ -21,7 +21,7 @@ impl Supervisor<'_> {
         match reload(&self.listeners) {
             Ok(reloaded) => {
                 self.retire_all();
-                self.services.replace(reloaded.services, self.workshop.groups.as_ref());
+                self.services.replace(reloaded.services, self.groups.as_ref());
                 self.change_listeners(&reloaded.wanted, reloaded.bound);
                 log::reloaded();
             }

@@ -19,16 +19,13 @@ pub(crate) mod stderr;
 mod time;
 mod warm;
 
-use crate::cgroup::leaves::Leaf;
+use crate::cgroup::leaves::{Delegated, Leaf};
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
 use crate::listener::{Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
 use crate::outcome::{Outcome, Record, micros};
-use crate::sandbox::park::Park;
-use crate::sandbox::step::{AtStep, Failure, Step};
-use crate::sandbox::{self, Sandbox, Workshop};
 use crate::stats::socket::StatsSocket;
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
@@ -38,6 +35,10 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
+use sandbox::Sandbox;
+use sandbox::Workshop;
+use sandbox::plan::park::Park;
+use sandbox::step::{AtStep, Failure, Step};
 use seldom::Seldom;
 use services::Services;
 use statistics::Telling;
@@ -73,6 +74,7 @@ pub(crate) struct Supervisor<'a> {
     reload: Option<Reload<'a>>,
     notifier: Option<Notifier>,
     workshop: &'a Workshop,
+    groups: Option<Rc<Delegated>>,
     epoll: Epoll,
     signals: SignalFd,
     listeners: Vec<Listener>,
@@ -123,16 +125,18 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn new(
         services: Vec<Service>,
         workshop: &'a Workshop,
+        groups: Option<Rc<Delegated>>,
         signals: SignalFd,
         listeners: Vec<Listener>,
     ) -> Result<Supervisor<'a>, Errno> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Signal, 0)))?;
         let supervisor = Supervisor {
-            services: Services::new(services, workshop.groups.as_ref()),
+            services: Services::new(services, groups.as_ref()),
             reload: None,
             notifier: None,
             workshop,
+            groups,
             epoll,
             signals,
             listeners,

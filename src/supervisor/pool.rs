@@ -2,7 +2,7 @@
 
 use super::live::Arrival;
 use crate::config::values::Warm;
-use crate::sandbox::park::Park;
+use sandbox::plan::park::Park;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,123 @@
+//! What a sandbox sees of the host: binds, read-only or writable.
+//!
+//! A read-only bind shows all that is mounted below its source, with the owners it has. A writable one is the source's own
+//! mount alone, idmapped so that this sandbox's uid is its owner there and nobody else is anybody: the files of all others
+//! belong to nobody the kernel knows, and such files cannot be written, whatever their mode.
+
+use super::rootfs::{
+    FLAGS_WRITABLE, WRITABLE, attach_and_verify, changed, mount_point, restrict, verify_flags,
+};
+use super::step::{AtStep, Failure, Step};
+use super::supervisor_link::SupervisorLink;
+use crate::plan::identity::Identity;
+use crate::plan::rootfs::{Bind, Plan, Source, WritableBind};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount as sysmount;
+use sys::{self, Errno, cwd};
+
+pub(crate) fn mount_read_only(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    for (index, bind) in plan.binds.iter().enumerate() {
+        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(index));
+        let tree = match ready {
+            Some(path) => clone_path(plan, path, &bind.source, index)?,
+            None => clone_read_only(plan, bind, index)?,
+        };
+        attach_read_only(plan, root, tree.as_fd(), index)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn attach_read_only(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    tree: BorrowedFd<'_>,
+    index: usize,
+) -> Result<(), Failure> {
+    let Some(bind) = plan.binds.get(index) else { return Ok(()) };
+    let point = mount_point(root, &bind.target, index + 1)?;
+    attach_and_verify(root, tree, point, &bind.target, (Step::Bind, index), FLAGS_WRITABLE)
+}
+
+pub(crate) fn clone_read_only(plan: &Plan, bind: &Bind, index: usize) -> Result<OwnedFd, Failure> {
+    let Some(stack) = &bind.stack else { return clone_path(plan, &bind.source.path, &bind.source, index) };
+    // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+    let tree = sys::dup_above(stack.as_fd(), 0).step_on(Step::BindSource, index)?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
+    Ok(tree)
+}
+
+/// A detached, restricted clone of the source at `path`, which must still be the one that was checked.
+fn clone_path(plan: &Plan, path: &CStr, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
+    let tree = clone_checked(path, source, true, index)?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
+    Ok(tree)
+}
+
+fn clone_checked(path: &CStr, source: &Source, recursive: bool, index: usize) -> Result<OwnedFd, Failure> {
+    let tree = sysmount::clone_tree(cwd(), path, recursive).step_on(Step::BindSource, index)?;
+    let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
+    changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
+    Ok(tree)
+}
+
+/// Among the operands of the steps, the writable binds come after the others.
+pub(crate) fn clone_writable(
+    plan: &Plan,
+    path: &CStr,
+    bind: &WritableBind,
+    index: usize,
+) -> Result<OwnedFd, Failure> {
+    let (step, operand) = (Step::BindSource, plan.binds.len() + index);
+    let tree = clone_checked(path, &bind.source, false, operand)?;
+    sysmount::set_attributes(tree.as_fd(), plan.attributes(WRITABLE), false).step_on(step, operand)?;
+    verify_flags(tree.as_fd(), FLAGS_WRITABLE, step, operand)?;
+    if sysmount::flags(tree.as_fd()).step_on(step, operand)? & libc::ST_RDONLY != 0 {
+        return Err(Errno::EROFS).step_on(step, operand);
+    }
+    Ok(tree)
+}
+
+/// Each sandbox has a uid of its own, so each has an idmap of its own: it comes over the link, one a bind.
+pub(crate) fn mount_writable(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    link: &SupervisorLink<'_>,
+    identity: Identity,
+) -> Result<(), Failure> {
+    for (index, bind) in plan.writable.iter().enumerate() {
+        let operand = plan.binds.len() + index;
+        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.writable.get(index));
+        let tree = clone_writable(plan, ready.unwrap_or(&bind.source.path), bind, index)?;
+        if !plan.in_user_namespace {
+            let userns = link.receive_user_namespace()?;
+            map_owner(tree.as_fd(), userns.as_fd(), bind.owner, identity).step_on(Step::BindMap, operand)?;
+        }
+        let point = mount_point(root, &bind.target, plan.writable_operand(index))?;
+        let step = (Step::Bind, operand);
+        attach_and_verify(root, tree.as_fd(), point, &bind.target, step, FLAGS_WRITABLE)?;
+    }
+    Ok(())
+}
+
+/// Maps the owner, and proves it by whose the source is before and after: the sandbox's where it was the owner's, else
+/// nobody's.
+fn map_owner(
+    tree: BorrowedFd<'_>,
+    userns: BorrowedFd<'_>,
+    owner: Identity,
+    identity: Identity,
+) -> Result<(), Errno> {
+    let before = sysmount::owner(tree)?;
+    sysmount::set_idmap(tree, userns)?;
+    let after = sysmount::owner(tree)?;
+    let mapped = |before: u32, after: u32, owner: u32, own: u32| {
+        if before == owner { after == own } else { after != own && (after != before || before == NOBODY) }
+    };
+    let holds = mapped(before.0, after.0, owner.uid, identity.uid)
+        && mapped(before.1, after.1, owner.gid, identity.gid);
+    if holds { Ok(()) } else { Err(Errno::EBADE) }
+}
+
+/// What the kernel shows for an id that has no name here (user_namespaces(7)).
+const NOBODY: u32 = 65_534;

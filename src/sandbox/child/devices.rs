@@ -1,0 +1,38 @@
+//! /dev, for profiles that execute the tree: the five devices that programs take for granted, on a tmpfs that holds
+//! nothing else and is read-only. The one mount of a sandbox that is not nodev.
+//!
+//! `serve` makes it once, in its base; `run` for its one sandbox.
+
+use super::step::{AtStep, Failure, Step};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use sys::mount::{self as sysmount, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+
+pub const DEV: &CStr = c"/dev";
+
+/// Names and minor numbers, all of major 1 (Documentation/admin-guide/devices.txt).
+pub const NODES: [(&CStr, u32); 5] =
+    [(c"null", 3), (c"zero", 5), (c"full", 7), (c"random", 8), (c"urandom", 9)];
+const MAJOR: u32 = 1;
+
+const ATTRIBUTES: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+/// What statfs(2) must show of it.
+pub(crate) const FLAGS: u64 = libc::ST_NOSUID | libc::ST_NOEXEC | libc::ST_RDONLY;
+
+/// A detached mount with the devices. Needs CAP_MKNOD, which no user namespace gives.
+pub(crate) fn make() -> Result<OwnedFd, Failure> {
+    let step = Step::Dev;
+    let fs = sysmount::fsopen(c"tmpfs").step(step)?;
+    // The root and the five: no inode is left to make anything else with.
+    for (key, value) in [(c"size", c"4096"), (c"nr_inodes", c"6"), (c"mode", c"0755")] {
+        sysmount::fsconfig_string(fs.as_fd(), key, value).step(step)?;
+    }
+    let mount = sysmount::fsmount(fs.as_fd(), ATTRIBUTES | sysmount::MOUNT_ATTR_NOATIME).step(step)?;
+    for (index, (name, minor)) in NODES.into_iter().enumerate() {
+        let device = libc::makedev(MAJOR, minor);
+        sysmount::make_character_device(mount.as_fd(), name, device).step_on(step, index)?;
+        sysmount::chmod(mount.as_fd(), name, 0o666).step_on(step, index)?;
+    }
+    sysmount::set_attributes(mount.as_fd(), MOUNT_ATTR_RDONLY, false).step(step)?;
+    Ok(mount)
+}

@@ -1,0 +1,398 @@
+//! The root file system: a plan of mounts as data, and the one function that makes them.
+//!
+//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed by a descriptor of the old root's mount,
+//! which is attached nowhere by then, so nothing in the tree need be executable. (Under a profile that executes the tree,
+//! the root is not noexec, and there is [`super::devices`].) No path is resolved in the old root once
+//! the new one stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox
+//! dies.
+//!
+//! `run` takes the trees from the host's paths; `serve` has them ready in its base ([`super::base`]).
+//!
+//! Everything is first attached at one place below the old root, in the sandbox's own mount namespace, and so goes with
+//! the old root at one detach: each detach, and each close of a detached tree, waits for an RCU grace period. Overlay
+//! layers are attached there before use, since Linux takes detached ones only since 6.15, and named relative to the cwd,
+//! because fsconfig(2) strings end at 255 bytes.
+
+use super::Begun;
+use super::binds;
+use super::credentials;
+use super::devices;
+use super::step::{AtStep, Failure, Step, verify};
+use super::subvolume;
+use super::supervisor_link::SupervisorLink;
+use crate::plan::identity::Identity;
+use crate::plan::namespaces::{self, Network};
+use crate::plan::rootfs::{Plan, Prebuilt, Snapshot};
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount::{
+    self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+};
+use sys::{self, Errno, cwd, process};
+
+pub(crate) const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+pub(crate) const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
+
+/// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
+/// sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the root at the detach.)
+pub(crate) const PLACE: &CStr = c"/proc";
+
+const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+/// Proof that the process is in its own root and the old one is gone.
+#[derive(Debug)]
+pub struct Rooted(());
+
+/// What the later stages need of the tree.
+#[derive(Debug)]
+pub struct Tree {
+    /// `/`, O_PATH.
+    pub root: OwnedFd,
+    /// The handler's file, O_PATH, by a mount of the old root.
+    pub handler: OwnedFd,
+}
+
+/// *Removes* the host's file systems from view, whole.
+/// *Keeps* root's ids and capabilities: mounting needs them.
+pub fn enter(
+    _: Begun,
+    link: &SupervisorLink<'_>,
+    plan: &Plan,
+    canary: BorrowedFd<'_>,
+    namespaces: namespaces::Plan,
+    snapshot: Option<&CStr>,
+) -> Result<(Rooted, Tree, Identity), Failure> {
+    unshare_and_verify(namespaces.in_child())?;
+    // While the host's /proc is still there.
+    let names = match namespaces.network {
+        Network::Joined => Some(open_namespaces().step(Step::Network)?),
+        Network::Inherited | Network::Own => None,
+    };
+    make_private(plan.in_user_namespace)?;
+    let handler = match &plan.prebuilt {
+        Some(prebuilt) => sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?,
+        None => open_handler(plan)?,
+    };
+    if plan.bury_canary {
+        sysmount::attach_at(canary, cwd(), PLACE).step(Step::Canary)?;
+    }
+    // Not before here: the supervisor may need our pid to say who we are.
+    let (identity, userns) = link.receive_identity()?;
+    let root = match (plan.snapshot, &plan.prebuilt) {
+        (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns.as_ref())?,
+        (Snapshot::Btrfs, _) => subvolume::attach(plan, snapshot, userns.as_ref())?,
+        (Snapshot::Readonly, Some(prebuilt)) => attach_prebuilt(plan, prebuilt)?,
+        (Snapshot::Readonly, None) => attach_template(plan)?,
+    };
+    if plan.prebuilt.is_none() || plan.snapshot != Snapshot::Readonly {
+        binds::mount_read_only(plan, root.as_fd())?;
+        mount_dev(plan, root.as_fd())?;
+    }
+    binds::mount_writable(plan, root.as_fd(), link, identity)?;
+    mount_own(plan, root.as_fd())?;
+    credentials::mount(plan, root.as_fd(), identity)?;
+    let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
+    if let Some(names) = names {
+        link.join_network(names.as_fd())?;
+    }
+    Ok((Rooted(()), Tree { root, handler }, identity))
+}
+
+/// Makes the namespaces and proves it before anything is mounted: with a call that only said so, what follows would be done
+/// to the launcher's own. A mount's id is its namespace's.
+pub(crate) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
+    let step = Step::MountNamespace;
+    let before = sysmount::identify(cwd(), c"/").step(step)?.mount;
+    let others = [(libc::CLONE_NEWNET, c"/proc/self/ns/net"), (libc::CLONE_NEWIPC, c"/proc/self/ns/ipc")];
+    let mut ids = [None; 2];
+    for (id, (flag, path)) in ids.iter_mut().zip(others) {
+        if namespaces & flag != 0 {
+            *id = Some(namespace_id(cwd(), path).step(step)?);
+        }
+    }
+    process::unshare(namespaces).step(step)?;
+    verify(step, sysmount::identify(cwd(), c"/").step(step)?.mount != before)?;
+    for (id, (_, path)) in ids.into_iter().zip(others) {
+        if let Some(before) = id {
+            verify(step, namespace_id(cwd(), path).step(step)? != before)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the tie to the namespace that this one was copied from, and proves it before anything is mounted: with a call that
+/// only said so, the first mount would appear there as well. The kernel itself cuts it between user namespaces
+/// (mount_namespaces(7)), where its mounts are locked and cannot be asked.
+pub(crate) fn make_private(in_user_namespace: bool) -> Result<(), Failure> {
+    let step = Step::Private;
+    sysmount::make_all_private().step(step)?;
+    verify(step, in_user_namespace || sysmount::is_private(PLACE).step(step)?)
+}
+
+/// The names of our own namespaces.
+fn open_namespaces() -> Result<OwnedFd, Errno> {
+    sysmount::openat2(cwd(), c"/proc/self/ns", libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
+/// The number of a namespace (namespaces(7)): that of the file behind its link in /proc.
+pub(crate) fn namespace_id(directory: BorrowedFd<'_>, path: &CStr) -> Result<u64, Errno> {
+    let file = sysmount::openat2(directory, path, libc::O_PATH, 0)?;
+    Ok(sysmount::identify(file.as_fd(), c"")?.ino)
+}
+
+/// Restricts the clone of the template and proves it by the flags that statfs(2) shows.
+pub(crate) fn restrict_template(plan: &Plan, tree: BorrowedFd<'_>, step: Step) -> Result<(), Failure> {
+    let attributes = if plan.executable { READ_ONLY & !MOUNT_ATTR_NOEXEC } else { READ_ONLY };
+    sysmount::set_attributes(tree, plan.attributes(attributes), false).step(step)?;
+    verify_flags(tree, plan.of_root(FLAGS_READ_ONLY), step, 0)
+}
+
+/// Restricts a clone of a host mount and proves it by the flags that statfs(2) shows.
+pub(crate) fn restrict(
+    plan: &Plan,
+    tree: BorrowedFd<'_>,
+    recursive: bool,
+    step: Step,
+    operand: usize,
+) -> Result<(), Failure> {
+    sysmount::set_attributes(tree, plan.attributes(READ_ONLY), recursive).step_on(step, operand)?;
+    verify_flags(tree, FLAGS_READ_ONLY, step, operand)
+}
+
+pub(crate) fn verify_flags(
+    tree: BorrowedFd<'_>,
+    expected: u64,
+    step: Step,
+    operand: usize,
+) -> Result<(), Failure> {
+    let flags = sysmount::flags(tree).step_on(step, operand)?;
+    if flags & expected == expected { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
+}
+
+/// What statfs(2) must show of every mount of the tree.
+pub(crate) const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
+pub(crate) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
+
+/// A detached clone of the template at `path`, which must still be the one that was checked.
+pub(crate) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failure> {
+    let tree = match (&plan.image, &plan.prebuilt) {
+        // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+        (Some(image), None) => sys::dup_above(image.template.as_fd(), 0),
+        _ => sysmount::clone_tree(cwd(), path, false),
+    };
+    let tree = tree.step(Step::Template)?;
+    let found = sysmount::identify(tree.as_fd(), c"").step(Step::Template)?;
+    changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
+    Ok(tree)
+}
+
+pub(crate) fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
+    if same { Ok(()) } else { Err(Errno::ESTALE).step_on(step, operand) }
+}
+
+fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
+    if let Some(image) = &plan.image {
+        return open_handler_in(plan, image.handler.as_fd());
+    }
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let template = sysmount::openat2(cwd(), &plan.template.path, flags, 0).step(Step::Template)?;
+    open_handler_in(plan, template.as_fd())
+}
+
+/// The handler's file below the template, which must still be the one that was checked.
+pub(crate) fn open_handler_in(plan: &Plan, template: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let handler =
+        sysmount::openat2(template, &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
+    let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
+    changed(Step::HandlerChanged, 0, found.is_same_file(&plan.handler_identity))?;
+    Ok(handler)
+}
+
+/// The template, read-only.
+fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
+    let root = clone_template(plan, &plan.template.path)?;
+    restrict_template(plan, root.as_fd(), Step::AttachRoot)?;
+    sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
+    Ok(root)
+}
+
+/// An overlay: the template below, a tmpfs above. The template's owner root becomes this sandbox's
+/// uid, so that the handler may change whatever it sees; all changes are in the tmpfs.
+fn attach_overlay(plan: &Plan, identity: Identity, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+    let stage = new_tmpfs(&plan.upper.bytes, &plan.upper.inodes, c"0755", Step::Stage, 0)?;
+    sysmount::attach_at(stage.as_fd(), cwd(), PLACE).step(Step::Stage)?;
+    make_layers(plan, stage.as_fd(), identity, userns)?;
+    sysmount::fchdir(stage.as_fd()).step(Step::Overlay)?;
+    let root = mount_overlay(plan).step(Step::Overlay)?;
+    sysmount::attach_at(root.as_fd(), stage.as_fd(), c"root").step(Step::AttachRoot)?;
+    Ok(root)
+}
+
+fn make_layers(
+    plan: &Plan,
+    stage: BorrowedFd<'_>,
+    identity: Identity,
+    userns: Option<&OwnedFd>,
+) -> Result<(), Failure> {
+    for name in [c"lower", c"upper", c"work", c"root"] {
+        sysmount::mkdirat(stage, name, 0o755).step(Step::Layers)?;
+    }
+    let lower =
+        clone_template(plan, plan.prebuilt.as_ref().map_or(&plan.template.path, |ready| &ready.root))?;
+    if let Some(userns) = userns {
+        sysmount::set_idmap(lower.as_fd(), userns.as_fd()).step(Step::Layers)?;
+    }
+    restrict_template(plan, lower.as_fd(), Step::Layers)?;
+    sysmount::attach_at(lower.as_fd(), stage, c"lower").step(Step::Layers)?;
+    // The merged root takes owner and mode from the upper directory.
+    let root = if plan.owner.uid == 0 { identity } else { Identity::ROOT };
+    sysmount::chown(stage, c"upper", root.uid, root.gid).step(Step::Layers)?;
+    let mode = u32::from(plan.template.identity.mode) & 0o1777;
+    sysmount::chmod(stage, c"upper", mode).step(Step::Layers)
+}
+
+fn mount_overlay(plan: &Plan) -> Result<OwnedFd, Errno> {
+    let fs = sysmount::fsopen(c"overlay")?;
+    let options = [
+        (c"source", c"dayfly"),
+        (c"lowerdir", c"lower"),
+        (c"upperdir", c"upper"),
+        (c"workdir", c"work"),
+        // Said, because the kernel's defaults are a build option and a module parameter.
+        (c"redirect_dir", c"nofollow"),
+        (c"metacopy", c"off"),
+        (c"index", c"off"),
+    ];
+    for (key, value) in options {
+        sysmount::fsconfig_string(fs.as_fd(), key, value)?;
+    }
+    if plan.in_user_namespace {
+        sysmount::fsconfig_flag(fs.as_fd(), c"userxattr")?;
+    }
+    let attributes = if plan.executable { WRITABLE & !MOUNT_ATTR_NOEXEC } else { WRITABLE };
+    sysmount::fsmount(fs.as_fd(), attributes | sysmount::MOUNT_ATTR_NOATIME)
+}
+
+pub(crate) fn new_tmpfs(
+    bytes: &CStr,
+    inodes: &CStr,
+    mode: &CStr,
+    step: Step,
+    operand: usize,
+) -> Result<OwnedFd, Failure> {
+    let fs = sysmount::fsopen(c"tmpfs").step_on(step, operand)?;
+    for (key, value) in [(c"size", bytes), (c"nr_inodes", inodes), (c"mode", mode)] {
+        sysmount::fsconfig_string(fs.as_fd(), key, value).step_on(step, operand)?;
+    }
+    let attributes = WRITABLE | sysmount::MOUNT_ATTR_NOATIME;
+    let tree = sysmount::fsmount(fs.as_fd(), attributes).step_on(step, operand)?;
+    // The kernel counts whole pages. With a call that only said so it would be half of the memory.
+    let (size, files) = sysmount::size(tree.as_fd()).step_on(step, operand)?;
+    let bounded = size / PAGE == number(bytes).div_ceil(PAGE) && files == number(inodes);
+    if bounded { Ok(tree) } else { Err(Errno::EBADE).step_on(step, operand) }
+}
+
+const PAGE: u64 = 4096;
+
+/// The value of decimal digits.
+fn number(text: &CStr) -> u64 {
+    text.to_bytes().iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
+}
+
+/// The devices, from the base if they stand ready there.
+fn mount_dev(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    if !plan.dev {
+        return Ok(());
+    }
+    let dev = match plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.dev.as_ref()) {
+        Some(path) => sysmount::clone_tree(cwd(), path, false).step(Step::Dev)?,
+        None => devices::make()?,
+    };
+    attach_dev(plan, root, dev.as_fd())
+}
+
+pub(crate) fn attach_dev(plan: &Plan, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<(), Failure> {
+    let point = mount_point(root, devices::DEV, 1 + plan.binds.len() + plan.tmpfs.len())?;
+    attach_and_verify(root, dev, point, devices::DEV, (Step::Dev, 0), devices::FLAGS)
+}
+
+/// What each sandbox has of its own below the root, after the binds: proc, then tmpfs.
+fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    if plan.proc {
+        let point = mount_point(root, c"/proc", 0)?;
+        let proc = new_proc().step(Step::Proc)?;
+        attach_and_verify(root, proc.as_fd(), point, c"/proc", (Step::Proc, 0), FLAGS_WRITABLE)?;
+    }
+    for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
+        let tree = new_tmpfs(&tmpfs.bounds.bytes, &tmpfs.bounds.inodes, c"1777", Step::Tmpfs, index)?;
+        let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
+        attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, (Step::Tmpfs, index), FLAGS_WRITABLE)?;
+    }
+    Ok(())
+}
+
+/// Attaches a mount and proves that it is what its path leads to now.
+pub(crate) fn attach_and_verify(
+    root: BorrowedFd<'_>,
+    tree: BorrowedFd<'_>,
+    point: OwnedFd,
+    path: &CStr,
+    (step, operand): (Step, usize),
+    flags: u64,
+) -> Result<(), Failure> {
+    sysmount::attach(tree, point.as_fd()).step_on(step, operand)?;
+    let attached = sysmount::identify(tree, c"").step_on(step, operand)?.mount;
+    let found = mount_point(root, path, operand)?;
+    let found = sysmount::identify(found.as_fd(), c"").step_on(step, operand)?.mount;
+    verify_flags(tree, flags, step, operand)?;
+    if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
+}
+
+/// Opens a mount point below the root; a symlink at its place is refused (CVE-2021-30465, CVE-2026-41579).
+pub(crate) fn mount_point(root: BorrowedFd<'_>, path: &CStr, operand: usize) -> Result<OwnedFd, Failure> {
+    let step = Step::MountPoint;
+    let point =
+        sysmount::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, IN_ROOT).step_on(step, operand)?;
+    let kind = sysmount::identify(point.as_fd(), c"").step_on(step, operand)?.kind();
+    if kind == libc::S_IFLNK {
+        return Err(Errno::ELOOP).step_on(step, operand);
+    }
+    Ok(point)
+}
+
+/// /proc of the sandbox's own pid namespace, processes only, other users' processes invisible (proc(5)).
+fn new_proc() -> Result<OwnedFd, Errno> {
+    let fs = sysmount::fsopen(c"proc")?;
+    sysmount::fsconfig_string(fs.as_fd(), c"subset", c"pid")?;
+    sysmount::fsconfig_string(fs.as_fd(), c"hidepid", c"invisible")?;
+    // The host's own mount of proc may say something else about atime, which is then locked for us (rootless).
+    sysmount::fsmount(fs.as_fd(), READ_ONLY)
+}
+
+/// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
+/// made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
+pub(crate) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
+    let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
+    sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
+    sysmount::pivot_to_cwd().step(Step::Pivot)?;
+    sysmount::detach_cwd().step(Step::DetachOldRoot)?;
+    sysmount::chdir(c"/").step(Step::DetachOldRoot)?;
+    for path in [c"/", c"/..", c"."] {
+        let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
+        verify(Step::VerifyRoot, found == made)?;
+    }
+    verify_flags(root.as_fd(), flags, Step::VerifyRoot, 0)?;
+    Ok(root)
+}
+
+/// The sandbox's copy of the prebuilt root.
+fn attach_prebuilt(plan: &Plan, prebuilt: &Prebuilt) -> Result<OwnedFd, Failure> {
+    let step = Step::AttachRoot;
+    let root = sysmount::openat2(cwd(), &prebuilt.root, libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
+    let found = sysmount::identify(root.as_fd(), c"").step(step)?;
+    verify(step, found.is_same_file(&plan.template.identity))?;
+    verify(step, found.mount != sysmount::identify(cwd(), c"/").step(step)?.mount)?;
+    verify_flags(root.as_fd(), plan.of_root(FLAGS_READ_ONLY), step, 0)?;
+    Ok(root)
+}

@@ -1,0 +1,225 @@
+//! The supervisor's base: a small mount namespace of its own, in which the trees of its services stand ready.
+//!
+//! A sandbox's mount namespace is a copy of its launcher's, so in the host's its cost grows with the host's mounts. In the
+//! base there are /proc and, for each service, its template and binds, cloned and restricted once, at start and at SIGHUP.
+//! A sandbox finds its root there by path and does what differs from sandbox to sandbox: an overlay, tmpfs, proc.
+//!
+//! The way back stays open for the supervisor alone: at SIGHUP it enters the host's namespace again, reads and clones what
+//! the service file names now, and returns. (Clones can be made only in the namespace of their source, and attached only
+//! in one's own.)
+
+use crate::child::binds;
+use crate::child::devices;
+use crate::child::rootfs;
+use crate::child::step::{AtStep, Failure, Step};
+use crate::plan::rootfs::{Bind, Plan, Prebuilt, Snapshot, WritableBind};
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::mount as sysmount;
+use sys::{Errno, Ignoring, cwd, process};
+
+/// Where the small namespace has what the launcher and its children read by path.
+const PROC: &CStr = c"proc";
+
+#[derive(Debug)]
+pub struct Base {
+    /// The host's mount namespace, and the directory in it that relative paths of the command line begin at.
+    host: OwnedFd,
+    host_cwd: OwnedFd,
+    /// The own one.
+    own: OwnedFd,
+    /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever has either.
+    host_network: OwnedFd,
+    own_network: OwnedFd,
+    /// Each tree gets a directory by its number.
+    next: Cell<u32>,
+}
+
+impl Base {
+    /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share by now;
+    /// `host_network` is the one before.
+    pub fn enter(host_network: OwnedFd, in_user_namespace: bool) -> Result<Base, Failure> {
+        let step = Step::Base;
+        let host = namespace(c"/proc/self/ns/mnt").step(step)?;
+        let own_network = network().step(step)?;
+        let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
+        rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
+        rootfs::make_private(in_user_namespace)?;
+        let proc = sysmount::clone_tree(cwd(), c"/proc", true).step(step)?;
+        let root = rootfs::new_tmpfs(c"1048576", c"1024", c"0700", step, 0)?;
+        sysmount::attach_at(root.as_fd(), cwd(), rootfs::PLACE).step(step)?;
+        sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
+        sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
+        rootfs::pivot(root, rootfs::FLAGS_WRITABLE)?;
+        let own = namespace(c"/proc/self/ns/mnt").step(step)?;
+        Ok(Base { host, host_cwd, own, host_network, own_network, next: Cell::new(0) })
+    }
+
+    /// Does something in the host's mount namespace, where the paths of the operator are.
+    ///
+    /// Needs CAP_SYS_CHROOT (setns(2)). A supervisor that could not return would serve from the wrong tree, so it ends.
+    pub fn in_host<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
+        process::setns(self.host.as_fd(), libc::CLONE_NEWNS)?;
+        let result = sysmount::fchdir(self.host_cwd.as_fd()).map(|()| work());
+        if process::setns(self.own.as_fd(), libc::CLONE_NEWNS).is_err() {
+            std::process::abort();
+        }
+        result
+    }
+
+    /// Does something in the host's network namespace: a socket belongs to the one it is made in.
+    pub fn in_host_network<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
+        process::setns(self.host_network.as_fd(), libc::CLONE_NEWNET)?;
+        let result = work();
+        if process::setns(self.own_network.as_fd(), libc::CLONE_NEWNET).is_err() {
+            std::process::abort();
+        }
+        Ok(result)
+    }
+
+    /// Makes the trees of a service stand ready.
+    pub fn attach(&self, clones: Clones, plan: &Plan) -> Result<Prebuilt, Failure> {
+        let step = Step::AttachRoot;
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let prebuilt = Prebuilt {
+            number,
+            root: path(number, "root")?,
+            binds: paths(number, "bind", plan.binds.len())?,
+            writable: paths(number, "writable", plan.writable.len())?,
+            dev: if plan.dev { Some(path(number, "dev")?) } else { None },
+            handler: clones.handler,
+        };
+        let directory = directory(number)?;
+        sysmount::mkdirat(cwd(), &directory, 0o700).step(step)?;
+        sysmount::mkdirat(cwd(), &prebuilt.root, 0o700).step(step)?;
+        sysmount::attach_at(clones.root.as_fd(), cwd(), &prebuilt.root).step(step)?;
+        for (index, tree) in clones.binds.iter().enumerate() {
+            match plan.snapshot {
+                // The sandbox's root is this very mount.
+                Snapshot::Readonly => {
+                    binds::attach_read_only(plan, clones.root.as_fd(), tree.as_fd(), index)?
+                }
+                // It is made for each sandbox; the binds are cloned onto it.
+                Snapshot::Overlay | Snapshot::Btrfs => {
+                    let Some(path) = prebuilt.binds.get(index) else { continue };
+                    make_mount_point(tree, path).step_on(Step::Bind, index)?;
+                    sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, index)?;
+                }
+            }
+        }
+        for (index, (tree, path)) in clones.writable.iter().zip(&prebuilt.writable).enumerate() {
+            let operand = plan.binds.len() + index;
+            make_mount_point(tree, path).step_on(Step::Bind, operand)?;
+            sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, operand)?;
+        }
+        if let Some(path) = &prebuilt.dev {
+            attach_dev(plan, path, clones.root.as_fd())?;
+        }
+        Ok(prebuilt)
+    }
+}
+
+/// The devices, made once: part of the root of a readonly snapshot, else a source to clone.
+fn attach_dev(plan: &Plan, path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let dev = devices::make()?;
+    match plan.snapshot {
+        Snapshot::Readonly => rootfs::attach_dev(plan, root, dev.as_fd()),
+        Snapshot::Overlay | Snapshot::Btrfs => {
+            sysmount::mkdirat(cwd(), path, 0o700).step(Step::Dev)?;
+            sysmount::attach_at(dev.as_fd(), cwd(), path).step(Step::Dev)
+        }
+    }
+}
+
+/// A file for a file, a directory for a directory.
+fn make_mount_point(tree: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    if sysmount::identify(tree.as_fd(), c"")?.kind() == libc::S_IFDIR {
+        sysmount::mkdirat(cwd(), path, 0o700)
+    } else {
+        sysmount::create(cwd(), path, 0o600).map(drop)
+    }
+}
+
+fn namespace(path: &CStr) -> Result<OwnedFd, Errno> {
+    sysmount::openat2(cwd(), path, libc::O_RDONLY, 0)
+}
+
+/// The network namespace that the launcher is in.
+pub fn network() -> Result<OwnedFd, Errno> {
+    namespace(c"/proc/self/ns/net")
+}
+
+fn directory(number: u32) -> Result<CString, Failure> {
+    c_string(format!("/{number}"))
+}
+
+fn path(number: u32, name: &str) -> Result<CString, Failure> {
+    c_string(format!("/{number}/{name}"))
+}
+
+fn paths(number: u32, kind: &str, count: usize) -> Result<Vec<CString>, Failure> {
+    (0..count).map(|index| path(number, &format!("{kind}-{index}"))).collect()
+}
+
+fn c_string(text: String) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_nul| Errno::EINVAL).step(Step::Base)
+}
+
+/// Detached, restricted clones of what a service shows, and its handler: made in the host's namespace.
+#[derive(Debug)]
+pub struct Clones {
+    /// What sandboxes' roots are made of.
+    root: OwnedFd,
+    binds: Vec<OwnedFd>,
+    writable: Vec<OwnedFd>,
+    handler: OwnedFd,
+}
+
+impl Clones {
+    pub fn take(plan: &Plan) -> Result<Clones, Failure> {
+        let handler = open_handler(plan)?;
+        let root = match &plan.snapshots {
+            Some(snapshots) => snapshots.clone_directory(plan)?,
+            None => {
+                let template = rootfs::clone_template(plan, &plan.template.path)?;
+                rootfs::restrict_template(plan, template.as_fd(), Step::Template)?;
+                template
+            }
+        };
+        let clone = |(index, bind): (usize, &Bind)| binds::clone_read_only(plan, bind, index);
+        let read_only = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
+        let clone = |(index, bind): (usize, &WritableBind)| {
+            binds::clone_writable(plan, &bind.source.path, bind, index)
+        };
+        let writable = plan.writable.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
+        Ok(Clones { root, binds: read_only, writable, handler })
+    }
+}
+
+/// The handler's file by a clone of the template that is attached nowhere and gone at once: the mounts of the tree are
+/// noexec, this one is not, and no path leads to it.
+fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
+    if let Some(image) = &plan.image {
+        return rootfs::open_handler_in(plan, image.handler.as_fd());
+    }
+    let tree = rootfs::clone_template(plan, &plan.template.path)?;
+    let attributes = sysmount::MOUNT_ATTR_RDONLY | sysmount::MOUNT_ATTR_NOSUID | sysmount::MOUNT_ATTR_NODEV;
+    sysmount::set_attributes(tree.as_fd(), attributes, false).step(Step::HandlerFile)?;
+    rootfs::verify_flags(tree.as_fd(), rootfs::FLAGS_READ_ONLY & !libc::ST_NOEXEC, Step::HandlerFile, 0)?;
+    rootfs::open_handler_in(plan, tree.as_fd())
+}
+
+impl Drop for Prebuilt {
+    fn drop(&mut self) {
+        let why = "what stays is the base's, which goes with the supervisor";
+        for path in [&self.root].into_iter().chain(&self.binds).chain(&self.writable).chain(&self.dev) {
+            sysmount::detach(path).ignoring(why);
+            sysmount::remove(path).ignoring(why);
+        }
+        if let Ok(directory) = directory(self.number) {
+            sysmount::remove(&directory).ignoring(why);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A call that the filters refused.
+
+use std::fmt;
+use sys::names;
+
+/// A call that the profile or the guard does not allow: never made, its maker killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denied {
+    pub number: i32,
+    pub foreign: bool,
+    pub args: [u64; 6],
+}
+
+impl Denied {
+    pub fn name(&self) -> String {
+        let known = if self.foreign { None } else { names::NATIVE.call_name(self.number.cast_unsigned()) };
+        known.map_or_else(|| format!("call {}", self.number), str::to_owned)
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args: Vec<_> = self.args.iter().map(|arg| format!("{arg:#x}")).collect();
+        write!(f, "{}({})", self.name(), args.join(", "))
+    }
+}

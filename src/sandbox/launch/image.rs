@@ -1,0 +1,77 @@
+//! Images: a file system in a file as the template, erofs or squashfs, mounted once a service and read-only.
+//!
+//! The mounts are attached nowhere until a sandbox (of `run`) or the base (of `serve`) takes the one; the other is the
+//! handler's, which is executed by it while the tree is noexec. They go with their last descriptor, and a loop device
+//! with its last mount: nothing is left, whoever is killed.
+
+use crate::plan::rootfs::{Image, ImageKind as Kind};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use sys::mount::{self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use sys::{Errno, cwd, loop_device, read_start};
+
+/// The superblock of erofs begins at byte 1024.
+const HEAD: usize = 1028;
+const EROFS: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
+
+impl Kind {
+    /// None: neither of them.
+    pub fn of(file: BorrowedFd<'_>) -> Result<Option<Kind>, Errno> {
+        let mut head = [0; HEAD];
+        let count = read_start(file, &mut head)?;
+        Ok(match &head {
+            head if head.starts_with(b"hsqs") => Some(Kind::Squashfs),
+            head if count == HEAD && head.ends_with(&EROFS) => Some(Kind::Erofs),
+            _ => None,
+        })
+    }
+
+    pub fn name(self) -> &'static CStr {
+        match self {
+            Kind::Erofs => c"erofs",
+            Kind::Squashfs => c"squashfs",
+        }
+    }
+}
+
+/// Mounts the image that `file`, opened for reading, is.
+pub fn mount(file: BorrowedFd<'_>, kind: Kind) -> Result<Image, Errno> {
+    let path = c_path(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    if kind == Kind::Erofs {
+        // Linux 6.12 needs no block device for it; ENOTBLK is of those that do.
+        match mount_both(kind, &path) {
+            Err(Errno::ENOTBLK) => {}
+            done => return done,
+        }
+    }
+    let control = sysmount::openat2(cwd(), c"/dev/loop-control", libc::O_RDWR, 0)?;
+    for _ in 0..ATTEMPTS {
+        let path = c_path(format!("/dev/loop{}", loop_device::free(control.as_fd())?))?;
+        let device = sysmount::openat2(cwd(), &path, libc::O_RDONLY, 0)?;
+        match loop_device::configure(device.as_fd(), file) {
+            // Closed once it is mounted: from then on the mounts keep it.
+            Ok(()) => return mount_both(kind, &path),
+            Err(Errno::EBUSY) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// A free device may be taken by somebody else before it is ours.
+const ATTEMPTS: usize = 64;
+
+fn mount_both(kind: Kind, source: &CStr) -> Result<Image, Errno> {
+    Ok(Image { kind, template: mount_one(kind, source)?, handler: mount_one(kind, source)? })
+}
+
+fn mount_one(kind: Kind, source: &CStr) -> Result<OwnedFd, Errno> {
+    let fs = sysmount::fsopen(kind.name())?;
+    sysmount::fsconfig_string(fs.as_fd(), c"source", source)?;
+    sysmount::fsconfig_flag(fs.as_fd(), c"ro")?;
+    sysmount::fsmount(fs.as_fd(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+}
+
+fn c_path(path: String) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_nul| Errno::EINVAL)
+}

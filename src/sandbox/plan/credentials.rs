@@ -1,0 +1,31 @@
+//! Credentials, as data.
+
+use super::rootfs::Bounds;
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+/// Where they are: the template has an empty directory there.
+pub const DIRECTORY: &CStr = c"/run/credentials";
+
+/// What a file holds; it is shown nowhere.
+pub struct Content(pub Vec<u8>);
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes)", self.0.len())
+    }
+}
+
+#[derive(Debug)]
+pub struct Credential {
+    /// Of the file.
+    pub name: CString,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub struct Credentials {
+    pub list: Vec<Credential>,
+    /// As much as they need.
+    pub bounds: Bounds,
+}

@@ -1,0 +1,133 @@
+//! Landlock: the ruleset's kinds of access are declared by the parent, its rules added below the new root by the child.
+//!
+//! Always at the newest ABI that the kernel and the crate share, and hard: the crate's default is best effort, under
+//! which a kernel without Landlock is a success.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
+    Scope,
+};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// The floor (Linux 5.19): with REFER, links and renames across directories are governed as well.
+pub const ABI_MIN: i32 = 2;
+
+/// The newest ABI the crate speaks.
+pub const ABI_CRATE: i32 = ABI::V9 as i32;
+
+/// What one path may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    Read,
+    ReadWrite,
+}
+
+/// One path of `--landlock-ro` or `--landlock-rw`, below the new root.
+#[derive(Debug)]
+pub struct Rule {
+    pub path: CString,
+    pub right: Right,
+}
+
+/// Access bits of the kernel, by right, for directories and for files: a rule on a file must not name rights of directories.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bits {
+    pub(crate) directory: u64,
+    pub(crate) file: u64,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    abi: ABI,
+    /// False where `landlock-net` or `landlock-scope` was given up, or the kernel has no such wall.
+    network: bool,
+    scopes: bool,
+    rules: Vec<Rule>,
+    read: Bits,
+    read_write: Bits,
+    pub(crate) execute: u64,
+}
+
+impl Plan {
+    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less. `executable`: what may be read may be
+    /// executed.
+    pub fn new(kernel_abi: i32, network: bool, scopes: bool, executable: bool, rules: Vec<Rule>) -> Plan {
+        let abi = ABI::from(kernel_abi.min(ABI_CRATE));
+        let mut read = AccessFs::ReadFile | AccessFs::ReadDir;
+        if executable {
+            read |= AccessFs::Execute;
+        }
+        // No device nodes or sockets are made, by anyone, and no ioctl reaches a device.
+        let never = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
+        let read_write = read | (AccessFs::from_write(abi) & !never);
+        let file = AccessFs::from_file(abi);
+        let bits =
+            |access: BitFlags<AccessFs>| Bits { directory: access.bits(), file: (access & file).bits() };
+        Plan {
+            abi,
+            network: network && kernel_abi >= 4,
+            scopes: scopes && kernel_abi >= 6,
+            rules,
+            read: bits(read),
+            read_write: bits(read_write),
+            // The kernel opens the file it executes for reading.
+            execute: (AccessFs::Execute | AccessFs::ReadFile).bits(),
+        }
+    }
+
+    /// The ABI that is used: the newest that kernel and crate share.
+    pub fn abi(&self) -> i32 {
+        self.abi as i32
+    }
+
+    /// Whether TCP is governed, and whether signals and abstract sockets are.
+    pub fn governs(&self) -> (bool, bool) {
+        (self.network, self.scopes)
+    }
+
+    /// The kinds of access to files that are denied wherever no rule allows them.
+    pub fn handled(&self) -> Vec<String> {
+        names(AccessFs::from_all(self.abi).bits())
+    }
+
+    /// What a rule allows: of directories and what is below them, or of a file.
+    pub fn allowed(&self, right: Right) -> Vec<String> {
+        names(self.bits(right).directory)
+    }
+
+    /// What is allowed of the handler's file.
+    pub fn allowed_of_handler(&self) -> Vec<String> {
+        names(self.execute)
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A new ruleset without rules. One a sandbox: rules name the sandbox's own directories.
+    pub fn ruleset(&self) -> Result<OwnedFd, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(self.abi))?;
+        if self.network {
+            ruleset = ruleset.handle_access(AccessNet::from_all(self.abi))?;
+        }
+        if self.scopes {
+            ruleset = ruleset.scope(Scope::from_all(self.abi))?;
+        }
+        let fd: Option<OwnedFd> = ruleset.create()?.into();
+        fd.ok_or(RulesetError::CreateRuleset(landlock::CreateRulesetError::MissingHandledAccess))
+    }
+
+    pub(crate) fn bits(&self, right: Right) -> Bits {
+        match right {
+            Right::Read => self.read,
+            Right::ReadWrite => self.read_write,
+        }
+    }
+}
+
+fn names(bits: u64) -> Vec<String> {
+    BitFlags::<AccessFs>::from_bits_truncate(bits).iter().map(|access| format!("{access:?}")).collect()
+}

@@ -1,0 +1,175 @@
+//! The root file system, as data.
+
+use super::credentials::{self, Credentials};
+use super::identity::Identity;
+use crate::child::devices;
+use crate::launch::snapshots::Snapshots;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use sys::mount as sysmount;
+
+/// What the handler finds at `/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// The template itself, read-only.
+    Readonly,
+    /// The template with a writable layer over it that dies with the sandbox.
+    Overlay,
+    /// A snapshot of the template's subvolume, destroyed after the sandbox.
+    Btrfs,
+}
+
+/// A path of the host, with the identity that was checked at start: the child resolves it again in its own mount
+/// namespace, where descriptors of another namespace cannot be cloned, and compares.
+#[derive(Debug)]
+pub struct Source {
+    pub path: CString,
+    pub identity: sysmount::Identity,
+}
+
+/// Sizes of a tmpfs as text, ready for fsconfig(2).
+#[derive(Debug)]
+pub struct Bounds {
+    pub bytes: CString,
+    pub inodes: CString,
+}
+
+#[derive(Debug)]
+pub struct Tmpfs {
+    pub target: CString,
+    pub bounds: Bounds,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    pub template: Source,
+    /// Where the template is a file system in a file: its path is the file's, its identity the root's.
+    pub image: Option<Image>,
+    pub snapshot: Snapshot,
+    /// Whose files of the template are the handler's, where the snapshot is idmapped.
+    pub owner: Identity,
+    /// Bounds of the overlay's writable layer.
+    pub upper: Bounds,
+    /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes. What a mount of the host does about atime
+    /// is locked there (mount_namespaces(7)), but a read-only one changes no atime anyway.
+    pub in_user_namespace: bool,
+    pub binds: Vec<Bind>,
+    pub writable: Vec<WritableBind>,
+    pub credentials: Option<Credentials>,
+    pub tmpfs: Vec<Tmpfs>,
+    pub proc: bool,
+    /// A profile that executes what the template holds: its mount is not noexec.
+    pub executable: bool,
+    pub dev: bool,
+    /// The canary's tmpfs is this one sandbox's: it goes with the old root.
+    pub bury_canary: bool,
+    /// The handler's file below the template.
+    pub handler: CString,
+    pub handler_identity: sysmount::Identity,
+    /// `serve`: template and binds as they stand in the base.
+    pub prebuilt: Option<Prebuilt>,
+    /// `btrfs`: where this launcher makes them.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// A read-only bind of a host path, with all that is mounted below it, or of several that are stacked.
+#[derive(Debug)]
+pub struct Bind {
+    pub source: Source,
+    /// The mount of the stack; the source's path is then what the operator wrote.
+    pub stack: Option<OwnedFd>,
+    pub target: CString,
+}
+
+impl Bind {
+    /// The option that asks for it.
+    pub fn option(&self) -> &'static str {
+        if self.stack.is_some() { "--overlay-ro" } else { "--bind-ro" }
+    }
+}
+
+/// A bind of a host path that may be written, without what is mounted below it.
+#[derive(Debug)]
+pub struct WritableBind {
+    pub source: Source,
+    pub target: CString,
+    /// As whom a sandbox writes on the host. Never root.
+    pub owner: Identity,
+}
+
+/// What an image holds, told by its magic bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKind {
+    Erofs,
+    Squashfs,
+}
+
+/// The mounts of an image.
+#[derive(Debug)]
+pub struct Image {
+    pub kind: ImageKind,
+    /// What becomes the template.
+    pub template: OwnedFd,
+    /// What the handler is executed by. Never attached.
+    pub handler: OwnedFd,
+}
+
+/// A service's trees in the base. Gone with the service.
+#[derive(Debug)]
+pub struct Prebuilt {
+    pub(crate) number: u32,
+    /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
+    pub root: CString,
+    /// But for `readonly`, the source of each bind.
+    pub binds: Vec<CString>,
+    /// The source of each writable bind: each sandbox clones it with a map of its own.
+    pub writable: Vec<CString>,
+    /// But for `readonly`, the source of /dev.
+    pub dev: Option<CString>,
+    pub handler: OwnedFd,
+}
+
+impl Plan {
+    /// Whether its template is shown with the owner's files as the sandbox's.
+    pub fn is_idmapped(&self) -> bool {
+        self.snapshot != Snapshot::Readonly && !self.in_user_namespace
+    }
+
+    /// Attributes of a clone of a host mount.
+    pub(crate) fn attributes(&self, attributes: u64) -> u64 {
+        if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }
+    }
+
+    /// Of the flags of a mount those that the root has.
+    pub(crate) fn of_root(&self, flags: u64) -> u64 {
+        if self.executable { flags & !libc::ST_NOEXEC } else { flags }
+    }
+
+    /// Of a writable bind's mount point, among the operands of [`Step::MountPoint`].
+    pub(crate) fn writable_operand(&self, index: usize) -> usize {
+        2 + self.binds.len() + self.tmpfs.len() + index
+    }
+
+    /// Of the credentials' mount point, the same.
+    pub(crate) fn credentials_operand(&self) -> usize {
+        self.writable_operand(self.writable.len())
+    }
+
+    /// Source and target of a bind by its operand: the read-only ones, the writable ones.
+    pub fn bind(&self, operand: usize) -> Option<(&CString, &CString)> {
+        let binds = self.binds.iter().map(|bind| (&bind.source.path, &bind.target));
+        let writable = self.writable.iter().map(|bind| (&bind.source.path, &bind.target));
+        binds.chain(writable).nth(operand)
+    }
+
+    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev, the writable binds, the credentials.
+    pub(crate) fn mount_point(&self, operand: usize) -> Option<String> {
+        let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
+        let targets =
+            self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
+        let targets = targets.map(CString::as_c_str).chain([devices::DEV]);
+        let targets = targets.chain(self.writable.iter().map(|bind| bind.target.as_c_str()));
+        let targets = targets.chain([credentials::DIRECTORY]);
+        targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
+    }
+}

@@ -57,20 +57,26 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// Many authors write headings as in Markdown, and in other dialects `#` is no directive. A map has headings if it has one
-    /// of a lower level, `## Friday`, or if its first line is one that no further `#` line follows. A `!Title` says that the
-    /// author knows the directives: then `# text` is a comment.
+    /// Many authors write headings as in Markdown, and in other dialects `#` is no directive. A map has headings if one of its
+    /// lines can be nothing else: it is of a lower level, `## Friday`; or it stands alone, as the first line or between blank
+    /// lines. A `!Title` says that the author knows the directives: then `# text` is a comment.
     pub(crate) fn of(map: &[u8], dialect: Dialect) -> Style {
         let plain = Style { dialect, headings: false };
-        if dialect == Dialect::Bucktooth
-            || lines(map).any(|line| matches!(parse(line, plain), Line::Title(_)))
-        {
+        if dialect == Dialect::Bucktooth || !map.contains(&b'#') {
             return plain;
         }
-        let mut first = lines(map).skip_while(|line| line.trim_ascii().is_empty());
-        let begins =
-            first.next().is_some_and(is_comment) && !first.next().is_some_and(|line| line.starts_with(b"#"));
-        Style { dialect, headings: begins || lines(map).any(is_lower_heading) }
+        let all: Vec<&[u8]> = lines(map).collect();
+        if all.iter().any(|line| matches!(parse(line, plain), Line::Title(_))) {
+            return plain;
+        }
+        let is_blank = |line: &[u8]| line.trim_ascii().is_empty();
+        let mut text = all.iter().skip_while(|line| is_blank(line));
+        let begins = text.next().is_some_and(|line| is_comment(line))
+            && !text.next().is_some_and(|line| line.starts_with(b"#"));
+        let stands_alone =
+            all.windows(4).any(|four| is_blank(four[0]) && is_comment(four[1]) && is_blank(four[2]));
+        let headings = begins || stands_alone || all.iter().any(|line| is_lower_heading(line));
+        Style { dialect, headings }
     }
 }
 
@@ -269,13 +275,21 @@ mod tests {
     #[test]
     fn a_map_has_headings_if_it_is_written_like_markdown() {
         let headings = |map: &str| Style::of(map.as_bytes(), Dialect::Gophernicus).headings;
-        for map in ["# My journal\n## Friday\n", "text\n## Friday\n", "# About\n\ntext\n", "\n# About\n"] {
+        for map in [
+            "# My journal\n## Friday\n",
+            "text\n## Friday\n",
+            "# About\n\ntext\n",
+            "\n# About\n",
+            "x\n\n# Sunday\n\ny\n",
+        ] {
             assert!(headings(map), "{map:?}");
         }
         for map in [
             "# one\n# two\n",
             "#\n# boxed\n#\n",
             "text\n# note\n",
+            "text\n\n# note\ntext\n",
+            "text\n\n# note\n",
             "## frame ##\n# note\n",
             "######\n# note\n",
             "!Title\n# note\n## x\n",

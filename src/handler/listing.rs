@@ -7,7 +7,7 @@ use rustix::fs::{Dir, FileType};
 use crate::clean;
 use crate::document;
 use crate::filetype;
-use crate::mapfile::Form;
+use crate::mapfile::{self, Form};
 use crate::names::{self, Renames};
 use crate::natural;
 use crate::path::{self, TreePath};
@@ -50,7 +50,7 @@ pub(crate) enum Row {
     },
     /// A file `X.gophermap`: its lines stand in the place of its name.
     Map(Document),
-    /// A file that no selector leads to, for its path is too long.
+    /// A file whose path is too long for a selector, or a directory whose page is a program.
     Unreachable {
         text: Vec<u8>,
     },
@@ -155,7 +155,8 @@ pub(crate) fn row(
             (b'1', columns(&shown, node.changed, "-"))
         }
     };
-    Some(match fetchable(tree, site, &path) {
+    let leads_somewhere = item_type != b'1' || !mapfile::is_program(tree, &path);
+    Some(match fetchable(tree, site, &path).filter(|_| leads_somewhere) {
         Some(selector) => Row::Item { item_type, text, selector },
         None => Row::Unreachable { text },
     })

@@ -3,9 +3,10 @@
 use std::io::Read as _;
 
 use crate::filetype;
+use crate::path::TreePath;
 use crate::problem::Problem;
 use crate::settings::Settings;
-use crate::tree::Document;
+use crate::tree::{Document, Tree};
 
 /// The longest map that is read; the page says where it was cut.
 const MAP_BYTES_MAX: u64 = 1024 * 1024;
@@ -45,6 +46,18 @@ impl Form {
             _ => None,
         }
     }
+}
+
+/// Whether a directory's page is a program, so that a link to it would lead nowhere.
+pub(crate) fn is_program(tree: &Tree, directory: &TreePath) -> bool {
+    let Some(mut document) = tree.document(&directory.dotted(b"gophermap")) else { return false };
+    let mut head = [0; 4];
+    let length = filetype::fill(&mut document, &mut head).unwrap_or(0);
+    has_mark(&head[..length])
+}
+
+fn has_mark(text: &[u8]) -> bool {
+    text.starts_with(b"#!") || text.starts_with(b"\x7FELF")
 }
 
 impl Map {

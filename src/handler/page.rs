@@ -10,7 +10,7 @@ use crate::gph;
 use crate::latest;
 use crate::link;
 use crate::listing::{self, Names, Row};
-use crate::mapfile::{Form, Map};
+use crate::mapfile::{self, Form, Map};
 use crate::menu::{Item, Menu};
 use crate::path::{self, TreePath};
 use crate::problem::Problem;
@@ -21,7 +21,7 @@ const INCLUDE_DEPTH_MAX: usize = 4;
 const INCLUDES_MAX: usize = 64;
 
 /// What readers see in the place of a program.
-const PROGRAM_NOTICE: &[u8] = b"(this part is a program; programs are off)";
+pub(crate) const PROGRAM_NOTICE: &str = "(this part is a program; programs are off)";
 
 /// The page being made. Hidden names and types given by a map are in force from their line to the end of the page.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl<'a> Page<'a> {
             self.menu.info(b"")?;
         }
         let parent = self.directory.parent().filter(|_| site.settings.parent_link);
+        let parent = parent.filter(|parent| !mapfile::is_program(self.tree, parent));
         let parent = parent.and_then(|parent| listing::fetchable(self.tree, site, &parent));
         if let Some(selector) = parent {
             self.menu.own(b'1', b"..", &selector)?;
@@ -250,8 +251,8 @@ impl<'a> Page<'a> {
     fn include(&mut self, line: &[u8], name: &[u8]) -> io::Result<()> {
         match self.document(name).map(|(document, form)| Map::read(document, form)) {
             Some(Ok(map)) => self.nested(&map),
-            Some(Err(_)) => self.menu.info(PROGRAM_NOTICE),
-            None if command::could_be(name) => self.menu.info(PROGRAM_NOTICE),
+            Some(Err(_)) => self.menu.info(PROGRAM_NOTICE.as_bytes()),
+            None if command::could_be(name) => self.menu.info(PROGRAM_NOTICE.as_bytes()),
             None => self.text(line),
         }
     }

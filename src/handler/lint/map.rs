@@ -40,8 +40,8 @@ impl Lint<'_> {
         let directory = path.parent().unwrap_or_else(TreePath::root);
         let style = Style::of(text, self.site.settings.dialect);
         let lines: Vec<&[u8]> = gophermap::lines(text).collect();
-        let (mut wide, mut comments, mut not_utf8, mut controls) =
-            (Repeated::default(), Repeated::default(), Repeated::default(), Repeated::default());
+        let mut tally: [Repeated; 6] = Default::default();
+        let [wide, comments, not_utf8, controls, broken, commands] = &mut tally;
         for (number, &line) in lines.iter().enumerate().map(|(index, line)| (index + 1, line)) {
             let parsed = gophermap::parse(line, style);
             let shown = match &parsed {
@@ -72,13 +72,19 @@ impl Lint<'_> {
                     break;
                 }
                 Line::Link(link) => self.link(path, &directory, number, link),
+                Line::Text(text) if is_broken_link(line, text) => broken.add(number, || {
+                    "has a TAB and is no link: the type, the host or the port makes no sense".to_owned()
+                }),
+                Line::Include(name) if self.is_command(&directory, name) => commands.add(number, || {
+                    format!("a command: programs are off, and readers see \"{}\"", page::PROGRAM_NOTICE)
+                }),
                 _ => {
                     let found = self.other(&directory, line, &parsed);
                     found.into_iter().for_each(|what| self.find(path, Some(number), &what));
                 }
             }
         }
-        for repeated in [wide, comments, not_utf8, controls] {
+        for repeated in tally {
             let Some((line, what)) = repeated.first else { continue };
             let more = if repeated.more > 0 {
                 format!(" (and {} more lines)", repeated.more)
@@ -92,9 +98,6 @@ impl Lint<'_> {
     /// Lines that are neither links nor plain text.
     fn other(&self, directory: &TreePath, line: &[u8], parsed: &Line<'_>) -> Option<String> {
         match parsed {
-            Line::Text(text) if is_broken_link(line, text) => {
-                Some("has a TAB and is no link: the type, the host or the port makes no sense".to_owned())
-            }
             Line::Hide(name) if is_name_to_hide(name) && !self.exists(directory, name) => {
                 Some(format!("nothing of this name to hide: shown as text, {}", quoted(line)))
             }
@@ -106,21 +109,21 @@ impl Lint<'_> {
         }
     }
 
+    /// A line that names nothing here, and has blanks in it, as names of maps do not.
+    fn is_command(&self, directory: &TreePath, name: &[u8]) -> bool {
+        name.trim_ascii().contains(&b' ') && !self.exists(directory, name) && command::could_be(name)
+    }
+
     fn include(&self, directory: &TreePath, name: &[u8]) -> Option<String> {
-        let trimmed = name.trim_ascii_end();
-        let path = page::named(&self.tree, directory, trimmed).filter(|path| self.tree.holds(path));
-        let Some(path) = path else {
-            let what = match trimmed.contains(&b' ') {
-                true => "a command: programs are off, and readers see only that",
-                false => "no map of this name to include: readers see \"this part is a program\"",
-            };
-            return command::could_be(name).then(|| what.to_owned());
+        let path = page::named(&self.tree, directory, name.trim_ascii_end());
+        let document = path.and_then(|path| self.tree.document(&path));
+        let what = match document.map(|document| Map::read(document, Form::Gophermap)) {
+            Some(Ok(_)) => return None,
+            Some(Err(_)) => "a program: programs are off",
+            None if command::could_be(name) => "no readable map of this name to include",
+            None => return None,
         };
-        let Some(document) = self.tree.document(&path) else {
-            return Some("no readable file to include: readers see \"this part is a program\"".to_owned());
-        };
-        let program = Map::read(document, Form::Gophermap).is_err();
-        program.then(|| "a program: programs are off, and readers see only that".to_owned())
+        Some(format!("{what}: readers see \"{}\"", page::PROGRAM_NOTICE))
     }
 
     fn link(&mut self, map: &TreePath, directory: &TreePath, line: usize, link: &Link<'_>) {

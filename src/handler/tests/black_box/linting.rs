@@ -48,7 +48,7 @@ fn lines_of_maps_are_told_by_their_number() {
         "gophermap:5: of type 0, but \"/d\" is a directory",
         "gophermap:6: leads out of the tree",
         "gophermap:7: nothing of this name to hide",
-        "gophermap:8: no map of this name to include",
+        "gophermap:8: no readable map of this name to include",
         "gophermap:10: has a TAB and is no link",
         "gophermap:11: a link that is not followed",
         "gophermap:12: no client knows the item type Q",
@@ -160,13 +160,16 @@ fn dead_links_that_name_our_host_are_found_without_being_told_the_host() {
 #[test]
 fn commands_programs_and_parts_that_are_missing_are_told() {
     let tree = Tree::new();
-    tree.file("gophermap", "=uptime -p\n=foot.gophermap\n=prog\n=.header\n=> x\n== x ==\n%LATEST 5 phlog%\n");
+    tree.file(
+        "gophermap",
+        "=uptime -p\n=foot.gophermap\n=prog\n=.header\n=> x\n== x ==\n%LATEST 5 phlog%\n=date +%F\n",
+    );
     tree.file("prog", "#!/bin/sh\n").file(".header", "x\n");
     let expected = [
-        "gophermap:1: a command: programs are off, and readers see only that",
-        "gophermap:2: no map of this name to include: readers see \"this part is a program\"",
-        "gophermap:3: a program: programs are off, and readers see only that",
+        "gophermap:2: no readable map of this name to include: readers see \"(this part is a program; programs are off)\"",
+        "gophermap:3: a program: programs are off: readers see \"(this part is a program; programs are off)\"",
         "gophermap:7: no directory of this name: shown as text, \"%LATEST 5 phlog%\"",
+        "gophermap:1: a command: programs are off, and readers see \"(this part is a program; programs are off)\" (and 1 more lines)",
     ];
     assert_eq!(findings(&tree), expected);
 }

@@ -150,6 +150,16 @@ fn types_are_by_name_then_by_content() {
 }
 
 #[test]
+fn a_directory_whose_page_is_a_program_is_shown_and_not_linked() {
+    let tree = Tree::new();
+    tree.file("prog/gophermap", "#!/bin/sh\n").file("prog/d/x", "").file("page/gophermap", "x\n");
+    tree.mode("prog/gophermap", 0o755).mode("page/gophermap", 0o755);
+    assert_eq!(names(&tree.menu("/")), ["page/"]);
+    assert!(infos(&tree.menu("/")).iter().any(|line| line.starts_with("prog/")));
+    assert_eq!(names(&tree.menu("/prog/d")), ["x"], "no way up to it either");
+}
+
+#[test]
 fn a_gophertag_names_a_directory() {
     let tree = Tree::new();
     tree.file("d/gophertag", "  My\x1b texts \nmore\n");

@@ -8,6 +8,7 @@ import urllib.parse
 INTENDED = {
     "text-nul", "text-cr", "text-long-line", "text-charset", "type", "exec-off", "drawing", "width",
     "listing", "link-host", "link-web", "info-line", "color", "named-map", "hidden-map", "stray-tab",
+    "other-menu", "heading", "command", "tab", "codepage", "link-port", "link-gopher", "link-relative",
 }
 
 LINE_BYTES = 1022
@@ -68,16 +69,48 @@ def of_menu(ours, theirs, source, has_map, raw):
         if what == "equal":
             found += [reason for pair in zip(ours[a1:a2], theirs[b1:b2]) for reason in line(*pair)]
             continue
-        for line_ in ours[a1:a2]:
-            kind = "drawing" if DRAWN.match(line_[0]) else "stray-tab" if line_[0] == b"i " else "unknown"
-            found.append((kind, ("only ours", line_)))
-        for line_ in theirs[b1:b2]:
-            found.append(("stray-tab" if line_[0] == b"" else "unknown", ("only theirs", line_)))
+        # Where blank lines stand tells nothing: census.py counts what is lost.
+        mine, other = ([line_ for line_ in lines if line_[0] != b"i"] for lines in (ours[a1:a2], theirs[b1:b2]))
+        found += [(only_ours(line_), ("only ours", line_)) for line_ in mine]
+        found += [(only_theirs(line_, ours[a1:a2]), ("only theirs", line_)) for line_ in other]
     return found
 
 
 # Lines that gophernicus takes for directives. An i is before them here.
 DRAWN = re.compile(rb"i[=*.~%:!-]")
+
+
+def only_ours(line):
+    """Why gophernicus has no such line."""
+    if line[0] == PROGRAM:
+        return "command"
+    if line[0][:2] == b"i#" or line[1] == b"TITLE":
+        return "heading"
+    if DRAWN.match(line[0]):
+        return "drawing"
+    if re.search(rb"  \d{4}-\d\d-\d\d +(-|[0-9.]+ .?B)$", line[0]):
+        return "listing"
+    if line[0][:1] == b"i" and b"  " in line[0]:
+        return "tab"
+    if not line[0].strip(b"i "):
+        return "stray-tab"
+    return "codepage" if any(byte > 0x7F for byte in line[0]) else "unknown"
+
+
+def only_theirs(line, ours):
+    """Why we have no such line; there is often one of ours in its place."""
+    if line[0] == b"":
+        return "stray-tab"
+    if any(other[0] == PROGRAM for other in ours):
+        return "command"
+    if any(b"  " in other[0] or other[0][:1] == b"i" for other in ours) and line[0][:1] != b"i":
+        return "tab"
+    if not is_utf8(line[0]) or any(byte > 0x7F for byte in line[0]):
+        return "codepage"
+    return "unknown"
+
+
+PROGRAM = b"i(this part is a program; programs are off)"
 
 
 def key(line):
@@ -110,8 +143,14 @@ def of_link(ours, theirs):
         return "info-line"
     if theirs[2] in (b"", b"+") and ours[2] == b"localhost" and ours[1].endswith(theirs[1]):
         return "link-host"
-    if ours[0][:1] == b"h" and b"//" in theirs[1]:
+    if ours[0][:1] == b"h" and (b"//" in theirs[1] or b":" in theirs[1]):
         return "link-web"
+    if re.search(rb"(^|/)\.\.?(/|$)|//", theirs[1]) and ours[2:] == theirs[2:]:
+        return "link-relative"
+    if b"gopher://" in theirs[1]:
+        return "link-gopher"
+    if ours[1:3] == theirs[1:3] and ours[3] == b"70":
+        return "link-port"
     return "unknown"
 
 

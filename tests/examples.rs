@@ -5,7 +5,7 @@
 mod common;
 
 use common::serve::Serve;
-use common::{Client, PATIENCE, Site, Wire, a_site, test_bin};
+use common::{Client, PATIENCE, Site, Wire, a_site, dayfly, test_bin};
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

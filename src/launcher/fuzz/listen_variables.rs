@@ -7,7 +7,7 @@ use crate::activation::variables::Variables;
 const PID: u32 = 7;
 const ID: u64 = 70;
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n').map(|line| (line != "-").then(|| line.to_owned()));
     let mut next = || lines.next().flatten();

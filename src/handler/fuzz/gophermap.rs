@@ -16,7 +16,7 @@ impl menu::Sink for Checked {
     }
 }
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let mut settings = settings::Settings::default();
     for dialect in [settings::Dialect::Gophernicus, settings::Dialect::Bucktooth] {
         settings.dialect = dialect;

@@ -156,7 +156,7 @@ fn manual_pages_are_made() {
 
 #[test]
 fn each_option_of_the_handler_is_in_its_page() {
-    let usage = include_str!("handler/cli.rs").split("HELP: &str = \"").nth(1).unwrap();
+    let usage = include_str!("../handler/cli.rs").split("HELP: &str = \"").nth(1).unwrap();
     let usage = usage.split("\";").next().unwrap();
     let page = fs::read_to_string(format!("{MANUAL}/gopher-handler.1")).unwrap().replace("\\-", "-");
     let options: Vec<_> = usage.lines().filter_map(|line| line.trim().strip_prefix("--")).collect();

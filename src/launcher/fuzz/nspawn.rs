@@ -2,9 +2,9 @@
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 
-use super::translate::translate;
+use crate::nspawn::translate::translate;
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let words: Vec<String> = text.split('\0').map(str::to_owned).collect();
     let variable = |name: &str| (name == "HERE").then(|| "value".to_owned());

@@ -4,7 +4,7 @@
 
 use crate::proxy_header::{HEADER_MAX, Parsed, parse};
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let found = parse(data);
     if let Parsed::Header { length, .. } = found {
         assert!(length <= data.len() && length <= HEADER_MAX);

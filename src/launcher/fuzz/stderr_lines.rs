@@ -18,7 +18,7 @@ fn lines_of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, u64) {
     (given, lines.dropped)
 }
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let Some((size, text)) = data.split_first() else { return };
     let whole = lines_of(std::iter::once(text));
     assert_eq!(lines_of(text.chunks(usize::from(*size).max(1))), whole);

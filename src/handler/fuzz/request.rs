@@ -4,7 +4,7 @@
 
 use crate::{clean, path, request, search, settings, site, users, vhost, web};
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let request::Scan::Line(length) = request::scan(data) else { return };
     let line = request::split(&data[..length]);
     for reading in path::readings(line.selector).flatten() {

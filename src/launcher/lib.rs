@@ -10,6 +10,8 @@ mod connection;
 #[cfg(test)]
 mod documents;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod kernel;
 mod listener;
 mod log;
@@ -19,8 +21,6 @@ mod outcome;
 mod privilege;
 mod programs;
 mod proxy_header;
-#[cfg(test)]
-mod seeds;
 mod stats;
 mod supervisor;
 mod unit;
@@ -29,11 +29,8 @@ use clap::Parser;
 use cli::{Cli, Command};
 use std::process::ExitCode;
 
-/// musl's allocator unmaps as soon as it can, which costs a short life more than its memory; this one keeps what it has.
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
-fn main() -> ExitCode {
+/// The whole program.
+pub fn main() -> ExitCode {
     if let Some(words) = nspawn::words(std::env::args_os()) {
         return ExitCode::from(nspawn::main(words));
     }

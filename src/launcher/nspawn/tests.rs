@@ -2,8 +2,7 @@ use super::translate::table::{Does, Known, OPTIONS};
 use super::*;
 use std::path::Path;
 
-#[path = "../../fuzz/checks/nspawn.rs"]
-mod check;
+use crate::fuzz::nspawn as check;
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

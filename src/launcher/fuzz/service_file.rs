@@ -5,7 +5,7 @@
 use crate::config::{options::Options, parse_service_file};
 use std::path::Path;
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match parse_service_file(text) {
         Ok(mut options) => {

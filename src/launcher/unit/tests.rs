@@ -25,7 +25,7 @@ fn value(units: &[UnitText], key: &str) -> String {
 
 #[test]
 fn the_shipped_units_are_what_is_printed_for_the_shipped_service() {
-    let file = include_str!("../../units/gopher.toml");
+    let file = include_str!("../../../units/gopher.toml");
     for (inetd, shipped) in [(false, RESIDENT), (true, INETD)] {
         let units = made(&given(inetd, &[]), "gopher", file);
         assert_eq!(units.len(), 2);
@@ -127,7 +127,7 @@ fn limits_follow_the_file() {
 
 #[test]
 fn a_drop_in_says_only_what_differs() {
-    let file = include_str!("../../units/gopher.toml").replace("\"readonly\"", "\"overlay\"");
+    let file = include_str!("../../../units/gopher.toml").replace("\"readonly\"", "\"overlay\"");
     let units = made(&given(false, &[]), "gopher", &file);
     assert_eq!(units[0].drop_in(), None);
     let drop_in = units[1].drop_in().unwrap();

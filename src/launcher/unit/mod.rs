@@ -39,12 +39,12 @@ pub(crate) struct UnitOptions {
 
 /// The shipped units: resident, and a launcher for each connection.
 const RESIDENT: [(&str, &str); 2] = [
-    ("gopher.socket", include_str!("../../units/gopher.socket")),
-    ("gopher.service", include_str!("../../units/gopher.service")),
+    ("gopher.socket", include_str!("../../../units/gopher.socket")),
+    ("gopher.service", include_str!("../../../units/gopher.service")),
 ];
 const INETD: [(&str, &str); 2] = [
-    ("gopher-inetd.socket", include_str!("../../units/gopher-inetd.socket")),
-    ("gopher-inetd@.service", include_str!("../../units/gopher-inetd@.service")),
+    ("gopher-inetd.socket", include_str!("../../../units/gopher-inetd.socket")),
+    ("gopher-inetd@.service", include_str!("../../../units/gopher-inetd@.service")),
 ];
 /// The service that they are for.
 const SHIPPED: &str = "gopher";

@@ -4,7 +4,7 @@
 
 use crate::{config, settings};
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _either = config::apply(text, &mut settings::Settings::default());
     }

@@ -91,9 +91,10 @@ mod tests {
 
     #[test]
     fn the_shipped_units_have_no_flaw() {
-        for text in
-            [include_str!("../../units/gopher.service"), include_str!("../../units/gopher-inetd@.service")]
-        {
+        for text in [
+            include_str!("../../../units/gopher.service"),
+            include_str!("../../../units/gopher-inetd@.service"),
+        ] {
             assert_eq!(of(text), [""; 0]);
         }
     }

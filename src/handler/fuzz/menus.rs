@@ -17,7 +17,7 @@ impl menu::Sink for Checked {
     }
 }
 
-pub(crate) fn check(data: &[u8]) {
+pub fn check(data: &[u8]) {
     let settings = settings::Settings::default();
     let site = site::Site::find(&settings, std::io::stdin());
     let mut sink = Checked;

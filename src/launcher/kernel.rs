@@ -126,7 +126,7 @@ mod tests {
     /// docs/kernel.md has a row for each wall, with the version and the layer that messages name.
     #[test]
     fn the_document_knows_each_wall_that_a_kernel_may_lack() {
-        let document = include_str!("../docs/kernel.md");
+        let document = include_str!("../../docs/kernel.md");
         let floor = Kernel { landlock: Ok(ABI_MIN), mdwe: false, ..Kernel::probe() };
         let walls = floor.missing_walls();
         assert_eq!(walls.len(), 3);

@@ -127,20 +127,41 @@ fn nothing_written_there_can_be_executed_or_is_set_uid() {
     let tree = ["--profile", "tree"];
     let ended = attempt(&site, &kept, &["execve", "/empty/program"]).options(&tree).talk(b"");
     assert!(ended.value("execve").starts_with("errno 13"), "{ended}");
-    // The kernel takes the bit away at the first byte; to set it again takes chmod(2), which `static` denies.
-    let ended = attempt(&site, &kept, &["write_setuid", "/empty/setuid"]).talk(b"");
-    assert_eq!(ended.value("write_setuid"), "ok 21", "{ended}");
-    let mode = std::fs::metadata(kept.0.join("setuid")).unwrap().mode();
-    assert_eq!(mode & 0o6000, 0, "{mode:o}");
-    let ended = attempt(&site, &kept, &["chmod_setuid", "/empty/setuid"]).talk(b"");
-    ended.expect(137, "denied");
-    for profile in ["interpreter", "tree"] {
-        let options = ["--profile", profile];
-        let ended = attempt(&site, &kept, &["chmod_setuid", "/empty/setuid"]).options(&options).talk(b"");
-        assert!(ended.value("chmod_setuid").starts_with("errno 1"), "{profile}: {ended}");
+}
+
+#[test]
+fn no_file_there_gets_a_set_id_bit_however_it_is_made() {
+    let site = a_site!();
+    let kept = Kept::new(&site);
+    for (words, options) in [
+        (["write_setuid", "/empty/setuid"], &["--profile", "static"]),
+        (["tmpfile_setgid", "/empty"], &["--profile", "static"]),
+        (["chmod_setuid", "/empty"], &["--profile", "static"]),
+    ] {
+        attempt(&site, &kept, &words).options(options).talk(b"").expect(137, "denied");
     }
-    let mode = std::fs::metadata(kept.0.join("setuid")).unwrap().mode();
-    assert_eq!(mode & 0o6000, 0, "{mode:o}");
+    kept.add("own", "mine\n", 0o755, OWNER);
+    for profile in ["interpreter", "tree"] {
+        for words in [
+            ["write_setuid", "/empty/setuid"],
+            ["tmpfile_setgid", "/empty"],
+            ["chmod_setuid", "/empty/own"],
+            ["mkdirat_setgid", "/empty/directory"],
+        ] {
+            let ended = attempt(&site, &kept, &words).options(&["--profile", profile]).talk(b"");
+            assert!(ended.value(words[0]).starts_with("errno 1 "), "{profile}: {ended}");
+        }
+    }
+    for profile in ["static", "interpreter", "tree"] {
+        let ended =
+            attempt(&site, &kept, &["openat2_setuid", "/empty/setuid"]).options(&["--profile", profile]);
+        let ended = ended.talk(b"");
+        assert!(ended.value("openat2_setuid").starts_with("errno 38 "), "{profile}: {ended}");
+    }
+    for entry in std::fs::read_dir(&kept.0).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().mode();
+        assert_eq!(mode & 0o6000, 0, "{mode:o}");
+    }
 }
 
 #[test]

@@ -246,6 +246,12 @@ fn a_file_written_inside_cannot_be_executed_either() {
 }
 
 /// Merged pages (KSM) and those put out of memory show, by the time they take, what others have there.
+/// As on a kernel that does not have the call: libc goes on with another.
+#[test]
+fn statx_of_the_ids_that_count_all_mounts() {
+    answers(&["unique_mount_id", "/"], libc::ENOSYS);
+}
+
 #[test]
 fn madvise_about_pages_that_others_share() {
     answers(&["madvise_merge"], libc::EINVAL);

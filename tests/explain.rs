@@ -156,7 +156,7 @@ fn a_difference_between_two_services_is_named() {
     let output = explain(&["--diff", &a, &b]);
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["- limits/data: 1048576", "+ limits/data: 2097152", "+ seccomp/profile/allowed/mkdir"] {
+    for line in ["- limits/data: 1048576", "+ limits/data: 2097152", "+ seccomp/profile/allowed/rmdir"] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(!text.contains("capabilities"), "{text}");

@@ -55,3 +55,18 @@ impl Variant {
         if self.dumpable_off_late { parked + Self::ALL.len() / 2 } else { parked }
     }
 }
+
+/// What becomes of the files that a sandbox makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// All of them go with it.
+    Temporary,
+    /// It has a writable bind, and what it makes there stays on the host.
+    Kept,
+}
+
+impl Files {
+    pub const fn of(has_writable_bind: bool) -> Files {
+        if has_writable_bind { Files::Kept } else { Files::Temporary }
+    }
+}

@@ -10,7 +10,7 @@
 //! constructors of instructions, and the program is a constant of this file. It is linear: each call is compared in turn.
 //! `guard_check.rs` compares the program with the kernel's own tables.
 
-use super::agreed::{GUARD_CANARY, PROFILE_CANARY};
+use super::agreed::{Files, GUARD_CANARY, PROFILE_CANARY};
 use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF};
 
 type Instruction = libc::sock_filter;
@@ -55,6 +55,9 @@ impl Arch {
         }
     }
 }
+
+/// For an old call that aarch64 never had: no call has this number.
+const NO_CALL: u32 = u32::MAX;
 
 /// Calls that are denied whatever their arguments, with the reason.
 struct Group {
@@ -134,6 +137,10 @@ const DENIED: &[Group] = &[
         calls: &[call("add_key", 248, 217), call("request_key", 249, 218), call("keyctl", 250, 219)],
     },
     Group { why: "opens files by handle, past every path", calls: &[call("open_by_handle_at", 304, 265)] },
+    Group {
+        why: "counts the mounts of the whole host",
+        calls: &[call("statmount", 457, 457), call("listmount", 458, 458)],
+    },
 ];
 
 /// A call whose arguments decide.
@@ -218,7 +225,51 @@ const JUDGED: &[Judged] = &[
             ALLOW,
         ],
     },
+    Judged {
+        call: call("statx", 332, 291),
+        remains: "without STATX_MNT_ID_UNIQUE",
+        why: "unique ids count every mount that the host has made, so other connections",
+        code: &[low_word(3), if_any_bit(STATX_MNT_ID_UNIQUE), DENY, ALLOW],
+    },
+    made(call("open", 2, NO_CALL), OPEN),
+    made(call("openat", 257, 56), OPENAT),
+    made(call("creat", 85, NO_CALL), MODE_1),
+    made(call("mkdir", 83, NO_CALL), MODE_1),
+    made(call("mknod", 133, NO_CALL), MODE_1),
+    made(call("chmod", 90, NO_CALL), MODE_1),
+    made(call("fchmod", 91, 52), MODE_1),
+    made(call("mkdirat", 258, 34), MODE_2),
+    made(call("mknodat", 259, 33), MODE_2),
+    made(call("fchmodat", 268, 53), MODE_2),
+    made(call("fchmodat2", 452, 452), MODE_2),
 ];
+
+/// The last call of [`Files::Kept`].
+const OPENAT2: Judged = Judged {
+    call: call("openat2", 437, 437),
+    remains: "never: ENOSYS",
+    why: "its mode is in memory, where no filter can look; programs fall back on openat",
+    code: &[give(SECCOMP_RET_ERRNO | ENOSYS)],
+};
+
+const SET_ID_REMAINS: &str = "without set-id bits";
+
+/// Set-id bits do nothing in a sandbox, and something on the host where a writable bind keeps the file.
+const fn made(call: Call, code: &'static [Instruction]) -> Judged {
+    let why = "a set-id file in a writable bind would act on the host";
+    Judged { call, remains: SET_ID_REMAINS, why, code }
+}
+
+/// The kernel looks at the mode only if the flags make a file.
+const fn opens(flags: u32, mode: u32) -> [Instruction; 7] {
+    [low_word(flags), unless_any_bit(MAKES_A_FILE), ALLOW, low_word(mode), if_any_bit(SET_ID), DENY, ALLOW]
+}
+
+const OPEN: &[Instruction] = &opens(1, 2);
+const OPENAT: &[Instruction] = &opens(2, 3);
+/// The mode is the second argument, or the third.
+const MODE_1: &[Instruction] = &[low_word(1), if_any_bit(SET_ID), DENY, ALLOW];
+const MODE_2: &[Instruction] = &[low_word(2), if_any_bit(SET_ID), DENY, ALLOW];
 
 const CORE_LIMIT: &str = "its 1, lowered to 0, would start a helper of the host at each crash (core(5))";
 
@@ -232,6 +283,12 @@ const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;
 const ENOSYS: u32 = 38;
+/// S_ISUID and S_ISGID (linux/stat.h).
+const SET_ID: u32 = 0o6000;
+/// O_CREAT and __O_TMPFILE, the same on both machines (asm-generic/fcntl.h).
+const MAKES_A_FILE: u32 = 0o20_000_100;
+/// linux/stat.h, Linux 6.8. The kernel looks at the low word.
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 /// x32 calls carry this bit on x86-64 (`__X32_SYSCALL_BIT`) and reach the same kernel by other numbers.
 const X32_BIT: u32 = 0x4000_0000;
 
@@ -285,6 +342,11 @@ const fn if_any_bit(k: u32) -> Instruction {
     instruction(0x45, 0, 1, k)
 }
 
+/// Runs the next instruction unless the loaded word has any bit of `k`.
+const fn unless_any_bit(k: u32) -> Instruction {
+    instruction(0x45, 1, 0, k)
+}
+
 /// Skips this many instructions if the loaded word equals `k`.
 const fn if_equal_skip(k: u32, skipped: usize) -> Instruction {
     instruction(0x15, offset(skipped), 0, k)
@@ -323,7 +385,7 @@ const DENIED_CALLS: usize = {
 
 /// Prologue, the denied calls, what decides about them, the judged calls with their code, and what allows the rest.
 const LENGTH: usize = {
-    let mut length = PROLOGUE + DENIED_CALLS + 2 + 1;
+    let mut length = PROLOGUE + DENIED_CALLS + 2 + 1 + OPENAT2.code.len() + 1;
     let mut index = 0;
     while index < JUDGED.len() {
         length += 1 + JUDGED[index].code.len();
@@ -332,11 +394,19 @@ const LENGTH: usize = {
     length
 };
 
-/// The guard of this machine.
-pub static PROGRAM: [Instruction; LENGTH] = program(NATIVE);
+/// The guard of this machine, and that of services with a writable bind.
+static PROGRAM: [Instruction; LENGTH] = program(NATIVE, Files::Temporary);
+static PROGRAM_OF_KEPT_FILES: [Instruction; LENGTH] = program(NATIVE, Files::Kept);
+
+pub fn native(files: Files) -> &'static [Instruction] {
+    match files {
+        Files::Temporary => &PROGRAM,
+        Files::Kept => &PROGRAM_OF_KEPT_FILES,
+    }
+}
 
 /// The guard of a machine: architecture, canaries and x32 first, then each call by its number; the rest is allowed.
-pub const fn program(arch: Arch) -> [Instruction; LENGTH] {
+pub const fn program(arch: Arch, files: Files) -> [Instruction; LENGTH] {
     let mut writer = Writer { program: [ALLOW; LENGTH], length: 0 };
     // No decision needs this argument. When a filter is installed the kernel runs it in software for each number of both
     // architectures, to know which calls it need not ask for; it stops where an argument is loaded
@@ -366,6 +436,12 @@ pub const fn program(arch: Arch) -> [Instruction; LENGTH] {
         writer.push(judged.code);
         index += 1;
     }
+    let number = match files {
+        Files::Temporary => NO_CALL,
+        Files::Kept => arch.number(OPENAT2.call),
+    };
+    writer.push(&[unless_equal_skip(number, OPENAT2.code.len())]);
+    writer.push(OPENAT2.code);
     writer.push(&[ALLOW]);
     assert!(writer.length == LENGTH);
     writer.program
@@ -405,6 +481,14 @@ pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// What is denied by its arguments: what remains, and why not the rest.
-pub fn judged_by_argument() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    JUDGED.iter().map(|judged| (judged.call.name, judged.remains, judged.why))
+pub fn judged_by_argument(files: Files) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let openat2 = (files == Files::Kept).then_some(&OPENAT2);
+    JUDGED.iter().chain(openat2).map(|judged| (judged.call.name, judged.remains, judged.why))
+}
+
+/// Whether the guard leaves little of what the call is for, so that a profile that allows it allows more than there is.
+pub fn closes(name: &str) -> bool {
+    let ordinary = |judged: &&Judged| judged.remains == SET_ID_REMAINS || judged.call.name == "statx";
+    let judged = JUDGED.iter().filter(|judged| !ordinary(judged)).map(|judged| judged.call.name);
+    denied().map(|(denied, _)| denied).chain(judged).any(|closed| closed == name)
 }

@@ -3,25 +3,45 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 
+use super::agreed::Files;
 use super::cross_check::{Call, interpret};
 use super::guard::{self, Arch};
 use std::collections::{BTreeSet, HashMap};
 use sys::names::{self, Machine};
 
 const DENIED: &str = "accept accept4 add_key bind bpf chroot connect delete_module finit_module fsconfig fsmount fsopen \
-    fspick init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl listen \
+    fspick init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl listen listmount \
     mount mount_setattr move_mount open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root \
     process_vm_readv process_vm_writev ptrace recvmmsg recvmsg request_key sendmmsg sendmsg setns setsockopt socket \
-    socketpair umount2 unshare userfaultfd";
+    socketpair statmount umount2 unshare userfaultfd";
 
-const JUDGED: [&str; 6] = ["clone", "clone3", "ioctl", "prlimit64", "sendto", "setrlimit"];
+const JUDGED: [&str; 18] = [
+    "chmod",
+    "clone",
+    "clone3",
+    "creat",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "ioctl",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "open",
+    "openat",
+    "prlimit64",
+    "sendto",
+    "setrlimit",
+    "statx",
+];
 
 const ALLOW: u32 = 0x7fff_0000;
 const DENY: u32 = 0x7fc0_0000;
 const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
 
 /// What the guard promises of a call.
-fn promised(call: &Call) -> u32 {
+fn promised(files: Files, call: &Call) -> u32 {
     let [first, second, third, fourth, fifth, _] = call.args;
     match call.name {
         _ if call.number >= 0x4000_0000 => DENY,
@@ -29,6 +49,12 @@ fn promised(call: &Call) -> u32 {
         "clone" if first & 0x7e02_0000 != 0 => DENY,
         "sendto" if fifth != 0 || fourth & 0x2000_0001 != 0 => DENY,
         "ioctl" if second != 0x5401 && second != 0x5413 => DENY,
+        "statx" if fourth & 0x4000 != 0 => DENY,
+        "creat" | "mkdir" | "mknod" | "chmod" | "fchmod" if second & 0o6000 != 0 => DENY,
+        "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" if third & 0o6000 != 0 => DENY,
+        "open" if second & 0o20_000_100 != 0 && third & 0o6000 != 0 => DENY,
+        "openat" if third & 0o20_000_100 != 0 && fourth & 0o6000 != 0 => DENY,
+        "openat2" if files == Files::Kept => NO_SUCH_CALL,
         "setrlimit" if first as u32 == 4 => DENY,
         "prlimit64" if second as u32 == 4 && third != 0 => DENY,
         name if DENIED.split_whitespace().any(|denied| denied == name) => DENY,
@@ -36,15 +62,23 @@ fn promised(call: &Call) -> u32 {
     }
 }
 
-fn programs() -> [(Machine, Vec<libc::sock_filter>); 2] {
+fn programs(files: Files) -> [(Machine, Vec<libc::sock_filter>); 2] {
     [(Machine::X86_64, Arch::X86_64), (Machine::Aarch64, Arch::Aarch64)]
-        .map(|(machine, arch)| (machine, guard::program(arch).to_vec()))
+        .map(|(machine, arch)| (machine, guard::program(arch, files).to_vec()))
 }
 
 #[test]
 fn the_guard_keeps_its_promise_for_every_number_on_both_machines() {
+    for files in [Files::Temporary, Files::Kept] {
+        keeps_its_promise(files);
+    }
+}
+
+fn keeps_its_promise(files: Files) {
+    // O_CREAT and __O_TMPFILE where open and openat have their flags.
+    let (create, unnamed) = ([0, 0o100, 0o100, 0, 0, 0], [0, 0o20_000_000, 0o20_000_000, 0, 0, 0]);
     let bits = |word: u64| (0..64).map(move |bit| word ^ 1 << bit).chain([word]);
-    for (machine, program) in programs() {
+    for (machine, program) in programs(files) {
         let names: HashMap<u32, &'static str> =
             machine.calls().map(|(name, number)| (number, name)).collect();
         for number in (0..1024).chain(0x4000_0000..0x4000_0400) {
@@ -53,10 +87,14 @@ fn the_guard_keeps_its_promise_for_every_number_on_both_machines() {
             let count = if JUDGED.contains(&name) { usize::MAX } else { 2 };
             for index in 0..6 {
                 for word in bits(0).chain(bits(4)).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
-                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0]] {
+                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0], create, unnamed] {
                         args[index] = word;
                         let call = Call { number, name, arch: machine.audit_arch(), args };
-                        assert_eq!(interpret(&program, &call), promised(&call), "{machine:?} {call:x?}");
+                        assert_eq!(
+                            interpret(&program, &call),
+                            promised(files, &call),
+                            "{machine:?} {files:?} {call:x?}"
+                        );
                     }
                 }
             }
@@ -66,7 +104,7 @@ fn the_guard_keeps_its_promise_for_every_number_on_both_machines() {
 
 #[test]
 fn the_guard_denies_calls_by_another_machines_door() {
-    for (machine, program) in programs() {
+    for (machine, program) in programs(Files::Kept) {
         let other = Machine::ALL.into_iter().find(|other| *other != machine).unwrap();
         // i386, arm, and the other one of ours.
         for arch in [0x4000_0003, 0x4000_0028, other.audit_arch()] {
@@ -83,7 +121,7 @@ fn the_guard_denies_calls_by_another_machines_door() {
 fn the_guard_shows_the_calls_that_it_denies() {
     let shown: BTreeSet<&str> = guard::denied().map(|(name, _)| name).collect();
     assert_eq!(shown, DENIED.split_whitespace().collect());
-    let judged: BTreeSet<&str> = guard::judged_by_argument().map(|(name, ..)| name).collect();
+    let judged: BTreeSet<&str> = guard::judged_by_argument(Files::Temporary).map(|(name, ..)| name).collect();
     assert_eq!(judged, JUDGED.into_iter().collect());
 }
 

@@ -44,6 +44,31 @@ pub fn write_setuid(file: &str) -> Answer {
     call(libc::SYS_write, [fd, line.as_ptr() as i64, line.len() as i64, 0, 0, 0])
 }
 
+/// The same by openat2(2), whose mode no filter sees.
+pub fn openat2_setuid(file: &str) -> Answer {
+    let name = path(file);
+    let how: [u64; 3] = [CREATE as u64, 0o4755, 0];
+    call(libc::SYS_openat2, [HERE, name.as_ptr() as i64, how.as_ptr() as i64, 24, 0, 0])
+}
+
+/// A file without a name, set-gid from the first.
+pub fn tmpfile_setgid(directory: &str) -> Answer {
+    openat(directory, (libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC).into(), 0o2755)
+}
+
+pub fn mkdirat_setgid(file: &str) -> Answer {
+    let name = path(file);
+    call(libc::SYS_mkdirat, [HERE, name.as_ptr() as i64, 0o2755, 0, 0, 0])
+}
+
+/// How many mounts the host has made so far, in effect.
+pub fn unique_mount_id(file: &str) -> Answer {
+    let name = path(file);
+    let mut found = [0u64; 32];
+    call(libc::SYS_statx, [HERE, name.as_ptr() as i64, 0, 0x4000, found.as_mut_ptr() as i64, 0])?;
+    Ok(found[18] as i64)
+}
+
 pub fn chmod_setuid(file: &str) -> Answer {
     let name = path(file);
     call(libc::SYS_fchmodat, [HERE, name.as_ptr() as i64, 0o4755, 0, 0, 0])

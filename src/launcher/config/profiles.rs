@@ -64,16 +64,12 @@ fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError
         }
         text.push_str(&format!("{action} {call} # --system-call-filter\n"));
     };
-    let is_guarded = |call: &str| {
-        let judged = guard::judged_by_argument().map(|(name, ..)| name);
-        guard::denied().map(|(name, _)| name).chain(judged).any(|name| name == call)
-    };
-    if let Some(call) = changes.permitted.iter().find(|call| is_guarded(call)) {
+    if let Some(call) = changes.permitted.iter().find(|call| guard::closes(call)) {
         return Err(ConfigError::usage(format!(
             "--system-call-filter={call}: Never: the guard under every profile does not let it"
         )));
     }
-    let stays_closed = |call: &str| is_guarded(call) || matches!(call, "execve" | "execveat");
+    let stays_closed = |call: &str| guard::closes(call) || matches!(call, "execve" | "execveat");
     let in_groups = changes.permitted_in_groups.iter().copied();
     let in_groups = in_groups.filter(|call| !decides(call) && !stays_closed(call));
     let permitted: BTreeSet<_> = changes.permitted.iter().map(String::as_str).chain(in_groups).collect();

@@ -24,7 +24,8 @@ use sandbox::plan::filters;
 use sandbox::plan::identity::{self, Identity};
 use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
-use sandbox::plan::profile;
+use sandbox::plan::{profile, rootfs};
+use seccomp::agreed::Files;
 use seccomp::profile::model::Exec;
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -146,10 +147,9 @@ impl Service {
             ids: id_source(range, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
+            seccomp: filters_plan(&profile, &rootfs, privilege, park)?,
             rootfs,
             handed: handed.paths()?,
-            seccomp: filters::Plan::new(&profile, privilege == Privilege::Rootless, park)
-                .map_err(|error| ConfigError::usage(error.to_string()))?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
             mdwe: kernel.mdwe && !degraded.has(Layer::Mdwe) && traits.exec == Exec::Once,
@@ -186,6 +186,17 @@ impl Service {
             handler_is_readable: handler_mode & libc::S_IROTH != 0,
         })
     }
+}
+
+fn filters_plan(
+    profile: &profile::Loaded,
+    rootfs: &rootfs::Plan,
+    privilege: Privilege,
+    park: Park,
+) -> Result<filters::Plan, ConfigError> {
+    let files = Files::of(!rootfs.writable.is_empty());
+    filters::Plan::new(profile, files, privilege == Privilege::Rootless, park)
+        .map_err(|error| ConfigError::usage(error.to_string()))
 }
 
 fn of_rootless(privilege: Privilege) -> Option<String> {

@@ -4,11 +4,12 @@ use super::tree::Node;
 use crate::config::ConfigError;
 use sandbox::child::exec::EXEC_FD;
 use sandbox::plan::profile::Loaded;
+use seccomp::agreed::Files;
 use seccomp::guard;
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry, Exec};
 
-pub(super) fn filters(profile: &Loaded) -> Result<Node, ConfigError> {
+pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigError> {
     let read = profile.profile().map_err(|error| ConfigError::usage(error.to_string()))?;
     let allowed = read.allowed().len();
     let of = |wanted: fn(Action) -> bool| read.entries.iter().filter(move |entry| wanted(entry.action));
@@ -33,7 +34,7 @@ pub(super) fn filters(profile: &Loaded) -> Result<Node, ConfigError> {
         false => Node::new("executable memory", "allowed").why("W^X is the kernel's alone, or not promised"),
     };
     let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
-    Ok(Node::group("seccomp").why("two filters that share no source").with([profile, guard()]))
+    Ok(Node::group("seccomp").why("two filters that share no source").with([profile, guard(files)]))
 }
 
 fn exec(exec: Exec) -> Node {
@@ -58,10 +59,10 @@ fn call(entry: &Entry) -> Node {
     Node::new(name, format!("{answer}{space}{condition}")).why(entry.reason.clone())
 }
 
-fn guard() -> Node {
+fn guard(files: Files) -> Node {
     let denied = guard::denied().map(|(name, why)| Node::new(name, "never").why(why));
     let by_argument =
-        guard::judged_by_argument().map(|(name, allowed, why)| Node::new(name, allowed).why(why));
+        guard::judged_by_argument(files).map(|(name, allowed, why)| Node::new(name, allowed).why(why));
     Node::new("guard", "fixed, under every profile")
         .why("a wrong line of a profile opens nothing: what only this one denies fails with ENOSYS")
         .with(denied)

@@ -22,6 +22,7 @@ use sandbox::plan::park::Park;
 use sandbox::plan::rootfs::{self, Snapshot, Source};
 use sandbox::plan::{self, namespaces};
 use sandbox::step::Step;
+use seccomp::agreed::Files;
 use std::ffi::CString;
 use sys::process::CpuSet;
 
@@ -73,7 +74,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::process(process, &service.handed),
         self::limits(limits),
         self::landlock(landlock),
-        filters::filters(&service.profile)?.with([programs(seccomp)]),
+        filters::filters(&service.profile, Files::of(!rootfs.writable.is_empty()))?.with([programs(seccomp)]),
         steps(service, purpose),
     ])
 }

@@ -14,6 +14,7 @@ use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
+use seccomp::agreed::Files;
 use serde_json::json;
 use tree::Node;
 
@@ -84,7 +85,7 @@ fn of_nspawn(notes: &[String]) -> Option<Node> {
 /// Without a template there is still a profile to explain.
 fn without_service(settings: Settings, kernel: &Kernel) -> Result<Node, ConfigError> {
     let profile = config::profile(settings.options.profile.as_deref())?;
-    let filters = filters::filters(&profile)?;
+    let filters = filters::filters(&profile, Files::Temporary)?;
     Ok(Node::new("profile", profile.name()).with([layers::kernel(kernel), filters]))
 }
 

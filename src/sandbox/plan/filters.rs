@@ -10,6 +10,7 @@
 
 use super::park::Park;
 use super::profile;
+use seccomp::agreed::Files;
 use seccomp::agreed::Variant;
 use seccomp::compile::CompileError;
 use seccomp::guard;
@@ -28,10 +29,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(profile: &profile::Loaded, dumpable_off_late: bool, park: Park) -> Result<Plan, CompileError> {
+    pub fn new(
+        profile: &profile::Loaded,
+        files: Files,
+        dumpable_off_late: bool,
+        park: Park,
+    ) -> Result<Plan, CompileError> {
         let program = |parked| profile.program(Variant { dumpable_off_late, parked });
         Ok(Plan {
-            guard: &guard::PROGRAM,
+            guard: guard::native(files),
             profile: program(None)?,
             parked: park
                 .after_exec()

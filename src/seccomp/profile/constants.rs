@@ -52,6 +52,8 @@ const COMMON: &[(&str, u64)] = &[
     ("F_GETPIPE_SZ", 1032),
     ("O_ASYNC", 0o20_000),
     ("O_NOATIME", 0o1_000_000),
+    ("O_CREAT", 0o100),
+    ("__O_TMPFILE", 0o20_000_000),
     // linux/futex.h
     ("FUTEX_WAIT", 0),
     ("FUTEX_WAKE", 1),
@@ -82,6 +84,8 @@ const COMMON: &[(&str, u64)] = &[
     ("S_IFMT", 0o170_000),
     ("S_IFREG", 0o100_000),
     ("S_IFIFO", 0o010_000),
+    ("STATX_MNT_ID", 0x1000),
+    ("STATX_MNT_ID_UNIQUE", 0x4000),
     // asm/termbits.h
     ("TCGETS", 0x5401),
     ("TIOCGWINSZ", 0x5413),

@@ -6,6 +6,11 @@ include static
 remove readlink readlinkat
 allow @look                     # finds its modules; os.path, lfs
 allow @change                   # what scripts do with files, where the snapshot lets them
+remove creat mkdir mkdirat
+allow creat mkdir on x86_64     # files and directories of its own, without set-id bits
+    if arg1 & 0o6000 == 0
+allow mkdirat                   # os.mkdir, without set-id bits
+    if arg2 & 0o6000 == 0
 allow chmod on x86_64           # os.chmod, without set-id bits
     if arg1 & 0o6000 == 0
 allow fchmod                    # os.fchmod, without set-id bits
@@ -29,6 +34,8 @@ allow prctl                     # busybox asks for its own name
 
 errno EINVAL prctl              # questions about capabilities and the like
 errno EPERM @setuid             # os.setuid, busybox at its start: nobody can become somebody else
+errno EPERM open creat mkdir on x86_64 # set-id bits
+errno EPERM openat mkdirat      # set-id bits
 errno EPERM chmod on x86_64     # set-id bits do nothing here, and something where --bind keeps the file
 errno EPERM fchmod fchmodat fchmodat2 # set-id bits do nothing here, and something where --bind keeps the file
 errno EPERM @own                # shutil.chown: there is no capability for it

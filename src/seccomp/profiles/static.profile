@@ -18,15 +18,21 @@ allow getpeername if int0 <= 1  # asks who is at the other end
 allow getsockname if int0 <= 1  # asks which address the peer reached
 allow poll on x86_64            # waits with a deadline
 allow ppoll                     # waits with a deadline
-allow open on x86_64            # musl's open(); the tree and Landlock say what
-allow openat                    # opens files; the tree and Landlock say which
+allow open on x86_64            # musl's open(); the tree and Landlock say what; no file is made with set-id bits
+    if arg1 has no O_CREAT|__O_TMPFILE
+    or arg2 & 0o6000 == 0
+allow openat                    # opens files; the tree and Landlock say which; the same
+    if arg2 has no O_CREAT|__O_TMPFILE
+    or arg3 & 0o6000 == 0
 allow openat2                   # opens below a directory, as a careful handler does
 allow close                     # closes files
 allow stat on x86_64            # musl's stat()
 allow lstat on x86_64           # musl's lstat()
 allow fstat                     # sizes and kinds of open files
 allow newfstatat                # sizes and kinds by name
-allow statx                     # sizes and kinds, Rust's way
+allow statx                     # sizes and kinds, Rust's way; not the unique ids of mounts, which count other sandboxes'
+    if arg3 has no STATX_MNT_ID_UNIQUE
+errno ENOSYS statx              # libc goes on with newfstatat
 allow lseek                     # positions in files
 allow getdents64                # lists directories
 allow getcwd                    # asks where it is: always below /

@@ -60,9 +60,9 @@ allow signalfd4                 # event loops of commands
 allow getcpu                    # sched_getcpu
 allow getpriority               # nice
 allow mknodat                   # mkfifo
-    if arg2 & S_IFMT == S_IFIFO
+    if arg2 & S_IFMT|0o6000 == S_IFIFO
 allow mknod on x86_64           # mkfifo
-    if arg1 & S_IFMT == S_IFIFO
+    if arg1 & S_IFMT|0o6000 == S_IFIFO
 
 # What ordinary programs try and can do without. Everything else ends the sandbox and is recorded.
 errno EPERM prlimit64 setrlimit # other processes' limits, and that of cores

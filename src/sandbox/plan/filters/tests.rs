@@ -7,7 +7,7 @@ use super::Plan;
 use crate::plan::park::Park;
 use crate::plan::profile::{self, Loaded};
 use libc::c_long;
-use seccomp::agreed::{GUARD_CANARY, PROFILE_CANARY, Variant};
+use seccomp::agreed::{Files, GUARD_CANARY, PROFILE_CANARY, Variant};
 use seccomp::profile::{parse::parse, texts};
 use std::os::fd::AsFd;
 use sys::names::{self, Machine};
@@ -28,7 +28,7 @@ impl Filter {
     fn programs(self) -> Vec<Vec<Instruction>> {
         let plan = |name| {
             let profile = Loaded::BuiltIn(profile::built_in(name).unwrap());
-            Plan::new(&profile, false, Park::None).unwrap()
+            Plan::new(&profile, Files::Temporary, false, Park::None).unwrap()
         };
         match self {
             Filter::Guard => vec![plan("static").guard.to_vec()],
@@ -226,4 +226,57 @@ fn the_built_in_programs_are_those_that_their_files_give_here() {
             assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");
         }
     }
+}
+
+/// A path of null is EFAULT, and a bad descriptor EBADF, where the kernel gets to see it.
+#[test]
+fn no_file_is_made_with_set_id_bits_whatever_the_profile() {
+    let (create, unnamed) = (0o100, 0o20_200_000);
+    let makes = |mode: u64| {
+        let mut calls = vec![
+            (libc::SYS_openat, [BAD_FD, 0, create, mode, 0, 0]),
+            (libc::SYS_openat, [BAD_FD, 0, unnamed, mode, 0, 0]),
+            (libc::SYS_mkdirat, [BAD_FD, 0, mode, 0, 0, 0]),
+            (libc::SYS_mknodat, [BAD_FD, 0, 0o100_000 | mode, 0, 0, 0]),
+            (libc::SYS_fchmod, [BAD_FD, mode, 0, 0, 0, 0]),
+            (libc::SYS_fchmodat, [BAD_FD, 0, mode, 0, 0, 0]),
+            (c_long::from(452), [BAD_FD, 0, mode, 0, 0, 0]),
+        ];
+        #[cfg(target_arch = "x86_64")]
+        calls.extend([
+            (libc::SYS_open, [0, create, mode, 0, 0, 0]),
+            (libc::SYS_creat, [0, mode, 0, 0, 0, 0]),
+            (libc::SYS_mkdir, [0, mode, 0, 0, 0, 0]),
+            (libc::SYS_mknod, [0, 0o100_000 | mode, 0, 0, 0, 0]),
+            (libc::SYS_chmod, [0, mode, 0, 0, 0, 0]),
+        ]);
+        calls
+    };
+    for bits in [0o4755, 0o2755, 0o6777] {
+        for ((number, args), answer) in makes(bits).into_iter().zip(answers(Filter::Guard, &makes(bits))) {
+            assert_eq!(answer, DENIED, "{:?} {args:x?}", name(number));
+        }
+        for profile in profile::names_built_in() {
+            let refused = answers(Filter::Profile(profile), &makes(bits));
+            assert!(refused.iter().all(|errno| [DENIED, Errno::EPERM as i32].contains(errno)), "{profile}");
+        }
+    }
+    for ((number, args), answer) in makes(0o755).into_iter().zip(answers(Filter::Guard, &makes(0o755))) {
+        assert_ne!(answer, DENIED, "{:?} {args:x?}", name(number));
+    }
+    // Where no file is made the kernel does not look at the mode, and programs leave anything there.
+    let opens = [(libc::SYS_openat, [BAD_FD, 0, 0, 0o7777, 0, 0])];
+    assert_eq!(answers(Filter::Both("static"), &opens), [Errno::EFAULT as i32]);
+}
+
+#[test]
+fn no_unique_id_of_a_mount_can_be_asked_for() {
+    let statx = |mask: u64| (libc::SYS_statx, [BAD_FD, 0, 0, mask, 0, 0]);
+    for profile in profile::names_built_in() {
+        for filter in [Filter::Guard, Filter::Profile(profile)] {
+            assert_eq!(answers(filter, &[statx(0x47ff), statx(0x4000)]), [DENIED; 2]);
+            assert_eq!(answers(filter, &[statx(0x7ff)]), [Errno::EFAULT as i32]);
+        }
+    }
+    assert_eq!(answers(Filter::Guard, &[(457, [0; 6]), (458, [0; 6])]), [DENIED; 2]);
 }

@@ -62,7 +62,8 @@ class Site:
         selector = self.selector(path)
         ours, kind = ask(self.ours, selector)
         theirs = self.theirs.ask(selector)
-        others = [(server.name, server.ask(selector)) for server in self.others]
+        # pygopherd decodes nothing: it is asked by the name itself.
+        others = [(server.name, server.ask(path[len(self.top):] or b"/")) for server in self.others]
         self.asked += 1
         if is_directory or path.endswith(b".gophermap"):
             self.count["pages"] += 1

@@ -207,7 +207,7 @@ fn root_is_never_the_owner_and_mistakes_are_said_in_one_line() {
         (format!("{source}:/empty:{OWNER}:0"), "group root"),
         (format!("{source}:/empty:no-such-user"), "no-such-user"),
         (format!("{source}:/empty:{OWNER}:no-such-group"), "no-such-group"),
-        (format!("{source}:/empty:a:b:c"), "is no bind"),
+        (format!("{source}:/empty:a:b:c"), "invalid bind"),
         ("/dev/null:/empty:1".to_owned(), "neither a directory nor a file"),
     ] {
         let ended = site.probe(&["echo"]).options(&["--bind", &bind]).talk(b"");
@@ -268,7 +268,7 @@ fn a_source_on_a_read_only_mount_is_refused() {
 fn explain_and_check_say_what_stays() {
     let site = a_site!();
     let kept = Kept::new(&site);
-    for (command, word) in [("explain", "written as 4242:4242"), ("check", "nothing limits its size")] {
+    for (command, word) in [("explain", "written as 4242:4242"), ("check", "its size is not limited")] {
         let template = site.template();
         let output = std::process::Command::new(common::dayfly())
             .args([command, "--template", template.to_str().unwrap(), &kept.at("/empty"), "--", "/bin/probe"])

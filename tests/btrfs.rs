@@ -152,7 +152,7 @@ fn a_subvolume_in_the_template_is_an_empty_directory_in_its_snapshots() {
         .args(["check", "--template", &template, "--snapshot", "btrfs", "--", "/bin/probe"])
         .output();
     let text = String::from_utf8(output.unwrap().stdout).unwrap();
-    assert!(text.contains("/srv/inner") && text.contains("empty in a snapshot"), "{text}");
+    assert!(text.contains("/srv/inner") && text.contains("empty in a btrfs snapshot"), "{text}");
 }
 
 #[test]

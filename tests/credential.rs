@@ -135,8 +135,8 @@ fn mistakes_are_said_in_one_line_and_a_template_without_the_place_is_refused() {
     for (value, named) in [
         ("key".to_owned(), "NAME:PATH"),
         (format!("a/b:{}", key.display()), "plain file name"),
-        (format!("key:{}", site.directory().display()), "no regular file"),
-        (format!("key:{}", large.display()), "larger than 1 MiB"),
+        (format!("key:{}", site.directory().display()), "not a regular file"),
+        (format!("key:{}", large.display()), "exceed 1 MiB"),
     ] {
         run(&site, &["--credential", &value], &["echo"]).is_usage_error(named);
     }
@@ -144,7 +144,7 @@ fn mistakes_are_said_in_one_line_and_a_template_without_the_place_is_refused() {
     let ended = run(&site, &["--credential", &value], &["echo"]);
     ended.expect(125, "refused");
     assert!(
-        ended.err.contains("/run/credentials") && ended.err.contains("make it in the template"),
+        ended.err.contains("/run/credentials") && ended.err.contains("create it in the template"),
         "{ended}"
     );
     // What others could have written is no secret of the operator's.

@@ -239,10 +239,10 @@ fn mistakes_are_said_in_one_line() {
     let file = beside.file("file", "", 0o644);
     let directory = beside.0.clone();
     for (option, named) in [
-        (open(&file, "a", "rw"), "names nothing to open"),
-        (open(&file, "a b", "ro"), "is no name"),
-        (open(&directory, "a", "ro"), "no regular file"),
-        (open(Path::new("/dev/null"), "a", "append"), "no regular file"),
+        (open(&file, "a", "rw"), "use PATH:NAME:ro"),
+        (open(&file, "a b", "ro"), "invalid descriptor name"),
+        (open(&directory, "a", "ro"), "not a regular file"),
+        (open(Path::new("/dev/null"), "a", "append"), "not a regular file"),
         (open(&file, "a", "connect"), "no socket"),
     ] {
         run(&site, &[&option], &["echo"]).is_usage_error(named);

@@ -72,8 +72,8 @@ fn is_wrong(site: &mut Site, text: &str, complaint: &str) {
 #[test]
 fn what_is_wrong_in_a_file_is_named_with_line_and_column() {
     let mut site = a_site!();
-    is_wrong(&mut site, &format!("{HEAD}allow raed # r"), "p.profile:3:7: there is no system call 'raed'");
-    is_wrong(&mut site, &format!("{HEAD}allow read # r"), "p.profile:3:7: duplicate: read stands in static:");
+    is_wrong(&mut site, &format!("{HEAD}allow raed # r"), "p.profile:3:7: unknown system call 'raed'");
+    is_wrong(&mut site, &format!("{HEAD}allow read # r"), "p.profile:3:7: duplicate: read is in static:");
     is_wrong(&mut site, &format!("{HEAD}kill read # r"), "p.profile:3:6: contradiction: static:");
     is_wrong(&mut site, "allow read # r", "p.profile:1:1: the architecture is missing");
     is_wrong(&mut site, "arch x86_64 aarch64\ninclude ./other", "p.profile:2:9: ");
@@ -111,7 +111,7 @@ fn an_unknown_name_is_refused_everywhere() {
         let output = launcher.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{command}: {output:?}");
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(text.contains("there is no profile 'nonesuch'"), "{command}: {text}");
+        assert!(text.contains("unknown profile 'nonesuch'"), "{command}: {text}");
     }
 }
 

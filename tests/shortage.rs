@@ -145,7 +145,7 @@ fn with_few_descriptors_those_who_come_are_served_one_after_the_other() {
     let options = ["--max-per-source", "100", "--warm", "2..4"];
     let serving = Serve::probe(&site, &["sleep"]).before(&before).options(&options).start();
     let mut clients: Vec<Client> = (0..40).map(|_| serving.connect()).collect();
-    serving.await_log(&["at most 100 descriptors", "LimitNOFILE="]);
+    serving.await_log(&["the limit is 100 descriptors", "LimitNOFILE="]);
     serving.await_log(&["pausing"]);
     for client in &mut clients {
         assert_eq!(client.line(), "ready");

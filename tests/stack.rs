@@ -69,9 +69,9 @@ fn a_layer_that_is_none_is_refused_before_anything_is_done() {
     let mut site = a_site!();
     let (low, _) = stacked(&mut site);
     for (stack, status, said) in [
-        (format!("{low}:/empty"), 2, "write PATH:PATH:DST"),
+        (format!("{low}:/empty"), 2, "use PATH:PATH:DST"),
         (format!("{low}:{low}:/"), 2, "below it"),
-        (format!("{low}::/empty"), 2, "write PATH:PATH:DST"),
+        (format!("{low}::/empty"), 2, "use PATH:PATH:DST"),
         (format!("{low}{}:/empty", format!(":{low}").repeat(12)), 2, "more than 12"),
         (format!("{low}:{low}/name:/empty"), 125, "each PATH must be a directory"),
         (format!("{low}:/var/tmp/no-such-layer:/empty"), 125, "/var/tmp/no-such-layer"),

@@ -14,10 +14,10 @@ const LISTEN_FDS_START: RawFd = 3;
 /// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be at them.
 const RESERVED: [RawFd; 2] = [sandbox::child::exec::CHANNEL_FD, sandbox::child::exec::EXEC_FD];
 
-/// What this process inherited, taken into ownership and out of the way of 0 to 3, 62 and 63.
+/// Inherited descriptors, owned and moved away from 0 to 3, 62 and 63.
 #[derive(Debug)]
 pub(crate) struct Inherited {
-    /// Descriptors passed by socket activation, with their names where there are any.
+    /// Descriptors passed by socket activation, with their names, if any.
     pub(crate) passed: Vec<(OwnedFd, String)>,
     stdin: OwnedFd,
     stdout: OwnedFd,
@@ -42,11 +42,11 @@ pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
     let status = match status_fd {
         None => None,
         Some(number @ 3..) if number < lowest => {
-            return Err("--status-fd: that descriptor is one of LISTEN_FDS; give another".to_owned());
+            return Err("--status-fd: LISTEN_FDS uses this descriptor; use another".to_owned());
         }
         Some(number @ 3..) => Some(move_up(number).map_err(|error| format!("--status-fd: {error}"))?),
         Some(number @ 2) => Some(move_up(number)?),
-        Some(_) => return Err("--status-fd: 0 and 1 are the connection; give another descriptor".to_owned()),
+        Some(_) => return Err("--status-fd: 0 and 1 are the connection; use another descriptor".to_owned()),
     };
     let names = Variables::from_environment().names(count);
     let passed = (LISTEN_FDS_START..).zip(names);
@@ -144,17 +144,17 @@ impl Inherited {
         }
         if let Some((fd, _)) = self.passed.pop() {
             let connection = Connection::from_socket(fd)
-                .map_err(|why| format!("descriptor 3 (LISTEN_FDS) is no connection: {why}"))?;
+                .map_err(|why| format!("descriptor 3 (LISTEN_FDS) is not a connection: {why}"))?;
             return Ok((connection, status));
         }
         let connection = if is_connection(self.stdin.as_fd(), self.stdout.as_fd()) {
             Connection::from_socket(self.stdin)
-                .map_err(|why| format!("descriptor 0 is no connection: {why}"))?
+                .map_err(|why| format!("descriptor 0 is not a connection: {why}"))?
         } else {
             for (fd, number) in [(&self.stdin, 0), (&self.stdout, 1)] {
                 if !is_for_talking(fd.as_fd()) {
                     return Err(format!(
-                        "descriptor {number} is a directory or a bare path: it would open the host to the handler"
+                        "descriptor {number} is a directory or an O_PATH descriptor, which would open the host to the handler"
                     ));
                 }
             }

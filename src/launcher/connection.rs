@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use sys::{self, Errno, Ignoring};
 
-/// Both ends of a TCP connection, IPv4 written as IPv4 even where the socket is IPv6.
+/// Both ends of a TCP connection. IPv4 addresses are IPv4 even on an IPv6 socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
@@ -29,17 +29,17 @@ pub(crate) enum Kind {
     ByHand,
 }
 
-/// A connection. One descriptor for both directions, but by hand, where they may differ.
+/// A connection. Both directions use one descriptor, except if a user starts `run` by hand.
 #[derive(Debug)]
 pub(crate) struct Connection {
     input: OwnedFd,
     output: Option<OwnedFd>,
     pub(crate) kind: Kind,
-    /// Who is at the other end of the proxy that it came by.
+    /// The ends that the PROXY header names.
     proxied: Option<Ends>,
 }
 
-/// Why a descriptor is no connection.
+/// Why a descriptor is not a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoConnection {
     Listening,
@@ -54,7 +54,7 @@ impl fmt::Display for NoConnection {
             NoConnection::Listening => {
                 f.write_str("it is a listening socket: use dayfly serve, or Accept=yes in the socket unit")
             }
-            NoConnection::NotAStream => f.write_str("it is no stream socket"),
+            NoConnection::NotAStream => f.write_str("it is not a stream socket"),
             NoConnection::NotConnected => f.write_str("it is not connected"),
             NoConnection::Failed(errno) => write!(f, "{errno}"),
         }
@@ -73,18 +73,18 @@ impl Connection {
         Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None }
     }
 
-    /// What becomes the handler's descriptors 0 and 1.
+    /// The handler's descriptors 0 and 1.
     pub(crate) fn ends(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
         let input = self.input.as_fd();
         (input, self.output.as_ref().map_or(input, AsFd::as_fd))
     }
 
-    /// A proxy has said who the peer is, and where that one has connected to.
+    /// Sets the ends that a proxy's header names.
     pub(crate) fn set_proxied(&mut self, peer: SocketAddr, local: SocketAddr) {
         self.proxied = Some(Ends { peer: canonical(peer), local: canonical(local) });
     }
 
-    /// The internet addresses of both ends, where it has any.
+    /// The internet addresses of both ends, if it has any.
     pub(crate) fn addresses(&self) -> Option<Ends> {
         let own = match self.kind {
             Kind::Tcp(ends) => Some(ends),
@@ -104,20 +104,20 @@ impl Connection {
         }
     }
 
-    /// Whether nobody is at the other end any more: reset, or given up by the kernel. Only TCP says so (getpeername(2)). Who
-    /// has just ended its sending is there still.
+    /// Whether the connection was reset, or given up by the kernel. Only TCP tells (getpeername(2)). A half-closed peer is not
+    /// gone.
     pub(crate) fn is_gone(&self) -> bool {
         let peer = || getpeername::<SockaddrStorage>(self.input.as_raw_fd());
         matches!(self.kind, Kind::Tcp(_)) && peer() == Err(Errno::ENOTCONN)
     }
 
-    /// Who is at the other end of a unix socket.
+    /// The uid of a unix socket's peer.
     pub(crate) fn peer_uid(&self) -> Option<u32> {
         socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid())
     }
 
-    /// Bounds what the kernel may hold for it: socket memory is charged to whoever accepted, and outlives the handler's
-    /// death as long as the peer acknowledges probes. `wall_time` is what remains of it.
+    /// Limits the kernel's buffers and retransmission time. Socket memory is charged to the process that accepted, and outlives the
+    /// handler as long as the peer acknowledges probes. `wall_time` is the remaining time.
     pub(crate) fn bound(&self, send_buffer: Option<u64>, wall_time: Option<Duration>) -> Result<(), Errno> {
         if self.kind == Kind::ByHand {
             return Ok(());
@@ -287,7 +287,7 @@ mod tests {
             assert!(sent <= DRAIN_BYTES, "{sent} bytes, and it reads on");
             client.write_all(&chunk).unwrap();
             sent += chunk.len();
-            // What was sent over the loopback may be a moment on its way.
+            // Data may take a moment to cross the loopback.
             let mut watched = [nix::poll::PollFd::new(draining.as_fd(), nix::poll::PollFlags::POLLIN)];
             nix::poll::poll(&mut watched, 5000_u16).unwrap();
             if draining.drain() {

@@ -1,5 +1,5 @@
-//! Manual pages and completions, made from the command line's own definition: what they say cannot differ from it.
-//! `scripts/build-docs` runs these tests for what they leave in target/documents.
+//! Makes manual pages, completions and the page of options from the command line's definition, so that they always agree.
+//! `scripts/build-docs` runs these tests for their results in target/documents.
 
 use crate::cli::Cli;
 use crate::config::options::Options;
@@ -10,12 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man");
-/// The line of dayfly.toml(5) in whose place all keys stand.
+/// The line of dayfly.toml(5) that is replaced by all keys.
 const KEYS: &str = ".\\\" KEYS\n";
 /// Options that are not keys of a service file.
 const NO_KEYS: [&str; 1] = ["service"];
 
-/// A directory of its own, empty.
+/// A new, empty directory.
 fn directory(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/documents").join(name);
     if path.exists() {
@@ -46,7 +46,7 @@ fn is_switch(option: &Arg) -> bool {
     named || option.get_num_args().is_some_and(|number| number.max_values() == 0)
 }
 
-/// What TOML wants for this option.
+/// The TOML type of this option.
 fn kind(option: &Arg) -> &'static str {
     match option.get_action() {
         ArgAction::Append => "list of strings",

@@ -1,14 +1,14 @@
-//! What the running kernel has, asked once at start: features are tested, versions never compared.
+//! Features of the running kernel, probed once at start. Versions are never compared.
 
 use sandbox::plan::landlock::ABI_MIN;
 use std::fs;
 use sys::{self, Errno};
 
-/// Answers of the kernel. A wall that it lacks is no failure while another wall gives the same property.
+/// Features of the kernel. A missing layer is not an error as long as another layer gives the same property.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) release: String,
-    /// Landlock's ABI; the error where there is none.
+    /// Landlock's ABI, or the error.
     pub(crate) landlock: Result<i32, Errno>,
     /// Memory-deny-write-execute (Linux 6.3). The profile's refusal of PROT_EXEC is the other wall.
     pub(crate) mdwe: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Kernel {
     pub(crate) keyring: bool,
     /// seccomp user notification that waits killably (Linux 5.19).
     pub(crate) notification: bool,
-    /// The newest capability; None where /proc does not say.
+    /// The newest capability; None if /proc does not tell.
     pub(crate) last_capability: Option<u32>,
     pub(crate) pid_max: Option<u32>,
 }
@@ -44,7 +44,7 @@ impl Kernel {
         }
     }
 
-    /// What keeps any sandbox from being built here.
+    /// Missing features without which no sandbox can be built.
     pub(crate) fn lacks(&self) -> Vec<String> {
         let mut lacks = Vec::new();
         match self.landlock {

@@ -41,12 +41,12 @@ impl FromStr for Address {
             };
             return match mode {
                 Some(mode) if path.starts_with('/') => Ok(Address::Unix { path: path.into(), mode }),
-                _ => Err(format!("'{text}' is no address: write unix:/PATH or unix:/PATH?mode=0660")),
+                _ => Err(format!("invalid address '{text}': use unix:/PATH or unix:/PATH?mode=0660")),
             };
         }
         let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
         full.parse().map(Address::Tcp).map_err(|error| {
-            format!("'{text}' is no address ({error}): write ADDR:PORT with a numeric address, :PORT, or unix:/PATH")
+            format!("invalid address '{text}' ({error}): use ADDR:PORT with a numeric address, :PORT, or unix:/PATH")
         })
     }
 }
@@ -64,9 +64,9 @@ impl fmt::Display for Address {
 pub(crate) struct Listener {
     fd: OwnedFd,
     pub(crate) address: String,
-    /// What `--listen` said; None for a socket that was passed.
+    /// The address of `--listen`; None for a passed socket.
     pub(crate) own: Option<Address>,
-    /// Who serves its connections.
+    /// The service of its connections.
     pub(crate) service: ServiceId,
     /// A socket file that is ours: removed with this.
     _own_file: Option<SocketFile>,
@@ -103,7 +103,7 @@ impl Listener {
             Ok(true) => {}
             Ok(false) | Err(Errno::ENOTSOCK) => {
                 return Err(format!(
-                    "the descriptor '{name}' of LISTEN_FDS is no listening socket: serve wants Accept=no in the socket unit"
+                    "the descriptor '{name}' of LISTEN_FDS is not a listening socket: serve needs Accept=no in the socket unit"
                 ));
             }
             Err(errno) => {
@@ -125,7 +125,7 @@ impl Listener {
         Ok(Listener { fd, address, own: None, service, _own_file: None })
     }
 
-    /// The next connection; None where none waits.
+    /// The next connection; None if none waits.
     pub(crate) fn accept(&self) -> Result<Option<Result<Connection, NoConnection>>, Errno> {
         match sys::socket::accept(self.fd.as_fd()) {
             Ok(socket) => Ok(Some(Connection::from_socket(socket))),
@@ -216,13 +216,13 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// A socket file that nobody listens on is left over from a killed supervisor.
+/// Removes a socket file without a listener, which a killed supervisor has left.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(found) if !found.file_type().is_socket() => {
-            Err(io::Error::other("the path exists and is no socket"))
+            Err(io::Error::other("the path exists and is not a socket"))
         }
         Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
         Ok(_) => fs::remove_file(path),

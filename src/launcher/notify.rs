@@ -14,7 +14,7 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// Without $NOTIFY_SOCKET nobody listens.
+    /// Does nothing without $NOTIFY_SOCKET.
     pub(crate) fn connect() -> Notifier {
         let socket = std::env::var("NOTIFY_SOCKET").ok().and_then(|name| connect(&name));
         Notifier { socket, watchdog: watchdog() }
@@ -36,7 +36,7 @@ impl Notifier {
         self.send("STOPPING=1\nSTATUS=draining");
     }
 
-    /// What systemctl status shows.
+    /// The status line of `systemctl status`.
     pub(crate) fn status(&self, status: &str) {
         self.send(&format!("STATUS={status}"));
     }

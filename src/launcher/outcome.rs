@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::time::Duration;
 use sys::process::{Ending, Usage};
 
-/// Why the handler did not run.
+/// The reason why the handler did not run.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) failure: Option<Failure>,
@@ -20,15 +20,15 @@ pub(crate) enum Outcome {
     Signaled(i32),
     WallTime,
     IdleTime,
-    /// `wait_for_data`: it said nothing in time, or ended without a byte.
+    /// `wait_for_data`: the client sent nothing in time, or closed without a byte.
     NoData,
-    /// `min_rate`: its peer took too little of the answer.
+    /// `min_rate`: the client read too slowly.
     TooSlow,
     Denied(Denied),
-    /// The kernel killed it for want of memory in its cgroup.
+    /// The kernel killed it because its cgroup ran out of memory.
     OutOfMemory,
     Refused(Refusal),
-    /// Ended by the supervisor's own end, by this signal.
+    /// Ended with the supervisor, by this signal.
     Stopped(i32),
 }
 
@@ -77,7 +77,7 @@ impl Outcome {
         }
     }
 
-    /// Which option's time was over.
+    /// The option whose time limit was exceeded.
     pub(crate) fn limit(&self) -> Option<&'static str> {
         match self {
             Outcome::WallTime => Some("wall-time"),
@@ -144,7 +144,7 @@ impl From<Ending> for Outcome {
     }
 }
 
-/// Bytes over a connection, as the kernel counts them; what waits in the queues where it counts none.
+/// Bytes over a connection, as the kernel counts them; for sockets without counters, the bytes in its queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traffic {
     /// Taken by the peer, and received from it.
@@ -173,17 +173,17 @@ pub(crate) struct Record<'a> {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
     pub(crate) outcome: Outcome,
-    /// From the connection until it had a sandbox, then until its handler ran, then until the end.
+    /// Times from the connection to its sandbox, from there until the handler ran, and from there to the end.
     pub(crate) wait_us: u64,
     pub(crate) setup_us: u64,
     pub(crate) run_us: u64,
     pub(crate) usage: Usage,
-    /// As of the last look, where there was one and the kernel counts.
+    /// As last measured, if the kernel counts.
     pub(crate) bytes: Option<Traffic>,
 }
 
 impl<'a> Record<'a> {
-    /// Of a connection that no sandbox was spent on, or could be.
+    /// The record of a connection without a sandbox.
     pub(crate) fn unserved(
         conn: u64,
         peer: &'a str,

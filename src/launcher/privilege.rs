@@ -1,4 +1,4 @@
-//! What the launcher itself may do: root's capabilities, or, rootless, a user namespace of its own.
+//! The launcher's own privileges: root's capabilities, or, without root, a user namespace.
 
 use caps::{CapSet, Capability};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -10,7 +10,7 @@ use sys::{self, Errno, Ignoring};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {
     Root,
-    /// An ordinary user: all capabilities in a user namespace of its own, none over the host.
+    /// An ordinary user: all capabilities in its own user namespace, none on the host.
     Rootless,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn descriptor_limit() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
 
-/// What a launch takes, each with its consumer.
+/// Capabilities that a launch needs, each with its use.
 const NEEDED: [(Capability, &str); 6] = [
     (Capability::CAP_SYS_ADMIN, "namespaces and mounts"),
     (Capability::CAP_SETUID, "the sandbox's uid"),
@@ -54,7 +54,7 @@ const NEEDED: [(Capability, &str); 6] = [
     (Capability::CAP_KILL, "the parent-death signal"),
 ];
 
-/// What an overlay takes as well: it copies files up on the handler's behalf.
+/// Capabilities that an overlay needs too, because it copies files up on the handler's behalf.
 const NEEDED_FOR_OVERLAY: [(Capability, &str); 3] = [
     (Capability::CAP_DAC_OVERRIDE, "the overlay"),
     (Capability::CAP_CHOWN, "the overlay"),

@@ -4,8 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A header is not longer than this: more is no header. Version 1 has a bound of its own; version 2 could have 64 KiB of
-/// extensions, none of which says who the peer is.
+/// Maximum length of a header. Version 1 has its own limit. Version 2 could have 64 KiB of extensions, none of which names the
+/// peer.
 pub(crate) const HEADER_MAX: usize = 4096;
 
 /// The longest line of version 1, its end included.
@@ -15,7 +15,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length.
 const FIXED: usize = SIGNATURE.len() + 4;
 
-/// Whom a header speaks for.
+/// The connection that a header describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoken {
     /// The proxy's own connection (a health check), or a peer that has no internet address.
@@ -249,7 +249,7 @@ mod tests {
             let spoken = for_("192.0.2.1:4660", "198.51.100.1:70");
             assert_eq!(parse(&of_length(total)), Parsed::Header { length: total, spoken }, "{total}");
         }
-        // The length in its beginning is enough to tell: nobody waits for what could never be taken.
+        // The length at its start is enough to decide: the supervisor must not wait for a header that it cannot accept.
         for total in HEADER_MAX + 1..=HEADER_MAX + FIXED + 1 {
             let header = of_length(total);
             for seen in [FIXED, HEADER_MAX, total] {
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn whatever_comes_it_answers_and_within_bounds() {
-        // A generator of its own, so that a failure can be had again: xorshift by Marsaglia.
+        // A deterministic generator, so that a failure can be reproduced: xorshift by Marsaglia.
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
             state ^= state << 13;

@@ -30,8 +30,8 @@ impl Variables {
         }
     }
 
-    /// How many descriptors are passed to the process of this pid: none if another is meant. Its pidfd's inode is asked for
-    /// only where it matters.
+    /// Number of descriptors passed to the process with this pid; 0 if the variables are for another process. `own_id` asks
+    /// for its pidfd's inode, only if needed.
     pub(crate) fn count(&self, pid: u32, own_id: impl FnOnce() -> Option<u64>) -> Result<usize, String> {
         let (Some(meant), Some(count)) = (&self.pid, &self.count) else { return Ok(0) };
         if meant.parse() != Ok(pid) {
@@ -44,7 +44,7 @@ impl Variables {
         }
         match count.parse() {
             Ok(count @ 0..=PASSED_MAX) => Ok(count),
-            _ => Err(format!("LISTEN_FDS={count} is no number of descriptors")),
+            _ => Err(format!("invalid LISTEN_FDS={count}: it must be a number of descriptors")),
         }
     }
 

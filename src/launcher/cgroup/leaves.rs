@@ -17,13 +17,13 @@ use std::path::Path;
 use std::rc::Rc;
 use sys::{Errno, Ignoring};
 
-/// Where the supervisor itself is: a group with processes of its own cannot give controllers to groups below.
+/// The supervisor's own group. A group with processes cannot pass controllers to groups below it (cgroups(7)).
 const SUPERVISOR: &str = "supervisor";
 const LEAF: &str = "sandbox-";
 /// cpu.max: the share is of so many microseconds.
 const PERIOD: u64 = 100_000;
 
-/// What a sandbox's group is bounded to; None is no bound.
+/// Limits of a sandbox's group; None: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) memory: Option<u64>,
@@ -39,7 +39,7 @@ impl Bounds {
     }
 }
 
-/// What could not be done with which file of a group.
+/// A failed operation on a file of a group.
 #[derive(Debug)]
 pub(crate) struct GroupError {
     what: String,
@@ -70,7 +70,7 @@ fn failed(what: impl Into<String>) -> impl FnOnce(Errno) -> GroupError {
     move |errno| GroupError { what: what.into(), errno }
 }
 
-/// The delegated group, with the supervisor in a group of its own below it.
+/// The delegated group. The supervisor is in a separate group below it.
 #[derive(Debug)]
 pub(crate) struct Delegated {
     group: OwnedFd,
@@ -191,7 +191,7 @@ fn value(text: &str, name: &str) -> Option<u64> {
 pub(crate) struct Leaf {
     fd: OwnedFd,
     name: String,
-    /// What memory.events had counted when it was given out.
+    /// Count in memory.events when the leaf was given out.
     oom_kills: u64,
 }
 

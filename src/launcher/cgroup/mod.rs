@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use sys::mount;
 
-/// The group that was delegated to this service, if one was. That mkdir(2) succeeds proves nothing, root may do it anywhere:
-/// systemd says so in an attribute (systemd.resource-control(5), Delegate=).
+/// The group that systemd has delegated to this service, if any. systemd marks it with an attribute
+/// (systemd.resource-control(5), Delegate=). A successful mkdir(2) would prove nothing, because root may make groups
+/// anywhere.
 ///
-/// Found once: in the supervisor's own cgroup namespace the path of a group says nothing.
+/// Looked up once, because group paths are meaningless in the supervisor's own cgroup namespace.
 pub(crate) fn delegated() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOUND.get_or_init(find_delegated).as_deref()
@@ -47,7 +48,7 @@ pub(crate) fn own_group_is_delegated() -> Option<(PathBuf, bool)> {
 
 /// Whether the own cgroup v2 group limits memory and tasks; else what it lacks.
 pub(crate) fn own_limits() -> Result<(), String> {
-    let group = own_group().ok_or("there is no cgroup v2 group to limit it")?;
+    let group = own_group().ok_or("there is no cgroup v2 group")?;
     for file in ["memory.max", "pids.max"] {
         let value = fs::read_to_string(group.join(file)).unwrap_or_default();
         if value.is_empty() || value.trim() == "max" {

@@ -1,4 +1,4 @@
-//! What the host has: kernel, Landlock, privileges, sysctls, cgroups, ids.
+//! Checks of the host: kernel, Landlock, privileges, sysctls, cgroups, ids.
 
 use super::{Finding, Level, finding};
 use crate::cgroup;
@@ -46,12 +46,12 @@ fn landlock(kernel: &Kernel) -> Vec<Finding> {
             findings.push(finding(
                 Level::Ok,
                 "landlock",
-                format!("errata that the kernel has mended: {mended}"),
+                format!("errata that the kernel has fixed: {mended}"),
             ));
         }
         Err(_) => {
             let text =
-                "the kernel does not say which errata it has mended (Linux 6.15 and stable kernels do)";
+                "the kernel does not list the errata that it has fixed (Linux 6.15 and stable kernels do)";
             findings.push(finding(Level::Note, "landlock", text));
         }
     }
@@ -65,13 +65,13 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
             let overlay = snapshot == Some(SnapshotKind::Overlay);
             let missing = privilege::missing_capabilities(overlay);
             if missing.is_empty() {
-                findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch takes"));
+                findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch needs"));
             }
             let lack = |missing| finding(Level::Fail, "privileges", format!("the launcher lacks {missing}"));
             findings.extend(missing.into_iter().map(lack));
         }
         Privilege::Rootless => {
-            let text = "an ordinary user has no uid of its own for each sandbox, and keeps its groups";
+            let text = "without root, sandboxes have no separate uids, and they keep your groups";
             let option = "--allow-degraded uid,groups";
             findings.push(finding(Level::Note, "privileges", text).allowed_by(option));
             let why = kernel::why_no_user_namespace().into_iter();
@@ -92,18 +92,18 @@ fn own_filters() -> Option<Finding> {
     (count != "0").then(|| finding(Level::Note, "filters", text))
 }
 
-/// What this service asks of the host.
+/// Requirements of this service.
 pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
     let mut findings = Vec::new();
     let rootfs = &service.plan.rootfs;
     if rootfs.is_idmapped() && kernel::sysctl("user/max_user_namespaces") == Some(0) {
-        let text = "user.max_user_namespaces is 0: the snapshot takes one for its owner map";
+        let text = "user.max_user_namespaces is 0, but the snapshot's id map needs one";
         findings.push(finding(Level::Fail, "sysctl", text).allowed_by("--snapshot readonly"));
     }
     if service.net == crate::config::options::Net::Private
         && kernel::sysctl("user/max_net_namespaces") == Some(0)
     {
-        let text = "user.max_net_namespaces is 0: each sandbox takes one";
+        let text = "user.max_net_namespaces is 0, but each sandbox needs one";
         findings.push(finding(Level::Fail, "sysctl", text).allowed_by("--net shared"));
     }
     findings.push(cgroup(purpose));
@@ -114,7 +114,9 @@ pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
 fn cgroup(purpose: Purpose) -> Finding {
     let what = "cgroup";
     match (purpose, cgroup::own_group_is_delegated()) {
-        (_, None) => finding(Level::Note, what, "there is no cgroup v2 group here: rlimits bound a sandbox"),
+        (_, None) => {
+            finding(Level::Note, what, "there is no cgroup v2 group here: only rlimits limit a sandbox")
+        }
         (Purpose::Run, Some(_)) => match cgroup::own_limits() {
             Ok(()) => finding(Level::Ok, what, "the own group limits memory and tasks"),
             Err(lacks) => finding(

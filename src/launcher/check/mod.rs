@@ -1,7 +1,7 @@
 //! `dayfly check`: would this service run on this host?
 //!
-//! Each finding that keeps a service from running, or would under `--strict`, says what to do, and which option allows it
-//! where there is one.
+//! A finding that prevents the service from running, or would under `--strict`, says what to do. If an option allows it, the
+//! finding names the option.
 
 mod host;
 mod template;
@@ -97,7 +97,7 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let plan = &service.plan;
     let path = text_of(&plan.rootfs.template.path);
     let mut findings = vec![
-        finding(Level::Ok, "template", format!("{path}: there, its path is trusted")),
+        finding(Level::Ok, "template", format!("{path}: found, and its path is trusted")),
         finding(
             Level::Ok,
             "handler",
@@ -110,7 +110,7 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
         findings.extend(profile.entries.iter().map(call));
     }
     if !service.has_os_release {
-        findings.push(finding(Level::Note, "template", "it has no etc/os-release"));
+        findings.push(finding(Level::Note, "template", "etc/os-release is missing"));
     }
     findings.extend(template::of_handler(&service));
     findings.extend(places::missing(&service).into_iter().map(|(failure, path)| {

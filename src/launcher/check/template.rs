@@ -1,5 +1,5 @@
-//! What is odd about a template or its handler. Nothing here keeps a service from running: what would is found when the
-//! service is resolved.
+//! Notes about a template and its handler. None of them prevents the service from running; resolving the service finds the
+//! real errors.
 
 use super::{Finding, Level, finding, text_of};
 use crate::config::program;
@@ -19,7 +19,7 @@ pub(super) fn of_handler(service: &Service) -> Vec<Finding> {
     let note = |text: String| finding(Level::Note, "handler", text);
     let mut findings = Vec::new();
     if service.handler_is_readable {
-        let why = "is readable for its own uid; mode 0711 would keep it undumpable after exec";
+        let why = "is readable for its own uid; with mode 0711 it would stay non-dumpable after exec";
         findings.push(note(format!("{handler} {why}")));
     }
     let path = Path::new(&text_of(&rootfs.template.path)).join(handler.trim_start_matches('/'));
@@ -34,23 +34,20 @@ pub(super) fn of_handler(service: &Service) -> Vec<Finding> {
 
 /// Kinds of oddities, each with what it means here.
 const KINDS: [(Kind, &str); 8] = [
-    (Kind::SetId, "set-uid or set-gid: the bit does nothing in a sandbox, and something elsewhere"),
-    (
-        Kind::Capabilities,
-        "with capabilities of their own: they do nothing in a sandbox, and something elsewhere",
-    ),
-    (Kind::Device, "device nodes: they cannot be opened in a sandbox"),
+    (Kind::SetId, "set-uid or set-gid: without effect in a sandbox, dangerous elsewhere"),
+    (Kind::Capabilities, "with file capabilities: without effect in a sandbox, dangerous elsewhere"),
+    (Kind::Device, "device nodes: a sandbox cannot open them"),
     (
         Kind::Meeting,
-        "FIFOs and sockets: sandboxes of readonly snapshots meet there, and opening one may hang",
+        "FIFOs and sockets: sandboxes of readonly snapshots share them, and opening one may block",
     ),
-    (Kind::Writable, "writable by everyone: who writes there changes what sandboxes are made of"),
-    (Kind::Owner, "of other users: they can change what sandboxes are made of"),
+    (Kind::Writable, "writable by everyone: any user can change the sandboxes"),
+    (Kind::Owner, "owned by other users, who can change the sandboxes"),
     (
         Kind::Elsewhere,
-        "roots of other file systems, which no sandbox sees, or of subvolumes, which are empty in a snapshot of btrfs",
+        "mount points, which no sandbox sees, or subvolumes, which are empty in a btrfs snapshot",
     ),
-    (Kind::LinkOut, "symbolic links that lead somewhere on the host, and nowhere in the sandbox"),
+    (Kind::LinkOut, "symbolic links that resolve on the host and not in the sandbox"),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +77,7 @@ pub(super) fn lint(template: &Path) -> Vec<Finding> {
     let (mut directories, mut files) = (vec![template.to_owned()], 0);
     while let Some(directory) = directories.pop() {
         let Ok(entries) = fs::read_dir(&directory) else {
-            findings.push(note(format!("{} cannot be read, and was not looked at", directory.display())));
+            findings.push(note(format!("{} cannot be read and was skipped", directory.display())));
             continue;
         };
         for path in entries.flatten().map(|entry| entry.path()) {
@@ -96,7 +93,7 @@ pub(super) fn lint(template: &Path) -> Vec<Finding> {
             }
         }
         if files > FILES_MAX {
-            findings.push(note(format!("more than {FILES_MAX} files: the rest was not looked at")));
+            findings.push(note(format!("more than {FILES_MAX} files: the rest was skipped")));
             break;
         }
     }

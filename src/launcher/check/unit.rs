@@ -1,4 +1,4 @@
-//! What a service's installed unit says that keeps a launcher from working. Drop-ins are not looked at.
+//! Lines of the service's installed unit that break a launcher. Drop-ins are not checked.
 
 use super::{Finding, Level, finding};
 use crate::config::service::Service;
@@ -38,10 +38,10 @@ fn flaws(text: &str, needed: &[String], devices: bool) -> Vec<String> {
         !matches!(last, "" | "no" | "false" | "0" | "off")
     };
     let switches = [
-        ("RestrictNamespaces", true, "it refuses clone3(2), by which every sandbox begins"),
-        ("ProtectHostname", true, "it refuses the sandboxes' host name"),
-        ("PrivateUsers", true, "setgroups(2) is denied in its user namespace"),
-        ("PrivateDevices", devices, "it takes CAP_MKNOD, for the devices of /dev, away"),
+        ("RestrictNamespaces", true, "it refuses clone3(2), which starts every sandbox"),
+        ("ProtectHostname", true, "it prevents setting the sandbox's host name"),
+        ("PrivateUsers", true, "it denies setgroups(2) in its user namespace"),
+        ("PrivateDevices", devices, "it removes CAP_MKNOD, which /dev needs"),
     ];
     let mut flaws = Vec::new();
     for (key, matters, why) in switches {

@@ -39,10 +39,10 @@ use sys::{Errno, Ignoring};
 const USAGE: u8 = 2;
 const SERVE_FAILED: u8 = 1;
 
-/// What clap has to say: help goes to stdout and is a success, an error goes to stderr, unless that is the connection.
+/// Prints clap's message. Help goes to stdout and is a success; an error goes to the log.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     if message.use_stderr() {
-        // Its own help, where a command was named.
+        // Names the command's own help, if a command was given.
         let word = std::env::args_os().nth(1).and_then(|word| word.into_string().ok());
         let command = word.filter(|word| Cli::command().find_subcommand(word).is_some());
         let command = command.map(|name| format!("{name} ")).unwrap_or_default();
@@ -56,7 +56,7 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
 /// The first line of an error of clap's, and of the rest what it is about or could be; the other advice is in --help.
 pub(crate) fn in_one_line(message: &clap::Error) -> String {
     if message.kind() == ErrorKindOfClap::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "what shall it do? give a command".to_owned();
+        return "no command: use run, serve, check, explain, stats, unit or nspawn".to_owned();
     }
     let text = message.render().to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -90,9 +90,9 @@ fn init_log(options: &Options, stderr_is_connection: bool) {
     log::init(options.log_format, verbosity, stderr_is_connection);
 }
 
-/// What `loaded` has read from options and service files, and whether descriptor 2 is the connection. Where they are
-/// wrong, the log is open to say so; where not, it is opened once the inherited descriptors are taken: what is opened
-/// before would be closed with what the caller leaked.
+/// Passes on the settings, and whether descriptor 2 is the connection. On an error it opens the log, for the message. Otherwise
+/// the log must wait until the inherited descriptors are taken, because descriptors opened earlier would be closed with
+/// those that the caller leaked.
 fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
     let stderr_is_connection = activation::stderr_is_connection();
     match loaded {
@@ -108,7 +108,7 @@ fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
 pub(crate) fn run(options: Options) -> u8 {
     let began = Instant::now();
     if let Some(option) = options.only_for_serve() {
-        return misuse(&format!("{option} is an option of serve"));
+        return misuse(&format!("{option} is for serve only"));
     }
     let (settings, stderr_is_connection) = match or_say(config::load(options)) {
         Ok(loaded) => loaded,
@@ -173,7 +173,7 @@ fn report(status: OwnedFd, outcome: &Outcome) {
 struct Prepared {
     services: Vec<Service>,
     workshop: Workshop,
-    /// `serve`, where a cgroup was delegated and a service wants it.
+    /// `serve` only: the delegated cgroup, if a service uses it.
     groups: Option<Rc<Delegated>>,
     /// `serve` has one; `run` builds its only sandbox from the host's mounts.
     base: Option<Base>,
@@ -219,8 +219,8 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
     Ok(services)
 }
 
-/// Refuses what each sandbox would be refused for: a server that serves nobody looks as if it did. (`run` has the one sandbox
-/// to find it.)
+/// Finds mount points that the template lacks. Each sandbox would fail on them, while the server seems to work. (`run` finds
+/// them in its one sandbox.)
 fn with_all_places(service: Service) -> Result<Service, ConfigError> {
     match places::missing(&service).first() {
         Some((failure, path)) => Err(ConfigError::sandbox(log::refusal_message(failure, Some(path)))),
@@ -228,8 +228,8 @@ fn with_all_places(service: Service) -> Result<Service, ConfigError> {
     }
 }
 
-/// What the services of one supervisor have in common: it has one network and one host name for all of them, and one
-/// set of pids to make ids of.
+/// Checks the settings that all services of a supervisor share: one network namespace, one host name, and one range of ids,
+/// which are computed from pids.
 fn agree(services: &[Service]) -> Result<(), ConfigError> {
     let Some((first, others)) = services.split_first() else { return Ok(()) };
     for other in others {
@@ -242,7 +242,7 @@ fn agree(services: &[Service]) -> Result<(), ConfigError> {
         };
         let (one, two) = (&first.name, &other.name);
         return Err(ConfigError::usage(format!(
-            "the services '{one}' and '{two}' differ in {differs}, which a supervisor has one of: give --{differs}, or start two"
+            "the services '{one}' and '{two}' differ in {differs}, but a supervisor has one value: give --{differs}, or start two supervisors"
         )));
     }
     Ok(())
@@ -310,7 +310,7 @@ fn place_network(services: &mut [Service], purpose: Purpose) -> bool {
     if namespaces::network_is_empty() {
         return true;
     }
-    // Rootless the namespaces are those of a user namespace of its own, made in one go.
+    // Without root the namespaces belong to the launcher's user namespace, made in one call.
     let joined = services.iter().all(|service| !service.plan.rootfs.in_user_namespace);
     for service in services.iter_mut().filter(|_| joined) {
         service.plan.namespaces.network = Network::Joined;
@@ -323,13 +323,13 @@ fn seal(
     purpose: Purpose,
 ) -> Result<(Workshop, Option<Rc<Delegated>>), ConfigError> {
     let keep_network = place_network(services, purpose);
-    let Some(service) = services.first() else { return Err(ConfigError::usage("there is no service")) };
+    let Some(service) = services.first() else { return Err(ConfigError::usage("no service is given")) };
     if service.plan.rootfs.in_user_namespace {
         let IdSource::Fixed(identity) = service.plan.ids else {
             return Err(ConfigError::sandbox("rootless ids are not fixed"));
         };
         privilege::enter_user_namespace(identity.uid).map_err(|(what, error)| {
-            ConfigError::sandbox(format!("cannot run rootless: cannot write or do '{what}': {error}"))
+            ConfigError::sandbox(format!("cannot run without root: '{what}' failed: {error}"))
         })?;
     }
     let in_groups = services.iter().any(|service| service.cgroup.is_some());

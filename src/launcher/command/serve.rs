@@ -32,10 +32,10 @@ pub(crate) fn serve(options: Options) -> u8 {
         init_log(&first.options, stderr_is_connection);
     }
     if settings.iter().any(|settings| settings.options.status_fd.is_some()) {
-        return fail("--status-fd is an option of run", USAGE);
+        return fail("--status-fd is for run only", USAGE);
     }
     if settings.iter().any(|settings| settings.options.kill_signal.is_some()) {
-        return fail("--kill-signal is an option of run: serve has --drain-time", USAGE);
+        return fail("--kill-signal is for run only; serve has --drain-time", USAGE);
     }
     let listeners = match listeners(&settings, again.listen.is_some(), inherited) {
         Ok(listeners) => listeners,
@@ -88,17 +88,17 @@ fn remark_on_descriptors(services: &[Service]) {
     let wanted = sandboxes as u64 * DESCRIPTORS_EACH + DESCRIPTORS_OWN;
     if let Some(limit) = privilege::descriptor_limit().filter(|limit| *limit < wanted) {
         log::remark(&format!(
-            "at most {limit} descriptors are allowed and all connections may take {wanted}: raise LimitNOFILE= or lower --max-connections"
+            "the limit is {limit} descriptors, but all connections together may need {wanted}: raise LimitNOFILE= or lower --max-connections"
         ));
     }
 }
 
-/// Statistics are no layer: without the socket the service goes on.
+/// Statistics are not a layer: without the socket the service runs anyway.
 fn stats_socket() -> Option<StatsSocket> {
     match StatsSocket::bind() {
         Ok(socket) => Some(socket),
         Err(error) => {
-            log::detail(&format!("no socket for dayfly stats: {error}"));
+            log::detail(&format!("cannot open the socket for dayfly stats: {error}"));
             None
         }
     }
@@ -112,7 +112,7 @@ fn reload(
     has_groups: bool,
     listeners: &[Listener],
 ) -> Result<Reloaded, String> {
-    let Some(base) = base else { return Err("there is nothing to reload".to_owned()) };
+    let Some(base) = base else { return Err("there is no service file to reload".to_owned()) };
     let found = base.in_host(|| {
         let mut settings = config::load_all(options)?;
         public::bind_all(&mut settings);
@@ -128,11 +128,11 @@ fn reload(
     });
     let (mut services, clones, wanted, bound) = found
         .map_err(|errno| {
-            format!("cannot look at the host's files: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= of the unit)")
+            format!("cannot enter the host's mounts: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= in the unit)")
         })?
         .map_err(|error| error.message)?;
     if !has_groups && services.iter().any(|service| service.cgroup.is_some()) {
-        return Err("cgroups are asked for where there were none: that takes a restart".to_owned());
+        return Err("cgroups were not used until now: restart to use them".to_owned());
     }
     attach(base, &mut services, clones).map_err(|error| error.message)?;
     let wanted = wanted.into_iter().map(|(service, address, _)| (service, address)).collect();
@@ -148,7 +148,7 @@ fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, 
     Ok(wanted)
 }
 
-/// In the host's network, for the addresses that nobody listens on yet.
+/// Binds the addresses without a listener, in the host's network namespace.
 fn bind_new(base: &Base, wanted: &[Wanted], listeners: &[Listener]) -> Result<Vec<Listener>, String> {
     let is_new = |(service, address, _): &&Wanted| {
         !listeners.iter().any(|l| l.service == *service && l.own.as_ref() == Some(address))
@@ -167,10 +167,10 @@ const BACKLOG: u32 = 4096;
 
 type Refused = (String, u8);
 
-/// What a service wants to listen on, with its backlog.
+/// An address to listen on, its service and its backlog.
 type Wanted = (ServiceId, Address, u32);
 
-/// What systemd has passed and what --listen says, both.
+/// Listeners from systemd and from --listen.
 fn listeners(
     settings: &[Settings],
     listen_given: bool,
@@ -178,7 +178,7 @@ fn listeners(
 ) -> Result<Vec<Listener>, Refused> {
     check_names(settings)?;
     if listen_given && settings.len() > 1 {
-        let message = "--listen with several services: write it into their files, or start by socket units";
+        let message = "--listen with several services: put it into their files, or use socket units";
         return Err((message.to_owned(), USAGE));
     }
     let addresses = addresses(settings)?;
@@ -197,8 +197,7 @@ fn check_all_listen(settings: &[Settings], listens: impl Fn(ServiceId) -> bool) 
         return Ok(());
     };
     let whose = if settings.name == "-" { String::new() } else { format!(" for '{}'", settings.name) };
-    let message =
-        format!("nothing to listen on{whose}: give --listen ADDR:PORT, or start it by a socket unit");
+    let message = format!("no address to listen on{whose}: give --listen ADDR:PORT, or use a socket unit");
     Err((message, USAGE))
 }
 
@@ -212,7 +211,7 @@ fn check_names(settings: &[Settings]) -> Result<(), Refused> {
     Ok(())
 }
 
-/// What each service wants to listen on, all read before any is bound.
+/// Parses the addresses of all services before any is bound.
 fn addresses(settings: &[Settings]) -> Result<Vec<Wanted>, Refused> {
     let mut addresses = Vec::new();
     for (service, settings) in ServiceId::all(settings) {
@@ -239,7 +238,7 @@ fn adopt(settings: &[Settings], fd: OwnedFd, name: &str) -> Result<Listener, Ref
         let names = names.join(" ");
         return Err((
             format!(
-                "LISTEN_FDNAMES: no service is named '{name}' (there are {names}): write FileDescriptorName= into the socket unit"
+                "LISTEN_FDNAMES: unknown service '{name}' (known: {names}): set FileDescriptorName= in the socket unit"
             ),
             USAGE,
         ));

@@ -15,7 +15,7 @@ impl FromStr for Cpus {
 
     /// Numbers and ranges, separated by commas or blanks.
     fn from_str(text: &str) -> Result<Cpus, ValueError> {
-        let wrong = || ValueError(format!("'{text}' is no list of processors: write, for example, 0-3,5"));
+        let wrong = || ValueError(format!("invalid list of processors '{text}': use, for example, 0-3,5"));
         let mut set = CpuSet::default();
         let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
         for part in parts {

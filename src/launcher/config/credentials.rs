@@ -31,14 +31,14 @@ impl FromStr for CredentialSpec {
 
     fn from_str(text: &str) -> Result<CredentialSpec, ValueError> {
         let [name, path] = &fields(text)[..] else {
-            return Err(ValueError(format!("'{text}' is no credential: write NAME:PATH")));
+            return Err(ValueError(format!("invalid credential '{text}': use NAME:PATH")));
         };
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
         if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.bytes().all(plain) {
-            return Err(ValueError(format!("'{name}' is no name of a credential: write a plain file name")));
+            return Err(ValueError(format!("invalid credential name '{name}': use a plain file name")));
         }
         if path.is_empty() {
-            return Err(ValueError(format!("'{text}' names no file")));
+            return Err(ValueError(format!("'{text}' has no path: use NAME:PATH")));
         }
         Ok(CredentialSpec { name: name.clone(), path: path.clone() })
     }
@@ -89,14 +89,16 @@ fn content(spec: &CredentialSpec, room: usize) -> Result<Vec<u8>, ConfigError> {
         .and_then(|root| trust::walk(root, Path::new(path), Trusted::for_caller()))
         .map_err(|error| failed(error.to_string()))?;
     if file.stat.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(ConfigError::usage(format!("--credential {name}: {path} is no regular file")));
+        return Err(ConfigError::usage(format!("--credential {name}: {path} is not a regular file")));
     }
     let mut content = Vec::new();
     File::open(&file.path)
         .and_then(|file| file.take(room as u64 + 1).read_to_end(&mut content))
         .map_err(|error| failed(format!("{path}: {error}")))?;
     if content.len() > room {
-        return Err(ConfigError::usage(format!("--credential {name}: all together are larger than 1 MiB")));
+        return Err(ConfigError::usage(format!(
+            "--credential {name}: all credentials together exceed 1 MiB"
+        )));
     }
     Ok(content)
 }

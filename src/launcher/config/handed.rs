@@ -59,13 +59,13 @@ impl FromStr for OpenSpec {
         };
         let Some((path, name, how)) = found else {
             return Err(ValueError(format!(
-                "'{text}' names nothing to open: write PATH:NAME:ro, PATH:NAME:append or PATH:NAME:connect"
+                "invalid value '{text}': use PATH:NAME:ro, PATH:NAME:append or PATH:NAME:connect"
             )));
         };
         // sd_listen_fds_with_names(3)
         if name.is_empty() || name.len() > 255 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ValueError(format!(
-                "'{name}' is no name of a descriptor: 1 to 255 ASCII characters without spaces and colons"
+                "invalid descriptor name '{name}': use 1 to 255 ASCII characters without spaces and colons"
             )));
         }
         Ok(OpenSpec { path, name, how })
@@ -105,7 +105,7 @@ impl Handed {
             items.push(Item { path: path.into(), name, how });
         }
         if items.len() > HANDED_MAX {
-            return Err(ConfigError::usage(format!("--open: {HANDED_MAX} descriptors at most")));
+            return Err(ConfigError::usage(format!("--open: at most {HANDED_MAX} descriptors")));
         }
         if items.is_empty() {
             return Ok(Handed { items, root: None });

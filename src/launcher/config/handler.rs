@@ -36,7 +36,7 @@ pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Templ
     match template.stat.st_mode & libc::S_IFMT {
         libc::S_IFDIR => Ok(Template { root: template, image: None }),
         libc::S_IFREG => mount_image(template),
-        _ => Err(ConfigError::sandbox(format!("the template {} is no directory", path.display()))),
+        _ => Err(ConfigError::sandbox(format!("the template {} is not a directory", path.display()))),
     }
 }
 
@@ -56,17 +56,17 @@ fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
     let failed = |errno: Errno| {
         let hint = match errno {
             Errno::EPERM => {
-                "; to mount one takes root, and without erofs by file (Linux 6.12) DeviceAllow= of the unit for loop devices"
+                "; mounting an image needs root, and before Linux 6.12 or for squashfs DeviceAllow= in the unit for loop devices"
             }
-            Errno::ENODEV => "; this kernel has no such file system; load the module",
-            Errno::ENOENT | Errno::ENXIO => "; there is no loop device; see PrivateDevices= of the unit",
+            Errno::ENODEV => "; this kernel lacks the file system: load its module",
+            Errno::ENOENT | Errno::ENXIO => "; no loop device is available: see PrivateDevices= in the unit",
             _ => "",
         };
         ConfigError::sandbox(format!("cannot mount the image {shown}: {errno}{hint}"))
     };
     if Privilege::of_this_process() == Privilege::Rootless {
         return Err(ConfigError::usage(format!(
-            "--template {shown}: rootless, the template must be a directory"
+            "--template {shown}: without root, the template must be a directory"
         )));
     }
     // By the descriptor that was looked at.
@@ -75,7 +75,7 @@ fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
         File::open(again).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?.into();
     let Some(kind) = ImageKind::of(opened.as_fd()).map_err(failed)? else {
         return Err(ConfigError::sandbox(format!(
-            "the template {shown} is neither a directory nor an image of erofs or squashfs"
+            "the template {shown} is neither a directory nor an image (erofs, squashfs)"
         )));
     };
     let image = image::mount(opened.as_fd(), kind).map_err(failed)?;
@@ -116,7 +116,7 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
         let shown = format!("{} (interpreter of {name})", interpreter.to_string_lossy());
         handler = resolve(search, Path::new(&interpreter), &shown)?;
         if let Program::Script(..) = inspect(search, &handler, &shown)? {
-            return Err(not_executable(&shown, "a script itself: only one level of #! is followed"));
+            return Err(not_executable(&shown, "itself a script: dayfly follows only one level of #!"));
         }
     }
     argv.extend(arguments.iter().map(OsString::from));
@@ -151,7 +151,7 @@ fn lookup(search: Search<'_>, name: &str) -> Result<TrustedFile, ConfigError> {
             found => return found,
         }
     }
-    let message = format!("there is no handler '{name}' in PATH ({PATH}) of the template");
+    let message = format!("no handler '{name}' in the template's PATH ({PATH})");
     Err(ConfigError { kind: ErrorKind::NotFound, message })
 }
 
@@ -164,7 +164,7 @@ fn resolve(search: Search<'_>, path: &Path, shown: &str) -> Result<TrustedFile, 
     trust::walk(root, path, search.trusted).map_err(|error| match error {
         TrustError::Missing(_) => ConfigError {
             kind: ErrorKind::NotFound,
-            message: format!("there is no handler {shown} in the template {}", template.path.display()),
+            message: format!("no handler {shown} in the template {}", template.path.display()),
         },
         error => ConfigError::sandbox(format!("cannot use the handler {shown} in the template: {error}")),
     })
@@ -185,7 +185,7 @@ fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Prog
     let needed =
         if search.privilege == Privilege::Root { libc::S_IXOTH } else { libc::S_IXOTH | libc::S_IXUSR };
     if mode & needed == 0 {
-        return Err(not_executable(name, "not executable for others: chmod 0711 it"));
+        return Err(not_executable(name, "not executable for others: run chmod 0711 on it"));
     }
     // Through /proc, because the descriptor is O_PATH; before any namespace is entered.
     let mut head = Vec::with_capacity(program::HEAD);

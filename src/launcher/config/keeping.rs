@@ -35,7 +35,7 @@ impl FromStr for WritableBindSpec {
     fn from_str(text: &str) -> Result<WritableBindSpec, ValueError> {
         let wrong = || {
             ValueError(format!(
-                "'{text}' is no bind: write SRC, SRC:DST, SRC:OWNER or SRC:DST:OWNER, with \\: for a colon in a path"
+                "invalid bind '{text}': use SRC, SRC:DST, SRC:OWNER or SRC:DST:OWNER, with \\: for a colon in a path"
             ))
         };
         let mut fields = fields(text).into_iter().peekable();
@@ -96,17 +96,17 @@ fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> R
     let whose = if spec.owner.is_some() { "OWNER is" } else { "it belongs to" };
     if owner.uid == 0 {
         return Err(ConfigError::usage(format!(
-            "--bind {shown}: {whose} root, as whom no handler writes: name a user (SRC:DST:OWNER), or give it to one"
+            "--bind {shown}: {whose} root, and handlers never write as root: name a user (SRC:DST:OWNER), or chown it"
         )));
     }
     if owner.gid == 0 {
         return Err(ConfigError::usage(format!(
-            "--bind {shown}: {whose} of the group root, as which no handler writes: name a group (SRC:DST:OWNER:GROUP)"
+            "--bind {shown}: {whose} of the group root, and handlers never write as that group: name a group (SRC:DST:OWNER:GROUP)"
         )));
     }
     if privilege == Privilege::Rootless && owner.uid != nix::unistd::geteuid().as_raw() {
         return Err(ConfigError::usage(format!(
-            "--bind {shown}: rootless, handlers write as who started the launcher, and as nobody else"
+            "--bind {shown}: without root, handlers can write only as the user who started the launcher"
         )));
     }
     Ok(owner)
@@ -126,7 +126,7 @@ fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
         (None, Some(uid)) if uid == own.uid => Ok(own),
         (Some(account), _) => Ok(Identity { uid: account.uid.as_raw(), gid: account.gid.as_raw() }),
         (None, Some(uid)) if uid != u32::MAX => Ok(Identity { uid, gid: uid }),
-        (None, _) => Err(ConfigError::usage(format!("--bind: there is no user '{name}'"))),
+        (None, _) => Err(ConfigError::usage(format!("--bind: unknown user '{name}'"))),
     }
 }
 
@@ -136,7 +136,7 @@ fn group(name: &str) -> Result<u32, ConfigError> {
     }
     match Group::from_name(name).map_err(|errno| cannot_look_up("group", name, errno))? {
         Some(group) => Ok(group.gid.as_raw()),
-        None => Err(ConfigError::usage(format!("--bind: there is no group '{name}'"))),
+        None => Err(ConfigError::usage(format!("--bind: unknown group '{name}'"))),
     }
 }
 
@@ -150,7 +150,7 @@ pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
     let of = |bind: &WritableBind| {
         let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);
         format!(
-            "what handlers write to {path} stays, as {}:{}; nothing limits its size",
+            "handlers can write to {path} as {}:{}; it stays, and its size is not limited",
             owner.uid, owner.gid
         )
     };
@@ -159,10 +159,10 @@ pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
         match item.how {
             How::Read => None,
             How::Append => Some(format!(
-                "what handlers write to {path} stays, and nothing limits its size; chattr +a keeps them from what is there"
+                "handlers can append to {path}; it stays, and its size is not limited; chattr +a protects its present content"
             )),
             How::Connect => Some(format!(
-                "handlers speak with {path} on descriptor {number}; it takes them for the launcher"
+                "handlers talk to {path} on descriptor {number}, which sees the launcher's credentials"
             )),
         }
     };

@@ -21,12 +21,12 @@ const NOFILE_MIN: u64 = 4;
 pub(super) fn limits(options: &Options, profile: Traits, in_cgroup: bool) -> Result<Vec<Limit>, ConfigError> {
     let infinity = libc::RLIM_INFINITY;
     if profile.exec == Exec::Tree && options.memory == Some(Size::INFINITE) {
-        return Err(ConfigError::usage("--memory infinity: a profile that executes the tree needs a bound"));
+        return Err(ConfigError::usage("--memory infinity: a profile with 'exec tree' needs a limit"));
     }
     let memory = options.memory.map_or(MEMORY, |size| finite(size).unwrap_or(infinity));
     let tasks = options.tasks.unwrap_or(profile.tasks);
     if tasks == 0 {
-        return Err(ConfigError::usage("--tasks: a sandbox has at least one"));
+        return Err(ConfigError::usage("--tasks: use at least 1"));
     }
     let given = |name: &str, value: u64| RlimitSpec { name: name.to_owned(), soft: value, hard: value };
     let mut specs = vec![
@@ -68,7 +68,7 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
     let Some(&(name, resource)) = limits::NAMES.iter().find(|(name, _)| *name == spec.name) else {
         let known: Vec<_> = limits::NAMES.iter().map(|(name, _)| *name).collect();
         return Err(ConfigError::usage(format!(
-            "--rlimit: there is no '{}'; there are {}",
+            "--rlimit: unknown limit '{}'; known are {}",
             spec.name,
             known.join(" ")
         )));
@@ -76,20 +76,20 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
     // Where exec is single-shot, it is by that number alone.
     if name == "nofile" && exec == Exec::Once && spec.hard > exec::EXEC_FD.unsigned_abs().into() {
         return Err(ConfigError::usage(format!(
-            "--rlimit nofile={}: at most {}, where the handler's own file waits for its exec",
+            "--rlimit nofile={}: at most {}; the handler's file has the next descriptor until its exec",
             spec.hard,
             exec::EXEC_FD
         )));
     }
     if name == "nofile" && spec.soft < NOFILE_MIN {
         return Err(ConfigError::usage(format!(
-            "--rlimit nofile={}: at least {NOFILE_MIN}: the three that a handler has, and one while it is set up",
+            "--rlimit nofile={}: at least {NOFILE_MIN}: three for the handler and one for its set-up",
             spec.soft
         )));
     }
     if name == "core" && spec.soft == 0 {
         return Err(ConfigError::usage(
-            "--rlimit core=0: say core=1; a core_pattern that is a pipe ignores 0",
+            "--rlimit core=0: use core=1, because a core_pattern that is a pipe ignores 0",
         ));
     }
     Ok(Limit { resource, name, soft: spec.soft, hard: spec.hard })
@@ -98,7 +98,7 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
 /// What to say at the start where a crash is not kept from the host.
 pub(super) fn remarks(limits: &[Limit]) -> Option<String> {
     let dumped = limits.iter().any(|limit| limit.name == "core" && (limit.soft, limit.hard) != (1, 1));
-    let remark = "--rlimit core: a crash is dumped; where core_pattern is a pipe, a helper of the host's gets the sandbox's memory, as root";
+    let remark = "--rlimit core: crashes are dumped; if core_pattern is a pipe, a root helper of the host's gets the sandbox's memory";
     dumped.then(|| remark.to_owned())
 }
 

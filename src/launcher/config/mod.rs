@@ -86,7 +86,7 @@ pub(crate) fn load(given: Options) -> Result<Settings, ConfigError> {
     let mut all = load_all(given)?;
     match (all.pop(), all.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => Err(ConfigError::usage("--service: several services at a time are for serve")),
+        _ => Err(ConfigError::usage("--service: only serve takes several services")),
     }
 }
 
@@ -116,7 +116,9 @@ fn service_path(service: &str, cwd: &Path) -> Result<(String, PathBuf), ConfigEr
         return Ok((name, path));
     }
     if service.is_empty() || service.starts_with('.') {
-        return Err(ConfigError::usage(format!("'{service}' is no service name")));
+        return Err(ConfigError::usage(format!(
+            "invalid service name '{service}': use a NAME in /etc/dayfly, or a path with a slash"
+        )));
     }
     Ok((service.to_owned(), Path::new(SERVICES).join(format!("{service}.toml"))))
 }

@@ -366,7 +366,7 @@ impl FromStr for CpuShare {
         let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
         match percent {
             Some(percent) if percent > 0 => Ok(CpuShare(percent)),
-            _ => Err(ValueError(format!("'{text}' is no CPU share: write a percentage, for example 100%"))),
+            _ => Err(ValueError(format!("invalid CPU share '{text}': use a percentage, for example 100%"))),
         }
     }
 }
@@ -416,7 +416,7 @@ impl FromStr for Layers {
             let found = Layer::ALL.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer);
             found.ok_or_else(|| {
                 let known: Vec<_> = Layer::ALL.iter().map(|(name, _)| *name).collect();
-                ValueError(format!("'{name}' cannot be given up; these can: {}", known.join(" ")))
+                ValueError(format!("unknown layer '{name}': use one of {}", known.join(" ")))
             })
         };
         Ok(Layers(text.split(',').map(layer).collect::<Result<_, _>>()?))

@@ -23,7 +23,7 @@ impl FromStr for Owner {
         match (uid.parse(), gid.parse()) {
             // The last number means "no change" to the kernel.
             (Ok(uid), Ok(gid)) if uid != u32::MAX && gid != u32::MAX => Ok(Owner(Identity { uid, gid })),
-            _ => Err(ValueError(format!("'{text}' is no owner: write UID or UID:GID"))),
+            _ => Err(ValueError(format!("invalid owner '{text}': use UID or UID:GID"))),
         }
     }
 }

@@ -66,7 +66,7 @@ fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError
     };
     if let Some(call) = changes.permitted.iter().find(|call| guard::closes(call)) {
         return Err(ConfigError::usage(format!(
-            "--system-call-filter={call}: Never: the guard under every profile does not let it"
+            "--system-call-filter={call}: refused: the guard denies it under every profile"
         )));
     }
     let stays_closed = |call: &str| guard::closes(call) || matches!(call, "execve" | "execveat");
@@ -84,7 +84,7 @@ fn unknown(name: &str) -> ConfigError {
     let known: Vec<_> = profile::names_built_in().collect();
     let known = known.join(" ");
     ConfigError::usage(format!(
-        "there is no profile '{name}': built in are {known}; {PROFILES} has no such file"
+        "unknown profile '{name}': it is not built in ({known}), and {PROFILES} has no such file"
     ))
 }
 
@@ -102,7 +102,7 @@ fn included(name: &str, directory: &Path) -> Result<(String, String), String> {
     if let Some(text) = profile::included(name) {
         return Ok((name.to_owned(), text.to_owned()));
     }
-    let path = path(name, directory).ok_or_else(|| format!("'{name}' is no name of a profile"))?;
+    let path = path(name, directory).ok_or_else(|| format!("invalid profile name '{name}'"))?;
     let shown = path.display().to_string();
     let text = read_trusted(&path).map_err(|why| format!("{shown}: {why}"))?;
     Ok((shown, text))

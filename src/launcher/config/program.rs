@@ -46,7 +46,7 @@ fn script(line: &[u8]) -> Program {
     };
     let argument = argument.trim_ascii();
     if interpreter.is_empty() {
-        return Program::Foreign("a script that names no interpreter");
+        return Program::Foreign("a script without an interpreter");
     }
     let argument = (!argument.is_empty()).then(|| OsStr::from_bytes(argument).to_owned());
     Program::Script(OsStr::from_bytes(interpreter).to_owned(), argument)
@@ -54,7 +54,7 @@ fn script(line: &[u8]) -> Program {
 
 fn elf(head: &[u8]) -> Option<Program> {
     if !head.starts_with(b"\x7fELF") {
-        return Some(Program::Foreign("no ELF file and no #! script"));
+        return Some(Program::Foreign("neither an ELF file nor a #! script"));
     }
     if head.get(4..6)? != [2, 1] || u16_at(head, 18)? != MACHINE {
         return Some(Program::Foreign("an ELF file for another machine"));
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn text_and_other_machines_are_told_apart() {
-        assert_eq!(classify(b"hello"), Program::Foreign("no ELF file and no #! script"));
+        assert_eq!(classify(b"hello"), Program::Foreign("neither an ELF file nor a #! script"));
         let mut head = vec![0; 64];
         head[..6].copy_from_slice(b"\x7fELF\x02\x01");
         head[18] = 8;

@@ -71,7 +71,7 @@ impl FromStr for Proxy {
         });
         network.ok_or_else(|| {
             ValueError(format!(
-                "'{text}' is no proxy: write ADDRESS, ADDRESS/BITS or unix, separated by commas"
+                "invalid proxy '{text}': use ADDRESS, ADDRESS/BITS or unix, separated by commas"
             ))
         })
     }

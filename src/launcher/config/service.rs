@@ -211,9 +211,7 @@ fn start(options: &Options) -> Result<Start, ConfigError> {
     }
     let directory = match &options.chdir {
         Some(path) if !path.starts_with('/') => {
-            return Err(ConfigError::usage(format!(
-                "--chdir: '{path}' is no path in the sandbox: it must begin with /"
-            )));
+            return Err(ConfigError::usage(format!("--chdir: invalid path '{path}': it must begin with /")));
         }
         given => given.as_ref().map(|path| c_string(path.as_str(), "--chdir")).transpose()?,
     };
@@ -244,7 +242,7 @@ fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError>
     }
     let (total, per_source) = (options.max_connections, options.max_per_source);
     if total == Some(0) || per_source == Some(0) {
-        return Err(ConfigError::usage("--max-connections and --max-per-source: with 0 nobody is served"));
+        return Err(ConfigError::usage("--max-connections and --max-per-source: use at least 1"));
     }
     Ok(admission::Limits {
         total: total.unwrap_or(MAX_CONNECTIONS) as usize,

@@ -35,7 +35,7 @@ impl FromStr for SignalName {
         };
         match number {
             Some(number) if (1..=RTMAX).contains(&number) => Ok(SignalName(number)),
-            _ => Err(ValueError(format!("'{text}' is no signal: write, for example, SIGINT or SIGRTMIN+3"))),
+            _ => Err(ValueError(format!("invalid signal '{text}': use, for example, SIGINT or SIGRTMIN+3"))),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::ffi::CStr;
 /// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it leads to depends on
 /// the template's links.
 pub(super) fn normal(path: &str) -> Result<String, ValueError> {
-    let wrong = |why: &str| Err(ValueError(format!("'{path}' is no path in the sandbox: {why}")));
+    let wrong = |why: &str| Err(ValueError(format!("invalid path '{path}' in the sandbox: {why}")));
     if !path.starts_with('/') {
         return wrong("it must begin with /");
     }

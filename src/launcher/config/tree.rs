@@ -217,7 +217,7 @@ pub(super) fn landlock_plan(
     }
     if let Some(relative) = rules.iter().find(|rule| !rule.path.to_bytes().starts_with(b"/")) {
         let path = relative.path.to_string_lossy();
-        return Err(ConfigError::usage(format!("'{path}' is no path in the sandbox: it must begin with /")));
+        return Err(ConfigError::usage(format!("invalid path '{path}': it must begin with /")));
     }
     let abi = kernel.landlock.unwrap_or(0);
     let (network, scopes) = (!degraded.has(Layer::LandlockNet), !degraded.has(Layer::LandlockScope));

@@ -195,13 +195,13 @@ impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Objection::Owner(uid) => {
-                write!(f, "belongs to uid {uid}, who could change what sandboxes are made of: chown root it")
+                write!(f, "belongs to uid {uid}, who could change the sandboxes: run chown root on it")
             }
             Objection::WritableByOthers => write!(f, "is writable by everyone: chmod o-w it"),
             Objection::WritableByAcl => {
                 write!(
                     f,
-                    "is writable by those whom its ACL names: chmod g-w it, which masks them, or setfacl -b it"
+                    "is writable through its ACL: run chmod g-w on it, which masks the entries, or setfacl -b"
                 )
             }
             Objection::WritableByGroup(gid) => write!(f, "is writable by group {gid}: chmod g-w it"),

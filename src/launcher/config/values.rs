@@ -50,14 +50,16 @@ impl FromStr for Size {
             "T" => 40,
             _ => {
                 return error(format!(
-                    "'{text}' is no size: write bytes, or a number with K, M or G, or infinity"
+                    "invalid size '{text}': use a number of bytes, a number with K, M or G, or infinity"
                 ));
             }
         };
         match digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)) {
             Some(0) => error("a size of 0 allows nothing: write infinity for no limit"),
             Some(bytes) if bytes < u64::MAX => Ok(Size(bytes)),
-            _ => error(format!("'{text}' is no size: write bytes, or a number with K, M or G, or infinity")),
+            _ => error(format!(
+                "invalid size '{text}': use a number of bytes, a number with K, M or G, or infinity"
+            )),
         }
     }
 }
@@ -98,7 +100,7 @@ impl FromStr for Span {
 
 fn no_span(text: &str) -> ValueError {
     ValueError(format!(
-        "'{text}' is no time: write seconds, or as in systemd.time(7): 500ms, 1min 30s, infinity"
+        "invalid time '{text}': use seconds, or a form of systemd.time(7): 500ms, 1min 30s, infinity"
     ))
 }
 
@@ -179,7 +181,7 @@ impl FromStr for UserRange {
         let numbers =
             text.split_once('+').and_then(|(base, size)| Some((base.parse().ok()?, size.parse().ok()?)));
         let Some((base, size)) = numbers else {
-            return error(format!("'{text}' is no range: write BASE+SIZE, for example 1879048192+4194304"));
+            return error(format!("invalid range '{text}': use BASE+SIZE, for example 1879048192+4194304"));
         };
         // 65534 and 65535 mean "nobody" and "no change"; u32::MAX means "no change" too.
         match u32::checked_add(base, size) {
@@ -207,7 +209,7 @@ impl FromStr for Warm {
         let (min, max) = text.split_once("..").unwrap_or((text, text));
         match (min.parse(), max.parse()) {
             (Ok(min), Ok(max)) if 1 <= min && min <= max && max <= 4096 => Ok(Warm { min, max }),
-            _ => error(format!("'{text}' is no number of sandboxes: write N or MIN..MAX, from 1 to 4096")),
+            _ => error(format!("invalid number of sandboxes '{text}': use N or MIN..MAX, from 1 to 4096")),
         }
     }
 }
@@ -231,7 +233,7 @@ impl FromStr for Rate {
         });
         match parts {
             Some((count @ 1.., time)) if !(time / count).is_zero() => Ok(Rate { count, time }),
-            _ => error(format!("'{text}' is no rate: write N/TIME, for example 30/min or 5/10s")),
+            _ => error(format!("invalid rate '{text}': use N/TIME, for example 30/min or 5/10s")),
         }
     }
 }
@@ -287,12 +289,12 @@ impl FromStr for BindSpec {
             [source, target] => (source.clone(), target.clone()),
             _ => {
                 return error(format!(
-                    "'{text}' is no bind: write SRC or SRC:DST, with \\: for a colon in a path"
+                    "invalid bind '{text}': use SRC or SRC:DST, with \\: for a colon in a path"
                 ));
             }
         };
         if source.is_empty() {
-            return error(format!("'{text}' names no source"));
+            return error(format!("'{text}' has no source: use SRC or SRC:DST"));
         }
         let target = targets::normal_below_root(&target)?;
         Ok(BindSpec { source, target })
@@ -318,7 +320,7 @@ impl FromStr for StackSpec {
                 Ok(StackSpec { layers: layers.to_vec(), target: targets::normal_below_root(target)? })
             }
             _ => error(format!(
-                "'{text}' is no overlay: write PATH:PATH:DST, the lowest directory first, with \\: for a colon in a path"
+                "invalid overlay '{text}': use PATH:PATH:DST, the lowest directory first, with \\: for a colon in a path"
             )),
         }
     }
@@ -344,7 +346,7 @@ impl FromStr for TmpfsSpec {
         let (target, bounds) = match fields(text).as_slice() {
             [target] => (target.clone(), String::new()),
             [target, bounds] => (target.clone(), bounds.clone()),
-            _ => return error(format!("'{text}' is no tmpfs: write PATH, PATH:SIZE or PATH:SIZE,INODES")),
+            _ => return error(format!("invalid tmpfs '{text}': use PATH, PATH:SIZE or PATH:SIZE,INODES")),
         };
         let target = targets::normal(&target)?;
         let (size, inodes) = match bounds.split_once(',') {
@@ -356,7 +358,7 @@ impl FromStr for TmpfsSpec {
             None => TmpfsSpec::INODES,
             Some(text) => match text.parse() {
                 Ok(number) if number > 1 => number,
-                _ => return error(format!("'{text}' is no number of inodes: it must be 2 or more")),
+                _ => return error(format!("invalid number of inodes '{text}': use 2 or more")),
             },
         };
         if size == Size::INFINITE {
@@ -379,7 +381,7 @@ impl FromStr for RlimitSpec {
 
     fn from_str(text: &str) -> Result<RlimitSpec, ValueError> {
         let Some((name, value)) = text.split_once('=') else {
-            return error(format!("'{text}' is no limit: write NAME=V, for example nofile=32"));
+            return error(format!("invalid limit '{text}': use NAME=V, for example nofile=32"));
         };
         let (soft, hard) = value.split_once(':').unwrap_or((value, value));
         let number = |text: &str| if text == "0" { Ok(0) } else { text.parse::<Size>().map(|size| size.0) };
@@ -407,7 +409,7 @@ impl FromStr for Variable {
             Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
                 Ok(Variable { name: name.to_owned(), value: value.to_owned() })
             }
-            _ => error(format!("'{text}' is no variable: write NAME=VALUE")),
+            _ => error(format!("invalid variable '{text}': use NAME=VALUE")),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
         false => Node::new("executable memory", "allowed").why("W^X is the kernel's alone, or not promised"),
     };
     let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
-    Ok(Node::group("seccomp").why("two filters that share no source").with([profile, guard(files)]))
+    Ok(Node::group("seccomp").why("two filters, built independently").with([profile, guard(files)]))
 }
 
 fn exec(exec: Exec) -> Node {

@@ -361,7 +361,7 @@ fn programs(plan: &plan::filters::Plan) -> Node {
     Node::new("programs", sizes).why("the kernel asks both at each call")
 }
 
-/// What is done and proved between accept and exec, in order.
+/// The steps between accept and exec, in order.
 fn steps(service: &Service, purpose: Purpose) -> Node {
     let taken = Step::all().filter(|step| is_taken(*step, service, purpose));
     let nodes = taken.map(|step| Node::new(step.name(), step.phrase()));

@@ -75,7 +75,7 @@ fn explained(options: Options) -> Result<Node, ConfigError> {
     }
 }
 
-/// What became of a line of systemd-nspawn's.
+/// Notes on a systemd-nspawn command line.
 fn of_nspawn(notes: &[String]) -> Option<Node> {
     let notes = notes.iter().enumerate().map(|(index, note)| Node::new(index.to_string(), note.as_str()));
     let list = Node::group("from systemd-nspawn").with(notes);

@@ -1,4 +1,4 @@
-//! What surrounds the sandbox: the connection's bounds and times, and how `serve` keeps sandboxes ready.
+//! Settings around the sandbox: limits and times of the connection, and how `serve` keeps sandboxes ready.
 
 use super::tree::Node;
 use crate::cgroup::leaves::Bounds;

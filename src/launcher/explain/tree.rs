@@ -1,4 +1,4 @@
-//! What is explained, as a tree: printed for people, as JSON, or compared with another one.
+//! The explanation as a tree, which can be printed as text or JSON, or compared with another tree.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ impl Node {
         Node::new(name, "")
     }
 
-    /// A list of its own kind, which may be empty.
+    /// A list, which may be empty.
     pub(crate) fn list(name: impl Into<String>, children: impl IntoIterator<Item = Node>) -> Node {
         let node = Node::group(name).with(children);
         if node.children.is_empty() { Node { value: "none".to_owned(), ..node } } else { node }
@@ -79,7 +79,7 @@ impl Node {
     }
 }
 
-/// What one tree has otherwise than another. Reasons are no difference.
+/// Differences between two trees. Reasons do not count.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     path: String,

@@ -49,7 +49,7 @@ pub(crate) fn remark(message: &str) {
     info!("{message}");
 }
 
-/// The same, where it would be said once a connection.
+/// The same for messages that occur once per connection.
 pub(crate) fn detail(message: &str) {
     debug!("{message}");
 }
@@ -90,7 +90,7 @@ pub(crate) fn park_before_exec() {
     warn!("this handler cannot be parked after exec: sandboxes are parked before it until a reload");
 }
 
-/// What launchers that are gone have left, if anything.
+/// Snapshots that dead launchers had left, if any.
 pub(crate) fn swept(swept: &Swept) {
     let Swept { snapshots, failed, shelf } = swept;
     let shelf = shelf.display();

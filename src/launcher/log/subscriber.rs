@@ -30,7 +30,7 @@ impl Records {
         Records { level, destination, lost: AtomicU64::new(0) }
     }
 
-    /// False where nobody takes it now: it is lost, and counted.
+    /// False if the sink does not accept it now; the record is lost and counted.
     fn write(&self, level: Level, fields: &Fields) -> bool {
         match &self.destination {
             Destination::Text => sink::write_stderr(&cut(text(level, fields))),
@@ -145,7 +145,7 @@ fn escape_byte(line: &mut String, byte: u8) {
     write!(line, "\\x{byte:02x}").ignoring(STRING);
 }
 
-/// One line whatever the value holds; quoted where a reader could take it for two fields.
+/// Always one line; quoted if a reader could mistake it for two fields.
 fn push_text(line: &mut String, text: &str) {
     let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./:[]+,%@".contains(c));
     if plain {
@@ -203,8 +203,8 @@ fn json(level: Level, fields: &Fields) -> serde_json::Map<String, serde_json::Va
     object
 }
 
-/// One line. Where it would be too long its longest texts are cut: half an object is no object, and a longer write than a
-/// pipe takes at once would wait for its reader.
+/// Makes one line. If it is too long, its longest texts are cut, because half an object cannot be parsed, and a write larger than
+/// a pipe's atomic size would block.
 fn cut_json(mut object: serde_json::Map<String, serde_json::Value>) -> String {
     loop {
         let line = format!("{}\n", serde_json::json!(object));

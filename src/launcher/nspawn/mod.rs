@@ -1,8 +1,8 @@
-//! `dayfly nspawn`: what a unit says to systemd-nspawn, done as `run` would do it.
+//! `dayfly nspawn`: runs a systemd-nspawn command line as `run` would.
 //!
-//! [`translate`] makes options of `run` of the words; here is what needs a look at the host, and then the way of `run`
-//! itself. What nspawn leaves open and the line does not ask for is closed, and what it asks for and cannot have is
-//! refused: nothing is ignored. docs/from-systemd-nspawn.md says it option by option.
+//! [`translate`] turns the words into options of `run`; this module does the parts that need the host, then calls `run`. The sandbox is
+//! as tight as any other. No option is ignored: an option that dayfly cannot honour is refused.
+//! docs/from-systemd-nspawn.md lists each option.
 
 pub(crate) mod translate;
 
@@ -25,7 +25,7 @@ use translate::{Calls, Line, Root, Volatile};
 /// By this name, in whatever directory, the program is `dayfly nspawn`.
 const NAME: &str = "systemd-nspawn";
 
-/// The words for nspawn, where they are: behind the first one, or behind the name that stands for it.
+/// The words for nspawn, if this is an nspawn command line: those after `nspawn`, or after a program name that means it.
 pub(crate) fn words(mut arguments: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let program = arguments.next()?;
     let by_name = Path::new(&program).file_name().is_some_and(|name| name == NAME);
@@ -53,7 +53,7 @@ enum Understood {
 }
 
 fn understood(words: Vec<OsString>) -> Result<Understood, String> {
-    let text = |word: OsString| word.into_string().map_err(|word| format!("{} is no UTF-8", word.display()));
+    let text = |word: OsString| word.into_string().map_err(|word| format!("{} is not UTF-8", word.display()));
     let words = words.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
     let line = translate::translate(&words, |name| std::env::var(name).ok())?;
     if line.wants_help {
@@ -115,12 +115,12 @@ fn tree(root: &Root) -> Result<PathBuf, String> {
             let mut places = MACHINES.iter().map(|place| Path::new(place).join(name));
             places
                 .find(|tree| tree.is_dir())
-                .ok_or_else(|| format!("there is no tree {name} in {}: name it with -D", MACHINES.join(", ")))
+                .ok_or_else(|| format!("no tree {name} in {}: give its path with -D", MACHINES.join(", ")))
         }
     }
 }
 
-/// nspawn reads a file of the machine's name, some of it even where the tree's owner could have put it.
+/// nspawn reads a settings file named like the machine, in part even from a place that the tree's owner controls.
 fn refuse_settings(line: &Line, tree: &Path) -> Result<(), String> {
     let absolute = std::path::absolute(tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     let last = absolute.file_name().unwrap_or_default();
@@ -139,7 +139,7 @@ fn refuse_settings(line: &Line, tree: &Path) -> Result<(), String> {
 
 /// The line as one of `run`.
 fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
-    let tree_text = tree.to_str().ok_or_else(|| format!("{} is no UTF-8", tree.display()))?;
+    let tree_text = tree.to_str().ok_or_else(|| format!("{} is not UTF-8", tree.display()))?;
     let mut words = vec!["dayfly".to_owned(), "run".to_owned(), format!("--template={tree_text}")];
     if line.volatile == Some(Volatile::Yes) {
         words.extend(empty_but_usr(tree)?);
@@ -156,7 +156,7 @@ fn words_of_run(line: &Line, tree: &Path) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// `--uid`: a user that is there; its files are the program's where a snapshot can make them so.
+/// `--uid`: an existing user. Its files appear as the program's own, if the snapshot is writable.
 fn owner(line: &Line, tree: &Path, user: &str) -> Result<Option<String>, String> {
     let Owner(Identity { uid, gid }) =
         owner::of_user(tree, user).map_err(|why| format!("--uid={user}: {why}"))?;
@@ -165,7 +165,7 @@ fn owner(line: &Line, tree: &Path, user: &str) -> Result<Option<String>, String>
     Ok((is_mapped && uid != 0).then(|| format!("--owner={uid}:{gid}")))
 }
 
-/// systemd keeps an inode of each kind that nobody may open, for its own InaccessiblePaths=.
+/// systemd's inaccessible inodes, one of each kind, for its own InaccessiblePaths=.
 const INACCESSIBLE: &str = "/run/systemd/inaccessible";
 
 /// `--inaccessible`: covers a path with such an inode.
@@ -197,13 +197,13 @@ fn empty_but_usr(tree: &Path) -> Result<Vec<String>, String> {
     for entry in std::fs::read_dir(tree).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name =
-            entry.file_name().into_string().map_err(|name| format!("{} is no UTF-8", name.display()))?;
+            entry.file_name().into_string().map_err(|name| format!("{} is not UTF-8", name.display()))?;
         if !entry.file_type().map_err(failed)?.is_dir() || STAY.contains(&name.as_str()) {
             continue;
         }
         if MERGED.contains(&name.as_str()) {
             return Err(format!(
-                "--volatile=yes: /{name} of the tree is no link into /usr; use --volatile=overlay"
+                "--volatile=yes: /{name} in the tree is not a link into /usr; use --volatile=overlay"
             ));
         }
         names.push(name);
@@ -220,7 +220,7 @@ fn parse(words: &[String]) -> Result<Box<Options>, String> {
     }
 }
 
-/// What was chosen, how to do better, and what is otherwise than the line says.
+/// Notes for the log: chosen settings, tighter alternatives, and differences from the command line.
 fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
     let mut notes = line.notes.clone();
     if let Some(user) = &line.user {

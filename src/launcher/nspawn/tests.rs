@@ -9,7 +9,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What the document must say of an option, up to the test that shows it.
+/// The row of an option in the document, up to the name of its test.
 fn row(known: &Known) -> String {
     let names: Vec<String> =
         known.shown().split(", ").map(|name| format!("`{}`", name.replace('|', "\\|"))).collect();
@@ -80,7 +80,7 @@ fn variables_of_nspawn_are_refused() {
     assert_eq!(refused("SYSTEMD_LOG_LEVEL"), Ok(()));
 }
 
-/// What fuzzing begins with, and what it has found.
+/// Seeds of the fuzzer, and its findings.
 #[test]
 fn seeds_of_lines_pass() {
     let seeds = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/nspawn")).unwrap();

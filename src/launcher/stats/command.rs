@@ -40,7 +40,7 @@ pub(crate) fn main(options: &StatsOptions) -> u8 {
     if let Some(name) = &options.name {
         reports.retain(|report| report.service == *name);
         if reports.is_empty() {
-            log::fatal(&format!("there are no statistics of a service '{name}'"));
+            log::fatal(&format!("no statistics of a service '{name}'"));
             return NONE;
         }
     }
@@ -58,7 +58,8 @@ pub(crate) fn main(options: &StatsOptions) -> u8 {
 
 fn find(options: &StatsOptions) -> Result<Vec<Report>, String> {
     if let Some(path) = &options.socket {
-        return socket::ask(path).map_err(|error| format!("nobody answers at {}: {error}", path.display()));
+        return socket::ask(path)
+            .map_err(|error| format!("no supervisor answers at {}: {error}", path.display()));
     }
     let wants_journal = options.journal || options.since.is_some();
     let mut reports: Vec<Report> = Vec::new();

@@ -1,11 +1,11 @@
-//! What is counted of a service. Bounded: outcomes and limits are ours, names are cut and few.
+//! The counters of a service. They are bounded: outcomes and limits are fixed sets; names are cut and few.
 
 use super::histogram::Histogram;
 use super::top::Top;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Counts by a word of ours.
+/// Counts by a fixed word.
 pub(crate) type Words = BTreeMap<String, u64>;
 
 /// More kinds of outcome than there are come from a file that is not ours.
@@ -32,7 +32,7 @@ pub(crate) struct Counters {
     pub(crate) total: Period,
     /// By the UTC hour of the day.
     pub(crate) hours: [u64; 24],
-    /// By the option whose limit sent them away; these are no connections.
+    /// By the option whose limit rejected them. Rejections are not counted as connections.
     pub(crate) rejected: Words,
     /// Reset by their peers before they had a sandbox; these are none either.
     pub(crate) gone: u64,
@@ -126,8 +126,8 @@ fn address(peer: &str) -> &str {
     }
 }
 
-/// What a handler's line on stderr says was asked for: `… selector="/x" … status=ok …`, as gopher-handler writes it. The
-/// handler is not trusted: it counts once a connection, is cut, and what did not go well is not counted.
+/// The request that a handler's stderr line names: `… selector="/x" … status=ok …`, as gopher-handler writes it. The handler
+/// is not trusted: dayfly counts one request per connection, cuts it, and skips failed ones.
 pub(crate) fn selector_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(" selector=\"")?;
     let mut escaped = false;

@@ -22,8 +22,8 @@ pub(super) fn read(since: Option<&str>) -> io::Result<Vec<Report>> {
     if status.success() { reports } else { Err(io::Error::other(format!("journalctl ended with {status}"))) }
 }
 
-/// Whoever is on the host may write to the journal under any name; journald says by itself whose the writer was
-/// (systemd.journal-fields(7)). Only root's launchers count, and those of who asks.
+/// Any user may write to the journal under any name, but journald itself records the writer's uid
+/// (systemd.journal-fields(7)). Only the launchers of root and of the calling user count.
 fn words(since: Option<&str>, own_uid: u32) -> Vec<String> {
     let fixed = ["--output=json", "--no-pager", "--quiet", "SYSLOG_IDENTIFIER=dayfly", "_UID=0"];
     let mut words: Vec<String> = fixed.map(str::to_owned).into();

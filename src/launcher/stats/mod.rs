@@ -1,12 +1,12 @@
-//! What happened: counted by the supervisor as connections end, in memory that is bounded whoever comes; told over a
-//! socket to `dayfly stats`, and in a file of aggregates to the handler itself.
+//! Statistics. The supervisor counts connections as they end, in bounded memory. It answers `dayfly stats` over a socket, and
+//! writes totals to a file for the handler.
 //!
 //! | file | |
 //! |---|---|
-//! | `counters.rs` | what is counted, from the records of connections |
-//! | `socket.rs` | where a live supervisor tells it; who asks and does not read costs nothing |
+//! | `counters.rs` | the counters, fed by the records of connections |
+//! | `socket.rs` | the supervisor's socket; a client that does not read cannot block it |
 //! | `public.rs` | the directory that a sandbox may see, with `stats.json` |
-//! | `journal.rs` | the same counts, from the records that `run` has left in the journal |
+//! | `journal.rs` | the same counters, fed by the records of `run` in the journal |
 //! | `command.rs`, `text.rs`, `openmetrics.rs` | `dayfly stats` |
 
 pub(crate) mod command;
@@ -28,7 +28,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[serde(default)]
 pub(crate) struct Report {
     pub(crate) service: String,
-    /// Whose it is, by the last two names of its socket; empty for the journal's.
+    /// The supervisor, by the last two components of its socket's path; empty for the journal.
     #[serde(skip)]
     pub(crate) supervisor: String,
     /// Connections now, and sandboxes that wait for one.

@@ -1,7 +1,7 @@
-//! What the handler itself may know: aggregates in `stats.json`, in a directory of the service that its sandboxes see
-//! read-only at [`MOUNT_POINT`], where the template has one. Replaced by rename, so that whoever reads it has one whole.
+//! Statistics for the handler: totals in `stats.json`. If the template has [`MOUNT_POINT`], sandboxes see the service's directory
+//! there, read-only. The file is replaced by rename, so a reader always sees a complete one.
 //!
-//! With systemd's StateDirectory= it outlives the supervisor, and counting goes on from it.
+//! With systemd's StateDirectory= the file survives the supervisor, and counting continues from it.
 
 use super::counters::{Counters, Period};
 use super::socket::runtime_directory;
@@ -29,10 +29,10 @@ const FILE: &str = "stats.json";
 /// The file being written.
 const NEW: &str = ".stats.json.new";
 const VERSION: u32 = 1;
-/// What is read of an old file.
+/// Limit on the size of an old file.
 const OLD_MAX: u64 = 1 << 20;
 
-/// The service's directory on the host, with a lock where it goes with this process: it says that somebody uses it.
+/// The service's directory on the host. A lock shows that it is in use, if it disappears with this process.
 #[derive(Debug)]
 pub(crate) struct PublicDirectory {
     fd: fs::File,
@@ -52,8 +52,8 @@ fn place() -> (PathBuf, bool) {
     }
 }
 
-/// Gives each service whose template has the mount point its directory there, unless its file has mounted something else.
-/// Statistics are no layer: what keeps a service from having one is told, and it is served without.
+/// Binds each service's directory at the mount point, if its template has one and the service mounts nothing else there.
+/// Statistics are not a layer: a failure is logged, and the service runs without.
 pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
     let (place, kept) = place();
     if !kept {
@@ -90,7 +90,7 @@ fn bind(settings: &mut Settings) -> Option<PathBuf> {
     }
 }
 
-/// Removes what supervisors that were killed have left: their pids are nobody's, here at least, and their locks are gone.
+/// Removes directories of killed supervisors: their pids are free, at least here, and their locks are gone.
 fn sweep(place: &Path) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -108,7 +108,7 @@ fn sweep(place: &Path) {
     }
 }
 
-/// Where it is for a service of this name, made where it is not there.
+/// The directory for a service of this name, made if missing.
 fn make(service: &str) -> io::Result<PathBuf> {
     let (place, kept) = place();
     let name = match kept {
@@ -139,8 +139,8 @@ impl PublicDirectory {
         Ok(PublicDirectory { fd, parent, name: name.to_string_lossy().into_owned(), kept })
     }
 
-    /// Counts from before, where there are any of ours. What is not kept for that is of a supervisor that was killed and
-    /// had the same pid.
+    /// Counters from an earlier run, if the directory is persistent. Other leftovers belong to a killed supervisor with the same
+    /// pid.
     pub(crate) fn restore(&self) -> Option<Counters> {
         if !self.kept {
             return None;
@@ -159,7 +159,7 @@ impl PublicDirectory {
         text.push(b'\n');
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.fd, NEW, flags, Mode::from_bits_truncate(0o644))?;
-        // Whatever the umask is.
+        // Independent of the umask.
         fchmod(&file, Mode::from_bits_truncate(0o644))?;
         fs::File::from(file).write_all(&text)?;
         Ok(renameat(&self.fd, NEW, &self.fd, FILE)?)

@@ -15,7 +15,7 @@ use sys::Ignoring;
 const SHARED: &str = "/run/dayfly";
 /// Root's and its group's: peers have addresses.
 const MODE: u32 = 0o660;
-/// Longer than any document of ours.
+/// Larger than any of our documents.
 const DOCUMENT_MAX: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,7 +33,7 @@ pub(crate) struct StatsSocket {
 }
 
 impl StatsSocket {
-    /// Before the supervisor leaves the host's mounts. What keeps it from having one is no reason not to serve.
+    /// Called before the supervisor leaves the host's mounts. Without the socket, `serve` runs anyway.
     pub(crate) fn bind() -> io::Result<StatsSocket> {
         let own = format!("stats-{}", std::process::id());
         let paths = match runtime_directory() {
@@ -65,8 +65,8 @@ impl StatsSocket {
         Ok(StatsSocket { fd, _own_file })
     }
 
-    /// Answers one who asks. It is written in one go into what the kernel holds for a socket, or not at all: nobody can
-    /// make the loop wait.
+    /// Answers one client with a single write into the socket's buffer. A client that does not read gets a cut answer, and cannot
+    /// block the loop.
     pub(crate) fn answer(&self, reports: &[Report]) {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let Ok(number) = accept4(self.fd.as_raw_fd(), flags) else { return };

@@ -1,6 +1,6 @@
-//! Names and how often each came, in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi, 2005). When
-//! there is no room, a new name takes the place of the rarest one and its count; what is frequent stays and is at most
-//! that much overestimated. A flood of names that come once each pushes out none that comes often.
+//! Counts names in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi, 2005). When the table is full, a new
+//! name replaces the rarest one and inherits its count, so frequent names stay and are overestimated by at most that count. A
+//! flood of unique names does not displace frequent ones.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
-//! What a service file means for its units: pure, from options to settings.
+//! Adapts the shipped units to a service file: pure functions from options to settings.
 //!
-//! Each function leaves a shipped value alone where the file says nothing else, so that the shipped units are what the
-//! shipped service file gives.
+//! Each function keeps the shipped value unless the file changes it, so the shipped service file gives the shipped units.
 
 use super::UnitOptions;
 use super::text::UnitText;
@@ -36,12 +35,12 @@ const POLL_LIMITS_SINCE: u16 = 255;
 /// A service as its units see it.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
-    /// What stands after `--service`.
+    /// The argument of `--service`.
     pub(super) argument: &'a str,
     pub(super) file: Option<&'a Path>,
     pub(super) options: &'a Options,
     pub(super) traits: Traits,
-    /// Where the socket unit listens; empty where it is as shipped.
+    /// Addresses of the socket unit; empty: as shipped.
     pub(super) listen: Vec<Address>,
     /// Else it is the launcher alone that listens.
     pub(super) has_socket: bool,
@@ -133,7 +132,7 @@ pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), 
 /// A word that systemd takes as it is. Specifiers are doubled; what would need quotes is refused.
 fn word(text: &str) -> Result<String, ConfigError> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || "\"'\\$;".contains(c)) {
-        return Err(ConfigError::usage(format!("'{text}' cannot stand in a unit: rename it")));
+        return Err(ConfigError::usage(format!("'{text}' cannot be written in a unit: rename it")));
     }
     Ok(text.replace('%', "%%"))
 }
@@ -187,7 +186,7 @@ fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
     }
 }
 
-/// What the launcher binds itself, in the host's network.
+/// Addresses that the launcher itself binds, in the host's network namespace.
 fn own_listeners(options: &Options) -> Result<Vec<Address>, ConfigError> {
     addresses(options.listen.as_deref().unwrap_or_default())
 }
@@ -220,7 +219,7 @@ fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[A
     }
 }
 
-/// What the service names on the host must be there for its launcher.
+/// The launcher must see the host paths that the service names.
 fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<(), ConfigError> {
     let options = subject.options;
     let profile = options.profile.as_deref().filter(|profile| profile.contains('/')).map(Path::new);

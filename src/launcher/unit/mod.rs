@@ -1,5 +1,4 @@
-//! `dayfly unit`: a socket and a service unit for a service file, from the shipped units, which are what it prints for the
-//! shipped one.
+//! `dayfly unit`: makes a socket and a service unit for a service file, from the shipped units.
 
 mod adapt;
 mod text;
@@ -67,7 +66,7 @@ fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     units(given, &settings, file.as_deref())
 }
 
-/// Pure but for the template's and the profile's presence. `file` is the service file, where it was named by its path.
+/// Pure, except that it looks at the template and the profile. `file` is the service file's path, if it was given.
 fn units(
     given: &UnitOptions,
     settings: &Settings,
@@ -75,7 +74,9 @@ fn units(
 ) -> Result<Vec<UnitText>, ConfigError> {
     let name = &settings.name;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
-        return Err(ConfigError::usage(format!("no unit can be called '{name}': rename the service file")));
+        return Err(ConfigError::usage(format!(
+            "'{name}' cannot be the name of a unit: rename the service file"
+        )));
     }
     let argument = file.map_or_else(|| name.clone(), |file| file.display().to_string());
     let options = &settings.options;
@@ -111,7 +112,7 @@ fn listen(given: &UnitOptions, settings: &Settings) -> Result<Vec<crate::listene
     }
     if settings.name != SHIPPED && in_file.is_empty() {
         return Err(ConfigError::usage(
-            "where shall the socket unit listen? give --listen, for example --listen :79",
+            "no address for the socket unit: give --listen, for example --listen :79",
         ));
     }
     Ok(Vec::new())

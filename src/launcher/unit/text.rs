@@ -1,4 +1,4 @@
-//! A unit file as lines: settings change, comments stay where they are.
+//! A unit file as lines. Settings change; comments stay in place.
 
 /// One setting that differs from the unit it started as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) struct UnitText {
     changes: Vec<Change>,
 }
 
-/// Settings that add up, so that a drop-in empties them before it says otherwise. A bounding set shall add up.
+/// Settings whose lines accumulate: a drop-in must empty them first. (Bounding sets are meant to accumulate.)
 const LISTS: [&str; 3] = ["ListenStream", "IPAddressDeny", "ExecStart"];
 
 impl UnitText {
@@ -42,8 +42,8 @@ impl UnitText {
         self.changes.push(Change { section, key, value });
     }
 
-    /// With the comment directly above it, which is about it. What another line below still explains itself by is lost too:
-    /// such lines go together.
+    /// Also removes the comment directly above it. Lines below that rely on the same comment lose it too; such lines are removed
+    /// together.
     pub(super) fn remove(&mut self, key: &str) {
         let Some(at) = self.lines.iter().position(|line| value_of(line, key).is_some()) else { return };
         let comments = self.lines[..at].iter().rev().take_while(|line| line.starts_with('#')).count();
@@ -65,7 +65,7 @@ impl UnitText {
         self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// What has been changed alone, for the directory NAME.d; None where nothing was.
+    /// Only the changes, for the directory NAME.d; None if there are none.
     pub(super) fn drop_in(&self) -> Option<String> {
         let mut text = String::new();
         let mut sections: Vec<&str> = self.changes.iter().map(|change| change.section).collect();

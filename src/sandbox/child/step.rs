@@ -38,42 +38,42 @@ steps! {
     Base, "base", "make the supervisor's own mount namespace";
     Channel, "channel", "make the channel to the sandbox";
     StderrPipe, "stderr-pipe", "make the pipe for the handler's stderr";
-    BoundConnection, "bound-connection", "bound the connection";
-    Snapshots, "snapshots", "claim a place for snapshots beside";
+    BoundConnection, "bound-connection", "limit the connection's buffers";
+    Snapshots, "snapshots", "claim a directory for snapshots beside";
     Open, "open", "open for the handler";
     Ruleset, "landlock-ruleset", "make the Landlock ruleset";
     Canary, "canary-file", "make the canary file";
-    Group, "cgroup", "give the sandbox a cgroup of its own";
+    Group, "cgroup", "make a cgroup for the sandbox";
     Clone, "clone", "clone the sandbox's first process";
     IdMap, "id-map", "make the id map of the snapshot";
     Release, "release", "release the sandbox's first process";
     Watch, "watch", "watch the sandbox";
-    Report, "report", "hear the sandbox's report";
+    Report, "report", "read the sandbox's report";
     // In the child.
     CloseInherited, "close-inherited", "mark inherited descriptors close-on-exec";
     ParentDeathSignal, "parent-death-signal", "set the parent-death signal";
     SupervisorAlive, "supervisor-alive", "go on without the supervisor";
     ReceiveIdentity, "receive-identity", "receive the sandbox's identity";
-    Session, "session", "make a session of its own";
+    Session, "session", "start a new session";
     Personality, "personality", "reset the personality";
     Scheduling, "scheduling", "reset the scheduling policy";
     OomScore, "oom-score", "set the OOM score";
-    Affinity, "cpu-affinity", "keep the sandbox on its processors";
+    Affinity, "cpu-affinity", "set the processors of the sandbox";
     MountNamespace, "mount-namespace", "make the namespaces";
     Network, "network-namespace", "make and join the network namespace";
     Private, "private", "make all mounts private";
     Template, "template", "clone the template";
-    TemplateChanged, "template-changed", "use the template: it is another file than at start";
-    Stage, "stage", "mount the private place for the overlay's layers";
+    TemplateChanged, "template-changed", "use the template: it was replaced after the start";
+    Stage, "stage", "mount a tmpfs for the overlay's layers";
     Layers, "layers", "make the overlay's layers";
     Overlay, "overlay", "mount the overlay root";
     Snapshot, "snapshot", "snapshot";
     AttachRoot, "attach-root", "attach the new root";
     HandlerFile, "handler-file", "open the handler";
-    HandlerChanged, "handler-changed", "use the handler: it is another file than at start";
+    HandlerChanged, "handler-changed", "use the handler: it was replaced after the start";
     MountPoint, "mount-point", "open the mount point";
     BindSource, "bind-source", "clone the source of the bind";
-    BindChanged, "bind-changed", "use the source of the bind: it is another file than at start";
+    BindChanged, "bind-changed", "use the source of the bind: it was replaced after the start";
     BindMap, "bind-map", "map the owner of the bind";
     Bind, "bind", "bind at";
     Tmpfs, "tmpfs", "mount a tmpfs at";
@@ -83,7 +83,7 @@ steps! {
     Pivot, "pivot-root", "pivot to the new root";
     DetachOldRoot, "detach-old-root", "detach the old root";
     VerifyRoot, "verify-root", "verify that the new root is the root";
-    Bounding, "bounding-set", "drop from the bounding set the capability";
+    Bounding, "bounding-set", "drop from the bounding set capability";
     Ambient, "ambient-set", "clear the ambient set";
     Securebits, "securebits", "lock the securebits";
     Groups, "groups", "drop the groups";
@@ -97,7 +97,7 @@ steps! {
     Stdio, "stdio", "put the connection at descriptors 0 and 1";
     ExecDescriptor, "exec-descriptor", "put the handler's descriptor at its number";
     Limit, "rlimit", "set the limit";
-    Directory, "directory", "go to the directory";
+    Directory, "directory", "change to the directory";
     Signals, "signals", "unblock the signals";
     NoNewPrivs, "no-new-privs", "set no_new_privs";
     Mdwe, "mdwe", "forbid memory that is writable and executable";
@@ -105,13 +105,13 @@ steps! {
     LandlockRestrict, "landlock-restrict", "enter the Landlock domain";
     VerifyLandlock, "verify-landlock", "verify that Landlock is in force";
     Init, "init", "clone the handler's process";
-    InitFilter, "init-filter", "seal the init stub";
+    InitFilter, "init-filter", "install the init stub's filter";
     Handed, "handed", "hand over";
     CloseAll, "close-all", "close all descriptors but the handler's";
     VerifyDescriptors, "verify-descriptors", "verify the open descriptors";
     GuardFilter, "guard-filter", "install the guard filter";
     ProfileFilter, "profile-filter", "install the profile's filter";
-    Listener, "listener", "hand the seccomp listener to the supervisor";
+    Listener, "listener", "pass the seccomp listener to the supervisor";
     VerifyFilters, "verify-filters", "verify that the filters are in force";
     Parked, "parked", "wait for the connection";
     Exec, "exec", "execute the handler";
@@ -163,14 +163,16 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the limit of nested pid namespaces is 32; see /proc/sys/user/max_pid_namespaces")
         }
         (Step::Clone, Errno::EAGAIN) => {
-            Some("the process limit is reached: TasksMax= of the unit, RLIMIT_NPROC, kernel.pid_max")
+            Some("a process limit is reached: check TasksMax= in the unit, RLIMIT_NPROC and kernel.pid_max")
         }
-        (Step::Clone, Errno::ENOSYS) => Some("clone3 is refused: RestrictNamespaces= of the unit does that"),
+        (Step::Clone, Errno::ENOSYS) => {
+            Some("something refuses clone3: RestrictNamespaces= in the unit does")
+        }
         (Step::Clone | Step::MountNamespace | Step::Network, Errno::EPERM) => {
-            Some("new namespaces need CAP_SYS_ADMIN; see RestrictNamespaces= of the unit")
+            Some("new namespaces need CAP_SYS_ADMIN; see RestrictNamespaces= in the unit")
         }
         (Step::MountNamespace | Step::Stage | Step::Tmpfs | Step::Bind | Step::Overlay, Errno::ENOSPC) => {
-            Some("a limit is exceeded: see /proc/sys/fs/mount-max and /proc/sys/user/max_mnt_namespaces")
+            Some("a limit is reached: see /proc/sys/fs/mount-max and /proc/sys/user/max_mnt_namespaces")
         }
         (Step::Network, Errno::ENOSPC) => {
             Some("the limit of network namespaces is reached: see /proc/sys/user/max_net_namespaces")
@@ -190,26 +192,26 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the launcher's own root must be a mount point; it is not in a chroot or an initramfs")
         }
         (Step::TemplateChanged | Step::HandlerChanged | Step::BindChanged, _) => {
-            Some("restart or reload after replacing it")
+            Some("reload dayfly after replacing it")
         }
         (Step::Dev, Errno::EPERM) => {
-            Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= of the unit must allow them")
+            Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= in the unit must allow them")
         }
         (Step::Exec, Errno::EACCES) => {
             Some("the handler needs mode 0711 or 0755, on a file system that is not mounted noexec")
         }
-        (Step::Exec, Errno::ENOENT) => Some("it wants an interpreter or loader that cannot be used here"),
-        (Step::Exec, Errno::ENOEXEC) => Some("it is no program for this machine"),
+        (Step::Exec, Errno::ENOENT) => Some("its interpreter or loader is not usable here"),
+        (Step::Exec, Errno::ENOEXEC) => Some("it is not a program for this machine"),
         (Step::Exec, Errno::ENOMEM) => Some("raise --memory"),
         (Step::Exec, Errno::EAGAIN) => Some("raise --tasks"),
         (Step::Limit, Errno::EPERM) => {
-            Some("the launcher's own hard limit is lower; see LimitNOFILE= and the like of the unit")
+            Some("the launcher's own hard limit is lower; see LimitNOFILE= and similar lines in the unit")
         }
         (Step::ProfileFilter, Errno::EBUSY) => {
             Some("another supervisor already listens to this process's seccomp notifications")
         }
         (Step::Groups, Errno::EPERM) => {
-            Some("setgroups is denied in this user namespace; PrivateUsers= of the unit does that")
+            Some("this user namespace denies setgroups; PrivateUsers= in the unit does that")
         }
         (Step::Uid | Step::Gid, Errno::EINVAL) => {
             Some("the id is not mapped in this user namespace; give another --user-range")
@@ -217,9 +219,7 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
         (step, errno) if is_of_the_tree(step) && !matches!(errno, Errno::EBADE | Errno::ENOSYS) => {
             hint_on_what_is_given(failure)
         }
-        (_, Errno::EBADE) => {
-            Some("the call succeeded but the kernel shows no effect; something intercepts system calls")
-        }
+        (_, Errno::EBADE) => Some("the call succeeded without effect; something intercepts system calls"),
         (_, Errno::ENOSYS) => Some("this kernel is older than Linux 6.1, or a seccomp filter hides the call"),
         _ => None,
     }
@@ -237,14 +237,14 @@ fn is_of_the_tree(step: Step) -> bool {
 fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::EROFS => {
-            Some("snapshots go beside the template; ReadWritePaths= of the unit must name that directory")
+            Some("snapshots go beside the template; ReadWritePaths= in the unit must name that directory")
         }
-        Errno::EPERM => Some("the directory .dayfly-snapshots there must be root's and of mode 0700"),
-        Errno::ENOSPC | Errno::EDQUOT => Some(
-            "the file system is full, or a quota on it: what sandboxes write is on the disk until they end",
-        ),
+        Errno::EPERM => Some("the directory .dayfly-snapshots there must belong to root with mode 0700"),
+        Errno::ENOSPC | Errno::EDQUOT => {
+            Some("the file system or a quota is full; sandboxes use disk space until they end")
+        }
         Errno::ENOENT | Errno::ESTALE => {
-            Some("restart or reload after replacing the template or what is beside it")
+            Some("reload dayfly after replacing the template or files beside it")
         }
         _ => None,
     }
@@ -252,10 +252,10 @@ fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
 
 fn hint_of_start(step: Step, errno: Errno) -> Option<&'static str> {
     match (step, errno) {
-        (Step::Directory, Errno::ENOENT | Errno::ENOTDIR) => Some("make it in the template"),
-        (Step::Affinity, Errno::EINVAL) => Some("the launcher may use none of these processors"),
+        (Step::Directory, Errno::ENOENT | Errno::ENOTDIR) => Some("create it in the template"),
+        (Step::Affinity, Errno::EINVAL) => Some("the launcher itself may not use these processors"),
         (Step::Affinity, Errno::EPERM) => {
-            Some("SystemCallFilter= of the unit refuses it; set CPUAffinity= there instead")
+            Some("SystemCallFilter= in the unit refuses it; use CPUAffinity= there instead")
         }
         _ => None,
     }
@@ -265,25 +265,25 @@ fn hint_on_what_is_given(failure: &Failure) -> Option<&'static str> {
     match (failure.step, failure.errno) {
         (Step::Credentials, Errno::EPERM) => Some("credentials need CAP_CHOWN in the launcher"),
         (Step::Open, Errno::EPERM) => {
-            Some("its path can be changed by others: every component must be root's")
+            Some("other users can change its path: every component must belong to root")
         }
         (Step::Open, Errno::EBUSY) => {
-            Some("the queue of the socket is full, or the owner of the file holds a lease on it")
+            Some("the socket's queue is full, or the file's owner holds a lease on it")
         }
         (Step::BindMap, Errno::EINVAL) => Some(
-            "the file system of a writable bind must know idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
+            "the file system of a writable bind must support idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
         ),
         (Step::BindSource, Errno::EROFS) => {
-            Some("its mount is read-only for the launcher; see ReadWritePaths= of the unit")
+            Some("its mount is read-only for the launcher; see ReadWritePaths= in the unit")
         }
         (Step::MountPoint, Errno::ENOENT) => {
-            Some("make it in the template: an empty directory, or a file to bind a file to")
+            Some("create it in the template: an empty directory, or an empty file for a file")
         }
         (Step::MountPoint, Errno::ELOOP) => Some("a mount point must not be a symlink"),
         (Step::Bind, Errno::EINVAL) => {
             Some("source and mount point must both be directories or both be files")
         }
-        (Step::LandlockRule, Errno::ENOENT) => Some("make it in the template, or leave it out"),
+        (Step::LandlockRule, Errno::ENOENT) => Some("create it in the template, or drop the option"),
         (Step::Tmpfs | Step::Proc | Step::Dev, Errno::EINVAL) => Some("the mount point must be a directory"),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! seccomp: two filters that share no source, so that a wrong line in one opens nothing.
+//! seccomp: two filters, built independently, so that a wrong line in one opens nothing.
 //!
 //! The **profile** is an allow-list, compiled by seccompiler; what it does not name is notified to the supervisor, which
 //! records number and arguments and kills. The **guard** is a fixed deny-list under every profile: a linear program with

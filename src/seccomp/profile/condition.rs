@@ -17,7 +17,7 @@ pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Resul
         }
         if conflict(&conditions) {
             let place = alternative.first().map_or(after, |word| word.place);
-            return flaw(place, "this can never hold: two of the conditions exclude each other");
+            return flaw(place, "this is never true: two conditions exclude each other");
         }
         alternatives.push(conditions);
     }
@@ -29,7 +29,7 @@ pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Resul
 
 fn one(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Condition, Flaw> {
     let Some((subject, rest)) = words.split_first() else {
-        return flaw(after, "a condition is missing, before or behind this");
+        return flaw(after, "a condition is missing before or after this");
     };
     let (width, index) = argument(subject)?;
     let texts: Vec<_> = rest.iter().map(|word| word.text).collect();
@@ -42,9 +42,9 @@ fn one(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Condition, 
         (Width::Long, ["has", "no", _]) => Condition::Masked { index, mask: number(2)?, value: 0 },
         (Width::Long, ["has", _]) => Condition::Masked { index, mask: number(1)?, value: number(1)? },
         (Width::Long, ["&", _, "==", _]) => masked(index, number(1)?, number(3)?, rest[3].place)?,
-        (Width::Int, _) => return flaw(subject.place, "of an int: == VALUE, <= VALUE or >= VALUE"),
+        (Width::Int, _) => return flaw(subject.place, "after an int: == VALUE, <= VALUE or >= VALUE"),
         (Width::Long, _) => {
-            return flaw(subject.place, "of an arg: == VALUE, has BITS, has no BITS, or & BITS == VALUE");
+            return flaw(subject.place, "after an arg: == VALUE, has BITS, has no BITS, or & BITS == VALUE");
         }
     };
     Ok(condition)
@@ -76,7 +76,7 @@ fn reach(condition: &Condition) -> (u8, u32, u32, u64, u64) {
 
 fn masked(index: u8, mask: u64, value: u64, place: Place) -> Result<Condition, Flaw> {
     if value & !mask != 0 {
-        return flaw(place, "this can never hold: the value has bits that the mask takes away");
+        return flaw(place, "this is never true: the value has bits outside the mask");
     }
     Ok(Condition::Masked { index, mask, value })
 }
@@ -93,11 +93,11 @@ fn argument(word: &Word<'_>) -> Result<(Width, u8), Flaw> {
     let (width, digit) = match (word.text.strip_prefix("int"), word.text.strip_prefix("arg")) {
         (Some(digit), _) => (Width::Int, digit),
         (_, Some(digit)) => (Width::Long, digit),
-        (None, None) => return flaw(word.place, format!("'{}' is no argument: {NUMBERS}", word.text)),
+        (None, None) => return flaw(word.place, format!("invalid argument '{}': use {NUMBERS}", word.text)),
     };
     match digit.as_bytes() {
         [digit @ b'0'..=b'5'] => Ok((width, digit - b'0')),
-        _ => flaw(word.place, format!("'{}' is no argument: {NUMBERS}", word.text)),
+        _ => flaw(word.place, format!("invalid argument '{}': use {NUMBERS}", word.text)),
     }
 }
 
@@ -109,10 +109,7 @@ fn number(word: &Word<'_>, width: Width, machine: Machine) -> Result<u64, Flaw> 
     for part in word.text.split('|') {
         let known = literal(part).or_else(|| constants::value(machine, part));
         let Some(value) = known else {
-            return flaw(
-                word.place,
-                format!("'{part}' is no number and no name of a flag that is known here"),
-            );
+            return flaw(word.place, format!("'{part}' is neither a number nor a known flag"));
         };
         all |= value;
     }

@@ -77,7 +77,7 @@ impl Reader<'_> {
                 ("arch", _) => {}
                 ("include", [name]) => self.include(file, name, &head, depth)?,
                 ("include", _) => {
-                    return Err(named((word.place, "include takes one name or file".to_owned())));
+                    return Err(named((word.place, "include needs one name or file".to_owned())));
                 }
                 _ => self.statement(file, word, rest, statement, &head, depth).map_err(named)?,
             }
@@ -94,7 +94,7 @@ impl Reader<'_> {
     ) -> Result<(), ProfileError> {
         let failed = |message: String| ProfileError { file: file.to_owned(), place: name.place, message };
         if depth == DEPTH_MAX {
-            return Err(failed(format!("includes {DEPTH_MAX} deep: does it include itself?")));
+            return Err(failed(format!("includes are nested {DEPTH_MAX} deep: a file includes itself")));
         }
         self.includes += 1;
         if self.includes > INCLUDES_MAX {
@@ -129,9 +129,7 @@ impl Reader<'_> {
     fn say(&mut self, word: &Word<'_>, said: Trait, depth: usize) -> Result<(), Flaw> {
         let known = self.traits.iter().find(|(known, _)| known.is_same_kind(said)).map(|(_, depth)| *depth);
         match known {
-            Some(at) if at == depth => {
-                flaw(word.place, format!("duplicate: '{}' has been said already", word.text))
-            }
+            Some(at) if at == depth => flaw(word.place, format!("duplicate: '{}' is set already", word.text)),
             Some(at) if at < depth => Ok(()),
             _ => {
                 self.traits.retain(|(known, _)| !known.is_same_kind(said));
@@ -147,13 +145,13 @@ impl Reader<'_> {
             return flaw(word.place, "a group is 'group @NAME CALL…'");
         };
         if self.groups.iter().any(|(known, _)| known == name.text) {
-            return flaw(name.place, format!("duplicate: the group {} is there already", name.text));
+            return flaw(name.place, format!("duplicate: the group {} exists already", name.text));
         }
         let mut group = Vec::new();
         for member in members {
             for call in self.names(member, head)? {
                 if group.contains(&call) {
-                    return flaw(member.place, format!("duplicate: {call} stands in {} twice", name.text));
+                    return flaw(member.place, format!("duplicate: {call} is in {} twice", name.text));
                 }
                 group.push(call);
             }
@@ -170,10 +168,10 @@ impl Reader<'_> {
             let before = self.lines.len();
             self.lines.retain(|line| !names.contains(&line.entry.name));
             if self.lines.len() == before {
-                return flaw(word.place, format!("there is no entry for {} to remove", word.text));
+                return flaw(word.place, format!("no entry of {} to remove", word.text));
             }
         }
-        if rest.is_empty() { flaw(word.place, "this names no system call") } else { Ok(()) }
+        if rest.is_empty() { flaw(word.place, "a system call is missing") } else { Ok(()) }
     }
 
     /// `ACTION CALL… [on MACHINE…] [if CONDITION]  # reason`
@@ -187,7 +185,7 @@ impl Reader<'_> {
     ) -> Result<(), Flaw> {
         let (action, rest) = action(word, rest)?;
         if reason.is_empty() {
-            return flaw(word.place, "an entry needs its reason: write it behind a #");
+            return flaw(word.place, "an entry needs a reason: add it after a #");
         }
         let (rest, when) = split_at(rest, "if");
         let (calls, on) = split_at(rest, "on");
@@ -215,7 +213,7 @@ impl Reader<'_> {
             let same_action = known.entry.action == line.entry.action;
             let same_kind = known.entry.when.is_empty() == line.entry.when.is_empty();
             let message = match (same_action, same_kind) {
-                (true, true) if line.entry.when.is_empty() => format!("duplicate: {name} stands in {here}"),
+                (true, true) if line.entry.when.is_empty() => format!("duplicate: {name} is in {here}"),
                 (true, true) => format!("duplicate: put both conditions of {name} in {here}, with 'or'"),
                 (true, false) => {
                     format!("contradiction: {here} does the same to {name} without or with a condition")
@@ -249,21 +247,21 @@ impl Reader<'_> {
                 }
             }
         }
-        if calls.is_empty() { flaw(after, "this names no system call") } else { Ok(calls) }
+        if calls.is_empty() { flaw(after, "a system call is missing") } else { Ok(calls) }
     }
 
     /// What a word names: the calls of a group, or one call that at least one of the machines has.
     fn names(&self, word: &Word<'_>, head: &Head) -> Result<Vec<&'static str>, Flaw> {
         if word.text.starts_with('@') {
             let group = self.groups.iter().find(|(name, _)| name == word.text);
-            let none = format!("there is no group {}", word.text);
+            let none = format!("unknown group {}", word.text);
             return group.map(|(_, members)| members.clone()).ok_or((word.place, none));
         }
         let known = head.machines.iter().find_map(|machine| machine.call(word.text));
         match (known, head.machines.first()) {
             (Some((name, _)), _) => Ok(vec![name]),
             (None, Some(machine)) => flaw(word.place, unknown(word.text, *machine)),
-            (None, None) => flaw(head.place, "this names no architecture"),
+            (None, None) => flaw(head.place, "an architecture is missing"),
         }
     }
 
@@ -284,7 +282,8 @@ impl Reader<'_> {
         let exec = |line: &&Line| matches!(line.entry.name, "execve" | "execveat");
         if let Some(line) = self.lines.iter().filter(allowed).find(exec).filter(|_| traits.exec == Exec::Once)
         {
-            let message = "for profiles that say 'exec tree'; the one exec of the handler is always there";
+            let message =
+                "only profiles with 'exec tree' can allow it; the one exec of the handler is always allowed";
             let message = format!("{}: {message}", line.entry.name);
             return Err(ProfileError { file: line.file.clone(), place: line.place, message });
         }
@@ -298,8 +297,8 @@ impl Reader<'_> {
 
 fn unknown(name: &str, machine: Machine) -> String {
     match Machine::ALL.into_iter().find(|other| other.call(name).is_some()) {
-        Some(other) => format!("{} has no call '{name}': say 'on {}'", machine.name(), other.name()),
-        None => format!("there is no system call '{name}'"),
+        Some(other) => format!("{} has no call '{name}': add 'on {}'", machine.name(), other.name()),
+        None => format!("unknown system call '{name}'"),
     }
 }
 
@@ -311,13 +310,13 @@ fn head(statements: &[Statement<'_>]) -> Result<Head, Flaw> {
             continue;
         };
         if head.is_some() {
-            return flaw(word.place, "duplicate: 'arch' has been said already");
+            return flaw(word.place, "duplicate: 'arch' is set already");
         }
         head = Some(Head { machines: machines(rest, word.place, None)?, place: word.place });
     }
     match head {
         Some(head) => Ok(head),
-        None => flaw(Place::START, "the architecture is missing: say 'arch x86_64 aarch64', or one of them"),
+        None => flaw(Place::START, "the architecture is missing: add 'arch x86_64 aarch64', or one of them"),
     }
 }
 
@@ -327,19 +326,19 @@ fn machines(words: &[Word<'_>], after: Place, within: Option<&Head>) -> Result<V
         let known = Machine::ALL.into_iter().find(|machine| machine.name() == word.text);
         match known.filter(|machine| within.is_none_or(|head| head.machines.contains(machine))) {
             Some(machine) if !machines.contains(&machine) => machines.push(machine),
-            Some(_) => return flaw(word.place, format!("duplicate: {} stands here twice", word.text)),
+            Some(_) => return flaw(word.place, format!("duplicate: {} is here twice", word.text)),
             None if known.is_some() => {
                 return flaw(word.place, format!("'arch' does not name {}", word.text));
             }
-            None => return flaw(word.place, format!("there is no architecture '{}' here", word.text)),
+            None => return flaw(word.place, format!("unknown architecture '{}'", word.text)),
         }
     }
-    if machines.is_empty() { flaw(after, "this names no architecture") } else { Ok(machines) }
+    if machines.is_empty() { flaw(after, "an architecture is missing") } else { Ok(machines) }
 }
 
 /// `exec`, `init` or `tasks` with its value.
 fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
-    let [value] = rest else { return flaw(word.place, format!("'{}' takes one word", word.text)) };
+    let [value] = rest else { return flaw(word.place, format!("'{}' needs one word", word.text)) };
     match (word.text, value.text) {
         ("exec", "once") => Ok(Trait::Exec(Exec::Once)),
         ("exec", "tree") => Ok(Trait::Exec(Exec::Tree)),
@@ -349,7 +348,7 @@ fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
         ("init", _) => flaw(value.place, "init is 'yes' or 'no'"),
         (_, number) => match number.parse() {
             Ok(tasks) if tasks > 0 => Ok(Trait::Tasks(tasks)),
-            _ => flaw(value.place, "tasks is a number from 1"),
+            _ => flaw(value.place, "tasks is a number, 1 or more"),
         },
     }
 }
@@ -361,13 +360,13 @@ fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w 
         ("kill", rest) => Ok((Action::Kill, rest)),
         ("errno", [name, rest @ ..]) => match constants::errno(name.text) {
             Some(number) => Ok((Action::Errno(number), rest)),
-            None => flaw(name.place, format!("there is no errno '{}'", name.text)),
+            None => flaw(name.place, format!("unknown errno '{}'", name.text)),
         },
-        ("errno", []) => flaw(word.place, "errno takes its name, for example EPERM"),
+        ("errno", []) => flaw(word.place, "errno needs a name, for example EPERM"),
         (other, _) => flaw(
             word.place,
             format!(
-                "'{other}' is no statement; these are: arch include exec init tasks group remove allow errno notify kill"
+                "unknown statement '{other}'; known are: arch include exec init tasks group remove allow errno notify kill"
             ),
         ),
     }

@@ -1,4 +1,4 @@
-//! What the options add up to, one function an option that is honoured.
+//! Collects the options, one function for each honoured option.
 
 use super::groups;
 use super::values;
@@ -142,7 +142,9 @@ impl Draft {
                 self.add("oom-score-adjust", score);
                 Ok(())
             }
-            Ok(-1000..0) => Err("Never below 0: the kernel takes a sandbox before the host".to_owned()),
+            Ok(-1000..0) => {
+                Err("not below 0: the kernel kills a sandbox before the host's processes".to_owned())
+            }
             _ => Err(format!("'{score}' is no score: from 0 to 1000")),
         }
     }
@@ -176,7 +178,7 @@ impl Draft {
         }
     }
 
-    /// Writes as another than the owner would need a map of its own.
+    /// Only the owner's writes are supported; another user would need a separate id map.
     pub(super) fn bind(&mut self, text: &str) -> Done {
         let known = |option: &str| match option {
             "norbind" | "rootidmap" | "owneridmap" => Ok(()),
@@ -263,7 +265,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What stands among nspawn's options and is dayfly's.
+    /// One of dayfly's own options among nspawn's.
     pub(super) fn own(&mut self, name: &str, value: Option<&str>) {
         match (name, value) {
             ("explain", _) => self.line.explain = true,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// A group a paragraph: its name with a colon, then names of calls and of other groups.
 const GROUPS: &str = include_str!("groups.txt");
 
-/// The calls of a group and of those in it; None: there is no such group.
+/// The calls of a group and its subgroups; None for an unknown group.
 pub(super) fn calls(group: &str) -> Option<BTreeSet<&'static str>> {
     let mut calls = BTreeSet::new();
     for word in words(group)? {

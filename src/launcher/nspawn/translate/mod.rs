@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use table::Does;
 use words::Which;
 
-/// What a line of nspawn's means.
+/// A parsed nspawn command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) root: Root,
@@ -25,7 +25,7 @@ pub(crate) struct Line {
     pub(crate) json: bool,
     pub(crate) wants_help: bool,
     pub(crate) wants_version: bool,
-    /// The profile was chosen here, not by whoever wrote the line.
+    /// The profile is dayfly's choice, not the command line's.
     pub(crate) chose_profile: bool,
     /// Options of `run`, each one word.
     pub(crate) options: Vec<String>,
@@ -35,11 +35,11 @@ pub(crate) struct Line {
     pub(crate) calls: Calls,
     /// Paths of the tree that are to be covered.
     pub(crate) inaccessible: Vec<String>,
-    /// What is otherwise than the line says.
+    /// Differences from the command line.
     pub(crate) notes: Vec<String>,
 }
 
-/// What --system-call-filter permits and prohibits: calls by their names, and calls as systemd groups them.
+/// Calls that --system-call-filter permits and prohibits, by name and by systemd's groups.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub(crate) permitted: BTreeSet<String>,

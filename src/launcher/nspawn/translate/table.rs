@@ -7,22 +7,22 @@ use super::draft::Draft;
 /// One option of systemd-nspawn.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// Empty where there is only the short form.
+    /// Empty if the option has only a short form.
     pub(crate) long: &'static str,
     pub(crate) short: Option<char>,
     /// Its argument as the manual writes it: `=NAME`, `[=NAME]`, or nothing.
     pub(crate) argument: &'static str,
     pub(crate) does: Does,
-    /// What it does here, or why it is refused and what does the same.
+    /// Its effect, or why it is refused and what to use instead.
     pub(crate) says: &'static str,
 }
 
-/// What becomes of an option.
+/// How an option is handled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Does {
     /// Its meaning becomes options of `run`, or is looked at before.
     Honour(fn(&mut Draft, &str) -> Result<(), String>),
-    /// What it asks for is so in every sandbox: with these values, with any where there are none. Others are refused.
+    /// Every sandbox has it already, for these values; an empty list means any value. Other values are refused.
     Already(&'static [&'static str]),
     Refuse,
 }
@@ -104,88 +104,88 @@ macro_rules! options {
 }
 
 options! {
-    "help" 'h', "", [honour help], "prints this list";
-    "version", "", [honour version], "prints dayfly's version";
-    "quiet" 'q', "", [honour quiet], "what was chosen is not said; the record of a connection and what the program writes to stderr are logged all the same";
+    "help" 'h', "", [honour help], "print this list";
+    "version", "", [honour version], "print dayfly's version";
+    "quiet" 'q', "", [honour quiet], "do not log the chosen settings; the record and the program's stderr are logged anyway";
     "no-pager", "", [already], "there is no pager";
     "settings", "=MODE", [honour settings],
-        "no .nspawn file is ever read; where nspawn would find one, only `no` is accepted: move its settings to the command line";
+        "no .nspawn file is ever read; if nspawn would find one, only `no` is accepted: move its settings to the command line";
     "cleanup", "", [refuse], "a sandbox leaves nothing to clean up";
     "no-ask-password", "", [already], "nothing asks for a password";
 
     "directory" 'D', "=PATH", [honour directory], "the template, --template of run";
-    "template", "=PATH", [refuse], "it would make a tree that stays: name the template itself with -D, and -x";
+    "template", "=PATH", [refuse], "it would make a tree that stays: use -D with the template itself, and -x";
     "ephemeral" 'x', "", [honour ephemeral], "a copy-on-write snapshot in memory, --snapshot overlay of run; of a btrfs subvolume as well, unless --snapshot=btrfs is given";
     "image" 'i', "=PATH", [honour directory], "the template, --template of run: one file system, erofs or squashfs";
-    "image-policy", "=POLICY", [refuse], "partitions are not looked for: an image is one file system";
-    "mstack", "=PATH", [refuse], "name one directory with -D; build layers into it beforehand";
-    "oci-bundle", "=PATH", [refuse], "unpack it, name its root file system with -D and its command on the line";
+    "image-policy", "=POLICY", [refuse], "an image is one file system, without partitions";
+    "mstack", "=PATH", [refuse], "build the layers into one directory and use -D";
+    "oci-bundle", "=PATH", [refuse], "unpack it, use -D with its root file system, and give its command";
     "read-only", "", [honour read_only], "the template itself, --snapshot readonly of run";
     "volatile", "[=MODE]", [honour volatile],
         "`overlay` as -x; `state` read-only with an empty /var; `yes` read-only with every directory but /usr empty; `no` as not given";
-    "root-hash", "=HASH", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
-    "root-hash-sig", "=SIG", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
-    "verity-data", "=PATH", [refuse], "verity is not set up: mount the image with it on the host, and name the mount with -D";
-    "pivot-root", "=PATH[:PATH]", [refuse], "name the directory itself with -D";
+    "root-hash", "=HASH", [refuse], "dayfly does not set up verity: mount the image with it on the host, and use -D with the mount";
+    "root-hash-sig", "=SIG", [refuse], "dayfly does not set up verity: mount the image with it on the host, and use -D with the mount";
+    "verity-data", "=PATH", [refuse], "dayfly does not set up verity: mount the image with it on the host, and use -D with the mount";
+    "pivot-root", "=PATH[:PATH]", [refuse], "use -D with the directory itself";
 
     "as-pid2" 'a', "", [already], "a stub is PID 1 and the program PID 2, unless --init=no is given";
     "boot" 'b', "", [refuse], "a sandbox runs one command for one connection; systemd-nspawn boots systems";
     "chdir", "=PATH", [honour chdir], "--chdir of run";
     "setenv" 'E', "=NAME[=VALUE]", [honour setenv], "--setenv of run; NAME alone takes the launcher's own value";
     "uid" 'u', "=USER", [honour uid],
-        "under -x what USER owns in the tree is the program's, by --owner of run; its own uid is nobody's, and never root";
+        "under -x files of USER in the tree appear as the program's own, --owner of run; its uid is unique, and never root";
     "user", "[=USER]", [honour user], "--user=USER as --uid=USER; alone, for the user's service manager, it is refused";
-    "kill-signal", "=SIGNAL", [honour kill_signal], "--kill-signal of run: what the program gets at SIGTERM; a second one ends it";
-    "notify-ready", "=BOOL", [already "no"], "the program has no socket to notify by";
-    "suppress-sync", "=BOOL", [already], "nothing outlives the sandbox: sync(2) and its like fail or do nothing";
+    "kill-signal", "=SIGNAL", [honour kill_signal], "--kill-signal of run: the program gets it at SIGTERM; a second SIGTERM ends it";
+    "notify-ready", "=BOOL", [already "no"], "the program has no notification socket";
+    "suppress-sync", "=BOOL", [already], "nothing outlives the sandbox: sync(2) and similar calls fail or do nothing";
 
     "machine" 'M', "=NAME", [honour machine],
         "the host name; without -D the tree NAME of /var/lib/machines, /usr/local/lib/machines or /usr/lib/machines";
     "hostname", "=NAME", [honour hostname], "--hostname of run";
     "uuid", "=UUID", [honour uuid], "the variable container_uuid; /etc/machine-id stays the template's";
 
-    "slice" 'S', "=SLICE", [refuse], "no scope is made: set Slice= in the unit";
-    "property", "=NAME=VALUE", [refuse], "no scope is made: set it in the unit, or --memory, --tasks and --cpu here";
-    "register", "=BOOL", [already "no" "auto"], "machined never hears of a sandbox: it lives as long as its connection";
+    "slice" 'S', "=SLICE", [refuse], "dayfly makes no scope: set Slice= in the unit";
+    "property", "=NAME=VALUE", [refuse], "dayfly makes no scope: set it in the unit, or use --memory, --tasks and --cpu";
+    "register", "=BOOL", [already "no" "auto"], "dayfly does not register sandboxes with machined";
     "keep-unit", "", [already], "a sandbox stays in the launcher's unit";
 
     "private-users", "[=MODE]", [already "" "yes" "no" "pick" "managed"],
-        "the program has a uid of its own that is nobody's and no capability; the range is --user-range BASE+SIZE of run";
+        "the program has a unique uid and no capability; --user-range BASE+SIZE of run sets the range";
     "private-users-ownership", "=MODE", [already "auto" "map"],
-        "under -x what root owns in the template is the program's, by an id-mapped mount; no file is changed";
-    "private-users-chown", "[=MODE]", [refuse], "the template is never changed: an id-mapped mount does it";
-    "private-users-delegate", "=N", [refuse], "a sandbox makes no other one";
-    "" 'U', "", [already], "the program has a uid of its own that is nobody's, and no capability";
+        "under -x root's files in the template appear as the program's own, by an idmapped mount; no file is changed";
+    "private-users-chown", "[=MODE]", [refuse], "the template is never changed: an idmapped mount does it";
+    "private-users-delegate", "=N", [refuse], "a sandbox makes no other containers";
+    "" 'U', "", [already], "the program has a unique uid and no capability";
 
-    "private-network", "", [already], "always so: a network namespace without any interface that is up, lo included";
-    "network-interface", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-macvlan", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-ipvlan", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-veth" 'n', "", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-veth-extra", "=HOSTIF[:NAME]", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-bridge", "=INTERFACE", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-zone", "=NAME", [refuse], "Never: a sandbox has its connection and no other network";
-    "network-namespace-path", "=PATH", [refuse], "Never: a sandbox has its connection and no other network";
+    "private-network", "", [already], "always so: a network namespace whose only interface, lo, is down";
+    "network-interface", "=HOSTIF[:NAME]", [refuse], "a sandbox has its connection and no other network";
+    "network-macvlan", "=HOSTIF[:NAME]", [refuse], "a sandbox has its connection and no other network";
+    "network-ipvlan", "=HOSTIF[:NAME]", [refuse], "a sandbox has its connection and no other network";
+    "network-veth" 'n', "", [refuse], "a sandbox has its connection and no other network";
+    "network-veth-extra", "=HOSTIF[:NAME]", [refuse], "a sandbox has its connection and no other network";
+    "network-bridge", "=INTERFACE", [refuse], "a sandbox has its connection and no other network";
+    "network-zone", "=NAME", [refuse], "a sandbox has its connection and no other network";
+    "network-namespace-path", "=PATH", [refuse], "a sandbox has its connection and no other network";
     "port" 'p', "=[PROTOCOL:]PORT[:PORT]", [refuse],
         "the connection comes to the program: ListenStream= of the socket unit, or --listen of dayfly serve";
 
-    "capability", "=CAP", [refuse], "Never: all capability sets of a sandbox are empty";
+    "capability", "=CAP", [refuse], "all capability sets of a sandbox are empty";
     "drop-capability", "=CAP", [already], "all capability sets of a sandbox are empty";
-    "ambient-capability", "=CAP", [refuse], "Never: all capability sets of a sandbox are empty";
-    "no-new-privileges", "=BOOL", [already "yes"], "always so; Never without";
+    "ambient-capability", "=CAP", [refuse], "all capability sets of a sandbox are empty";
+    "no-new-privileges", "=BOOL", [already "yes"], "always so; it cannot be switched off";
     "system-call-filter", "=LIST|~LIST", [honour system_call_filter],
-        "calls, and systemd's groups of them: LIST is allowed beside what the profile allows, but for what the guard denies; ~LIST fails with EPERM";
-    "restrict-address-families", "=LIST", [already "none"], "Never others: a sandbox makes no socket of any family";
+        "calls and systemd's groups: LIST is allowed in addition to the profile, except what the guard denies; ~LIST fails with EPERM";
+    "restrict-address-families", "=LIST", [already "none"], "no others: a sandbox makes no socket of any family";
     "selinux-context" 'Z', "=LABEL", [refuse], "set SELinuxContext= in the unit";
-    "selinux-apifs-context" 'L', "=LABEL", [refuse], "a sandbox has no API file system that could be labelled";
+    "selinux-apifs-context" 'L', "=LABEL", [refuse], "a sandbox has no API file systems to label";
 
     "rlimit", "=NAME=LIMIT", [honour rlimit], "--rlimit of run";
     "oom-score-adjust", "=VALUE", [honour oom_score_adjust],
-        "--oom-score-adjust of run, 500 unless it is said; Never below 0: the kernel takes a sandbox before the host";
+        "--oom-score-adjust of run, default 500; not below 0: the kernel kills a sandbox before the host's processes";
     "cpu-affinity", "=CPUS", [honour cpu_affinity], "--cpu-affinity of run";
     "personality", "=ARCH", [already "x86-64"], "always the machine's own";
 
-    "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network to resolve by";
+    "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network";
     "timezone", "=MODE", [honour timezone], "`off` and `auto` leave the template's /etc/localtime, `bind` shows the host's over it";
     "link-journal", "=MODE", [already "no" "auto" "try-guest" "try-host"],
         "a sandbox has no journal of its own; what it writes to stderr is logged by the launcher";
@@ -197,15 +197,15 @@ options! {
     "forward-journal-max-files", "=N", [refuse], "a sandbox has no journal of its own";
 
     "bind", "=PATH[:PATH[:OPTIONS]]", [honour bind],
-        "--bind of run: the program writes as the owner of the source, who is not root; of the options `norbind`, `rootidmap` and `owneridmap`";
+        "--bind of run: the program writes as the owner of the source, not as root; options: `norbind`, `rootidmap`, `owneridmap`";
     "bind-ro", "=PATH[:PATH[:OPTIONS]]", [honour bind_ro],
-        "--bind-ro of run: recursive, noexec, on a path that the template has; of the options `rbind` and `noidmap`";
+        "--bind-ro of run: recursive, noexec, on a path in the template; options: `rbind`, `noidmap`";
     "inaccessible", "=PATH", [honour inaccessible],
-        "--bind-ro of run, of the empty file or directory without any permission that systemd keeps for it in /run";
+        "--bind-ro of run with systemd's inaccessible file or directory in /run";
     "tmpfs", "=PATH[:OPTIONS]", [honour tmpfs],
-        "--tmpfs of run, 16M unless size= says otherwise; of the options size=, nr_inodes=, mode=1777, nosuid, nodev, noexec";
+        "--tmpfs of run, default 16M; options: size=, nr_inodes=, mode=1777, nosuid, nodev, noexec";
     "overlay", "=PATH[:PATH...]:PATH", [refuse], "under -x the whole tree is writable: build the layers into it";
-    "overlay-ro", "=PATH[:PATH...]:PATH", [honour overlay_ro], "--overlay-ro of run; not of directories in the tree (`+`)";
+    "overlay-ro", "=PATH[:PATH...]:PATH", [honour overlay_ro], "--overlay-ro of run; not with directories in the tree (`+`)";
     "bind-user", "=NAME", [refuse], "a sandbox has no users: show a home with --bind-ro";
     "bind-user-shell", "=BOOL|PATH", [refuse], "a sandbox has no users";
     "bind-user-group", "=GROUP", [refuse], "a sandbox has no users";
@@ -215,11 +215,11 @@ options! {
     "pipe" 'P', "", [already], "always so: descriptors 0 and 1 are the connection itself";
     "background", "=COLOR", [refuse], "there is no terminal to colour";
 
-    "set-credential", "=ID:VALUE", [refuse], "a command line is no place for a secret: put it into a file, for --load-credential";
+    "set-credential", "=ID:VALUE", [refuse], "a command line is not secret: put it into a file and use --load-credential";
     "load-credential", "=ID:PATH", [honour load_credential],
         "--credential of run: a file in $CREDENTIALS_DIRECTORY of the program; a relative PATH is one of the launcher's own";
 
-    "share-system", "", [refuse], "Never: every namespace is the sandbox's or sealed";
+    "share-system", "", [refuse], "every namespace is the sandbox's own or sealed";
     "system", "", [already], "always so";
 }
 

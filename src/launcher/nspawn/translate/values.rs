@@ -1,6 +1,6 @@
 //! Values of nspawn's options, as its manual writes them.
 
-/// What systemd takes for a boolean.
+/// A boolean as systemd reads it.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),

@@ -64,7 +64,7 @@ fn read_long<'w>(text: &str, after: &'w [String], options: &mut Vec<Given>) -> R
     Ok(after)
 }
 
-/// `--user NAME` was how a user was named before --uid: it still is where the next word looks like no option.
+/// `--user NAME` is the older form of --uid. It still works if the next word does not look like an option.
 fn user_behind(after: &[String]) -> (Option<String>, &[String]) {
     match after.split_first() {
         Some((next, rest)) if !next.starts_with('-') => (Some(next.clone()), rest),

@@ -1,9 +1,9 @@
-//! Makes a program shorter that does the same: what an installed filter costs is most of what a launch costs in the kernel,
-//! and seccompiler's jumps go by way of jumps.
+//! Shortens a program without changing its meaning. Installing filters is most of a launch's cost in the kernel, and seccompiler
+//! emits jumps to jumps.
 //!
-//! A jump to a jump goes where that one goes; a jump to a return goes to the last such return in its reach, so that the
-//! others are not needed; what is not reached any more is left out. Instructions keep their order and only disappear, so
-//! that every distance that fitted still fits. Tests compare what it makes with the tables, number by number.
+//! A jump to a jump goes directly to the final target. A jump to a return uses the last equal return in reach, so the others
+//! become unreachable. Unreachable instructions are removed. The order stays, so each distance that fitted still fits.
+//! Tests compare the result with the tables, number by number.
 
 use super::bpf::{Instruction, JUMP_ALWAYS, JUMP_EQUAL, LOAD_WORD as LOAD, RETURN};
 
@@ -12,7 +12,7 @@ const CLASS: u16 = 0x07;
 const CLASS_JUMP: u16 = 0x05;
 /// BPF_ALU | BPF_AND | BPF_K.
 const AND: u16 = 0x54;
-/// What the offset of a conditional jump reaches.
+/// Reach of a conditional jump's offset.
 const REACH: usize = u8::MAX as usize;
 
 /// Where an instruction leads.
@@ -73,7 +73,7 @@ fn best(program: &[Instruction], from: usize, target: usize) -> usize {
     (end..=last.min(program.len())).rev().find(is_same).unwrap_or(end)
 }
 
-/// An instruction that stays, with where it leads: indices of the program before.
+/// An instruction that stays, with its targets as indices into the old program.
 struct Kept {
     index: usize,
     next: Next,

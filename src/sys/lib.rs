@@ -1,4 +1,4 @@
-//! The only room with `unsafe` in it: system calls that nix does not have, or has only in a form that allocates.
+//! The only `unsafe` code: system calls that nix lacks, or has only in a form that allocates.
 //!
 //! One function, one system call. Everything here is callable between clone and exec: no allocation, no lock, no
 //! formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by construction; the
@@ -24,7 +24,7 @@ pub use nix::errno::Errno;
 
 pub type Result<T> = std::result::Result<T, Errno>;
 
-/// For the few results that change nothing: says why, where the compiler and the reader can see it.
+/// For the few results that may be ignored: states the reason where compiler and reader can see it.
 pub trait Ignoring {
     fn ignoring(self, why: &'static str);
 }

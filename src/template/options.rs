@@ -75,7 +75,10 @@ impl HandlerOption {
             Some((file, place)) => (PathBuf::from(file), Path::new("/").join(place)),
             None => {
                 let file = PathBuf::from(text);
-                let name = file.file_name().ok_or_else(|| format!("'{text}' has no path: use NAME:PATH"))?.to_owned();
+                let name = file
+                    .file_name()
+                    .ok_or_else(|| format!("'{text}' has no path: use NAME:PATH"))?
+                    .to_owned();
                 (file, Path::new("/bin").join(name))
             }
         };

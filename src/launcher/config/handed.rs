@@ -1,8 +1,8 @@
-//! Descriptors that a handler is handed beside its connection: files opened and unix sockets connected by the launcher, as
-//! systemd's OpenFile= does (systemd.service(5)).
+//! Descriptors that are passed to a handler beside its connection: files that the launcher opens and unix sockets that it
+//! connects, as systemd's OpenFile= does (systemd.service(5)).
 //!
-//! Each sandbox gets them anew, by the path as it leads then: offsets and flags are nobody else's, a file that was rotated
-//! or a socket that was made again is the new one. The path is looked at each time as at the start.
+//! Each sandbox gets new ones, opened by path at that time: no offset or flag is shared, and a rotated file or a restarted
+//! daemon's socket is the new one. The path is checked each time as at the start.
 
 use super::ConfigError;
 use super::options::Options;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use sys::{self, Errno};
 
-/// What is done with the path.
+/// How the path is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     Read,
@@ -88,11 +88,11 @@ pub(crate) struct Item {
     pub(crate) how: How,
 }
 
-/// What each sandbox of a service is handed, in the order of the descriptors.
+/// Descriptors to pass to each sandbox of a service, in order.
 #[derive(Debug)]
 pub(crate) struct Handed {
     items: Vec<Item>,
-    /// The host's root: the supervisor of `serve` lives elsewhere. None where nothing is handed.
+    /// The host's root, which the supervisor of `serve` has left. None if nothing is passed.
     root: Option<OwnedFd>,
 }
 
@@ -197,7 +197,7 @@ impl Item {
             How::Append => opened(&found, OFlag::O_WRONLY | OFlag::O_APPEND),
             How::Connect => connected(&found),
         };
-        // That others keep it busy says nothing of the machine, as EAGAIN from elsewhere in a launch does.
+        // EAGAIN here means that others use the file. Elsewhere in a launch it means a shortage of the machine.
         let opened = opened.map_err(|errno| if errno == Errno::EAGAIN { Errno::EBUSY } else { errno })?;
         sys::dup_above(opened.as_fd(), HIGH)
     }

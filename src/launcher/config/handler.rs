@@ -91,7 +91,7 @@ pub(super) struct Handler {
     pub(super) argv: Vec<CString>,
 }
 
-/// Where and as whom a handler is looked for.
+/// Where to look for a handler, and with which rights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Search<'t> {
     pub(super) template: &'t TrustedFile,
@@ -127,7 +127,7 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
     Ok(Handler { file: handler, argv })
 }
 
-/// Whether the command, or its interpreter, needs no loader. What is wrong with it is told when it is looked for in earnest.
+/// Whether the command, or its interpreter, needs no loader. Errors are reported later, when the handler is resolved.
 pub(super) fn is_static(options: &Options) -> Option<bool> {
     let trusted = Trusted::for_caller();
     let template = open_template(options, trusted).ok()?.root;
@@ -175,7 +175,7 @@ fn not_executable(name: &str, why: &str) -> ConfigError {
     ConfigError { kind: ErrorKind::NotExecutable, message }
 }
 
-/// What kind of program a handler is; refuses what cannot run.
+/// The kind of program that the handler is; refuses a program that cannot run.
 fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Program, ConfigError> {
     let mode = handler.stat.st_mode;
     if mode & libc::S_IFMT != libc::S_IFREG {
@@ -204,7 +204,7 @@ fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Prog
     }
 }
 
-/// A dynamically linked program runs where the tree may be executed and holds its loader.
+/// A dynamic program can run only if its loader is in the template and the profile says `exec tree`.
 fn inspect_loader(search: Search<'_>, loader: &Path, name: &str) -> Result<Program, ConfigError> {
     let (shown, found) = (loader.display(), resolve(search, loader, name));
     let why = match (search.exec, found) {

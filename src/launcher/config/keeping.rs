@@ -1,4 +1,4 @@
-//! What a handler may keep or is handed: paths that it writes on the host.
+//! Writable binds: host paths that a handler may write.
 
 use super::ConfigError;
 use super::handed::{Handed, How, Item};
@@ -85,7 +85,7 @@ pub(super) fn writable_binds(
     Ok(binds)
 }
 
-/// Who writes on the host: the one named, else the owner of the source. Never root, by no id.
+/// The owner of writes on the host: OWNER, or else the owner of the source. Never uid or gid 0.
 fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> Result<Identity, ConfigError> {
     let shown = &spec.source;
     let own = Identity { uid: file.stat.st_uid, gid: file.stat.st_gid };
@@ -112,8 +112,8 @@ fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> R
     Ok(owner)
 }
 
-/// A name or a number. The group is that of the source if it is theirs, else that of the account; without one, the number.
-/// (The kernel lets nobody write a file whose group has no name in the map, so the group is not free to be any.)
+/// A name or a number. The group is that of the source if OWNER owns it, else the account's group, else the same number.
+/// (The group is not arbitrary, because the kernel denies writes to a file whose group is not in the map.)
 fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
     let number: Option<u32> = name.parse().ok();
     let account = match number {
@@ -145,7 +145,7 @@ fn cannot_look_up(what: &str, name: &str, errno: Errno) -> ConfigError {
     ConfigError::sandbox(format!("--bind: cannot look up the {what} '{name}': {errno}"))
 }
 
-/// What to say at the start and in `check` of what stays.
+/// Remarks for start and `check` on paths that outlive the sandbox.
 pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
     let of = |bind: &WritableBind| {
         let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);

@@ -44,7 +44,7 @@ pub(super) fn limits(options: &Options, profile: Traits, in_cgroup: bool) -> Res
     if in_cgroup {
         specs.retain(|spec| !["data", "nproc", "as"].contains(&spec.name.as_str()));
     }
-    // A default is no reason to ask for more than the launcher itself may have; core is, see above.
+    // A default must not exceed the launcher's own limit, except core, see above.
     for spec in specs.iter_mut().filter(|spec| spec.name != "core") {
         let own = limits::NAMES.iter().find(|(name, _)| *name == spec.name);
         let hard =
@@ -95,7 +95,7 @@ fn limit(spec: RlimitSpec, exec: Exec) -> Result<Limit, ConfigError> {
     Ok(Limit { resource, name, soft: spec.soft, hard: spec.hard })
 }
 
-/// What to say at the start where a crash is not kept from the host.
+/// A remark for the start if crashes can reach a helper on the host.
 pub(super) fn remarks(limits: &[Limit]) -> Option<String> {
     let dumped = limits.iter().any(|limit| limit.name == "core" && (limit.soft, limit.hard) != (1, 1));
     let remark = "--rlimit core: crashes are dumped; if core_pattern is a pipe, a root helper of the host's gets the sandbox's memory";

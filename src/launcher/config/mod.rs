@@ -1,6 +1,6 @@
-//! From what was typed to what will be done: options and service file, then everything checked and opened.
+//! From options and service file to a checked plan: parses, checks and opens everything.
 //!
-//! Nothing here changes the host. What it refuses, it refuses before a sandbox is begun.
+//! Nothing here changes the host, and every refusal comes before a sandbox starts.
 
 pub(crate) mod cpus;
 pub(crate) mod credentials;
@@ -148,7 +148,7 @@ pub(crate) fn profile(given: Option<&str>) -> Result<Loaded, ConfigError> {
     profiles::load(given)
 }
 
-/// Whether the command is statically linked, or a script whose interpreter is; None where that cannot be told.
+/// Whether the command is static, or a script with a static interpreter; None if unknown.
 pub(crate) fn is_static(options: &Options) -> Option<bool> {
     handler::is_static(options)
 }

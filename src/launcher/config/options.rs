@@ -1,4 +1,4 @@
-//! What was typed, on the command line or in a service file: the same names, the same types, nothing resolved.
+//! Options of the command line and keys of the service file: the same names and types, nothing resolved.
 
 use super::cpus::Cpus;
 use super::credentials::CredentialSpec;
@@ -206,7 +206,7 @@ pub(crate) struct Options {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) calls: Option<CallChanges>,
-    /// What `dayfly nspawn` has to say of the line that it was given.
+    /// Notes of `dayfly nspawn` on its command line.
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) notes: Option<Vec<String>>,
@@ -289,7 +289,7 @@ impl Options {
     }
 }
 
-/// The file's, then the command line's; which one wins for a key or path is decided where the list is used: the last.
+/// Appends the command line's list to the file's. For the same key or path the last entry wins, where the list is used.
 fn add<T>(file: Option<Vec<T>>, given: Option<Vec<T>>) -> Option<Vec<T>> {
     match (file, given) {
         (Some(mut all), Some(more)) => {

@@ -1,4 +1,4 @@
-//! Whose files of the template the handler's are: numbers, or a user of the template's own.
+//! `--owner`: the owner whose template files appear as the handler's own, as numbers or as a user in the template.
 
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::ValueError;

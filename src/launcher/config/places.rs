@@ -13,14 +13,14 @@ use sys::Errno;
 use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 use sys::{self, cwd};
 
-/// What is mounted at a path: by which step, and whether it is a directory.
+/// A mount at a path: its step, and whether it is a directory.
 struct Mount<'a> {
     step: Step,
     path: &'a CStr,
     directory: bool,
 }
 
-/// What would keep a sandbox from being built. What lies at or below a mount is not the template's, and is not looked at.
+/// Missing mount points. Paths at or below another mount are not in the template and are not checked.
 pub(crate) fn missing(service: &Service) -> Vec<(Failure, String)> {
     let Ok(root) = root(&service.plan.rootfs) else { return Vec::new() };
     let mounts = mounts(&service.plan.rootfs);
@@ -67,7 +67,7 @@ fn mounts(plan: &rootfs::Plan) -> Vec<Mount<'_>> {
     mounts
 }
 
-/// A link is no mount point; a directory is mounted on a directory, a file on a file (move_mount(2), EINVAL).
+/// A link cannot be a mount point. Directories mount on directories and files on files (move_mount(2), EINVAL).
 fn at<'a>(root: &OwnedFd, mount: &Mount<'a>) -> Result<(), (Step, &'a CStr, Errno)> {
     let kind = open(root, mount.path, libc::O_NOFOLLOW)
         .and_then(|point| mount::identify(point.as_fd(), c""))

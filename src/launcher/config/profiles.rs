@@ -32,7 +32,7 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     Ok(Loaded::File { name: given.to_owned(), profile })
 }
 
-/// What is permitted and prohibited beside what a profile says, by the names of calls.
+/// Calls that are permitted and prohibited in addition to a profile, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CallChanges {
     pub(crate) permitted: BTreeSet<String>,
@@ -52,8 +52,8 @@ pub(super) fn load_for(options: &Options) -> Result<Loaded, ConfigError> {
     Ok(Loaded::File { name: format!("{} with --system-call-filter", loaded.name()), profile })
 }
 
-/// The text of a profile that includes another one and says otherwise of some calls. What is prohibited fails with EPERM, as
-/// with systemd-nspawn.
+/// The text of a profile that includes another one and changes some calls. Prohibited calls fail with EPERM, as with
+/// systemd-nspawn.
 fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError> {
     let known = loaded.profile().map_err(|error| ConfigError::usage(error.to_string()))?.entries;
     let mut text = format!("arch {}\ninclude {}\n", names::NATIVE.name(), loaded.name());
@@ -74,7 +74,7 @@ fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError
     let in_groups = in_groups.filter(|call| !decides(call) && !stays_closed(call));
     let permitted: BTreeSet<_> = changes.permitted.iter().map(String::as_str).chain(in_groups).collect();
     let prohibited: BTreeSet<_> = changes.prohibited.iter().map(String::as_str).collect();
-    // What is both is prohibited.
+    // A call that is both is prohibited.
     permitted.difference(&prohibited).for_each(|call| say(call, "allow"));
     prohibited.iter().for_each(|call| say(call, "errno EPERM"));
     Ok(text)
@@ -97,7 +97,7 @@ fn path(given: &str, directory: &Path) -> Option<PathBuf> {
     is_name.then(|| Path::new(PROFILES).join(format!("{given}.profile")))
 }
 
-/// What an operator's profile includes: a built-in one or another file, its path from the first one's directory.
+/// Finds an included profile: a built-in one, or another file relative to the first one's directory.
 fn included(name: &str, directory: &Path) -> Result<(String, String), String> {
     if let Some(text) = profile::included(name) {
         return Ok((name.to_owned(), text.to_owned()));

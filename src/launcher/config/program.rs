@@ -1,4 +1,4 @@
-//! What kind of program a handler is, from its first bytes.
+//! The kind of program that a handler is, from its first bytes.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -72,7 +72,7 @@ fn elf(head: &[u8]) -> Option<Program> {
     Some(Program::Static)
 }
 
-/// What is unusual about an ELF program, from its first [`HEAD`] bytes.
+/// Unusual properties of an ELF program, from its first [`HEAD`] bytes.
 pub(crate) fn oddities(head: &[u8]) -> Vec<&'static str> {
     const EXECUTABLE: u16 = 2;
     const PT_LOAD: u32 = 1;

@@ -1,4 +1,4 @@
-//! Whose PROXY protocol header is believed: networks, or whoever connects by a unix socket.
+//! Trusted proxies, whose PROXY protocol header is believed: networks, or all clients of a unix socket.
 
 use super::values::ValueError;
 use crate::connection::Kind;

@@ -1,4 +1,4 @@
-//! What must be there before anything is begun: kernel, privileges, what was given up by name.
+//! Requirements that are checked before anything starts: kernel, privileges, `--allow-degraded`.
 
 use super::ConfigError;
 use super::limits::MEMORY;
@@ -122,8 +122,8 @@ pub(super) fn require_kernel_and_privilege(
     Ok(privilege)
 }
 
-/// Bounds of the cgroup that each sandbox of `serve` gets, where one was delegated. `required` means that a cgroup must limit
-/// it; `run` makes none: its own group, the unit's, must have limits then.
+/// Limits of the cgroup for each sandbox of `serve`, if one is delegated. `required` refuses to run without. `run` makes no
+/// group; with `required` its own group, the unit's, must have limits.
 pub(super) fn cgroup(
     options: &Options,
     purpose: Purpose,

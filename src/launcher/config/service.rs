@@ -32,7 +32,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::{self, CStrings};
 
-/// What a service is, ready to serve.
+/// A service, ready to serve.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
@@ -41,13 +41,13 @@ pub(crate) struct Service {
     pub(crate) net: Net,
     /// The handler's environment without the peer.
     pub(crate) environment: Vec<CString>,
-    /// What each sandbox is handed beside its connection.
+    /// Descriptors that each sandbox gets beside its connection.
     pub(crate) handed: Handed,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
     pub(crate) kill_signal: Option<i32>,
-    /// Whose header says who the peer is.
+    /// Proxies whose header names the peer.
     pub(crate) proxies: Proxies,
     /// A connection gets no sandbox before its first byte, for which it has so long.
     pub(crate) wait_for_data: Option<Span>,
@@ -89,7 +89,7 @@ impl ServiceId {
     }
 }
 
-/// Which command a service is for: where its sandboxes' ids come from.
+/// The command that a service is for. It decides where the sandboxes' ids come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Run,
@@ -273,7 +273,7 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
     }
 }
 
-/// PATH, what the service sets, and what says where the rest of it is; the last of a name wins.
+/// PATH, the service's variables, and those that describe passed descriptors and credentials; the last of a name wins.
 fn environment(set: Vec<Variable>, handed: &Handed, plan: &Plan) -> Result<Vec<CString>, ConfigError> {
     let variable = |(name, value): (&str, String)| Variable { name: name.to_owned(), value };
     let directory =

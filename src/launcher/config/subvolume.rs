@@ -52,7 +52,7 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
         .then_some("it is a mount point, and they go beside it; mount what it is in, at a directory above"))
 }
 
-/// What the operator should know, once.
+/// A remark for the operator, at start.
 pub(super) fn remark(rootfs: &rootfs::Plan) -> Option<String> {
     let shelf = shelf_path(&rootfs.template.path);
     (rootfs.snapshot == Snapshot::Btrfs).then(|| {

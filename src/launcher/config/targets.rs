@@ -35,7 +35,7 @@ pub(crate) fn is_at_or_below(path: &str, place: &str) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Refuses a mount that would lie over one that is made before it: nobody would see that one.
+/// Refuses a mount that would hide an earlier one.
 pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), ConfigError> {
     let mounts = in_order(options, plan);
     for (index, (later, over)) in mounts.iter().enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), Config
     Ok(())
 }
 
-/// What is mounted below the root, as [`rootfs::enter`] does it, by the option that asks for it.
+/// The mounts below the root in the order of [`rootfs::enter`], with their options.
 fn in_order(options: &Options, plan: &rootfs::Plan) -> Vec<(&'static str, String)> {
     let one = |what, path: &CStr| (what, path.to_string_lossy().into_owned());
     let given =

@@ -106,7 +106,7 @@ fn owner(options: &Options, snapshot: Snapshot, privilege: Privilege) -> Result<
     }
 }
 
-/// Programs of a tree expect a few devices, where it has the place for them. No user namespace can make any.
+/// Programs in a template expect a few devices, if it has /dev. A user namespace cannot make devices.
 fn dev(template: &TrustedFile, privilege: Privilege, exec: Exec) -> Result<bool, ConfigError> {
     let wanted = exec == Exec::Tree && privilege == Privilege::Root && is_directory(template, c"dev");
     if wanted && !crate::privilege::can_make_devices() {
@@ -121,7 +121,7 @@ fn is_directory(template: &TrustedFile, name: &CStr) -> bool {
     sys::mount::identify(template.fd.as_fd(), name).is_ok_and(|file| file.kind() == libc::S_IFDIR)
 }
 
-/// The last entry of a path wins. /tmp is there by default where the template has it and no bind takes its place.
+/// The last entry of a path wins. /tmp is the default, if the template has it and no bind replaces it.
 fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     let mut list: Vec<TmpfsSpec> = Vec::new();
     let bound = options.bind.iter().flatten().map(|bind| &bind.target);

@@ -1,7 +1,7 @@
-//! Whom a path belongs to: no one but root (rootless, the caller) may be able to change what a sandbox is made of.
+//! Trusted paths: only root (without root: the caller) may be able to change what sandboxes are made of.
 //!
-//! Each component is opened by itself, without following, and looked at; symlinks are followed by hand and looked at
-//! too. `..` and absolute links stay below the root the walk began at.
+//! Each component is opened without following links, and checked. Symlinks are followed by hand and checked too. `..` and
+//! absolute links stay below the root where the walk began.
 
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat};
@@ -13,12 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use sys::{self, Errno};
 
-/// Who may own and write the components of a path.
+/// The user who may own and write the components of a path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trusted {
     uid: u32,
     gid: u32,
-    /// Only symlinks must be theirs: content may be anybody's, but where it is may not be said by anybody.
+    /// Only symlinks must be trusted: content may belong to anybody, but nobody else may redirect the path.
     links_only: bool,
     /// The file at the end may be anybody's: it is opened as it is, and only its place must be safe.
     any_file: bool,
@@ -66,7 +66,7 @@ impl Trusted {
         if !own_group {
             return Ok(Some(Objection::WritableByGroup(stat.st_gid)));
         }
-        // With an ACL these bits are its mask, the most that anybody whom it names can have (acl(5)).
+        // With an ACL these bits are its mask, the maximum of all its named entries (acl(5)).
         let has_acl = sys::mount::file_has_attribute(file.as_fd(), c"system.posix_acl_access")?;
         Ok(has_acl.then_some(Objection::WritableByAcl))
     }

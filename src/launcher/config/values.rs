@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What is wrong with a value and what would be right.
+/// The error of a value: what is wrong, and what to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ValueError(pub(crate) String);
 
@@ -273,7 +273,7 @@ pub(super) fn fields(text: &str) -> Vec<String> {
     fields
 }
 
-/// `SRC[:DST]`: a host path and where it is seen in the sandbox.
+/// `SRC[:DST]`: a host path, and its path in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BindSpec {
     pub(crate) source: String,
@@ -301,7 +301,7 @@ impl FromStr for BindSpec {
     }
 }
 
-/// `PATH:PATH[:PATH...]:DST`: host directories, the lowest first, and where they are seen as one in the sandbox.
+/// `PATH:PATH[:PATH...]:DST`: host directories, the lowest first, and their common path in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StackSpec {
     pub(crate) layers: Vec<String>,
@@ -461,7 +461,7 @@ deserialize_by_text! {
     Variable, "NAME=VALUE";
 }
 
-/// TOML has escapes of its own, so the bytes are taken as they come.
+/// TOML has its own escapes, so the bytes are used unchanged.
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         String::deserialize(deserializer).map(|text| Bytes(text.into_bytes()))

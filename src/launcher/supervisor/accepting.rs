@@ -31,7 +31,7 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// A listener that nobody asks for any more is closed; whom its queue held is reset, as when a server ends.
+    /// Closes listeners that no service wants any more. The kernel resets the connections in their queues, as when a server ends.
     pub(super) fn change_listeners(&mut self, wanted: &[(ServiceId, Address)], bound: Vec<Listener>) {
         // Their indices are their tokens.
         self.pause_listeners();
@@ -56,7 +56,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The machine is short of something. What lives goes on, and its end may give it back.
+    /// Pauses because the machine is short of something. Live connections continue, and their end may free it.
     pub(super) fn pause_accepting(&mut self, now: Instant, errno: Errno) {
         if let Some(unlogged) = self.shortages.say(now) {
             log::backing_off(errno, unlogged);

@@ -1,4 +1,4 @@
-//! Who is served: limits on all connections and on those of one source. Comes before a sandbox is spent.
+//! Admission: limits on all connections and on those of one source, before a sandbox is used.
 
 use super::seldom::Seldom;
 use crate::config::values::Rate;
@@ -17,7 +17,7 @@ pub(crate) struct Limits {
     pub(crate) rate: Option<Rate>,
 }
 
-/// Where connections come from, as far as they are counted together. Whoever has an IPv6 address has a /64 of them.
+/// The source of connections, for counting. IPv6 is counted by /64, because one host has that many addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Source {
     V4(u32),
@@ -52,7 +52,7 @@ fn high_bits_128(prefix: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
 }
 
-/// What is remembered of a source while it has connections, or has had so many that its rate is not at rest.
+/// State of a source that has connections, or whose rate has not recovered.
 #[derive(Debug, Default)]
 struct Known {
     connections: usize,
@@ -71,8 +71,8 @@ pub(super) struct Admission {
     rejections: Seldom,
 }
 
-/// As many sources are remembered for their rate alone. Beyond that the one that has least of it left to wait is forgotten:
-/// whoever has more addresses than this is held back by the limit on all connections, and cannot lock out the others.
+/// Maximum number of sources that are remembered for their rate alone. Beyond it, the source closest to recovery is forgotten.
+/// The limit on all connections still applies to a client with more addresses, which cannot lock out others.
 const RESTLESS_MAX: usize = 16_384;
 
 /// The limit that a connection is over.
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!((admission.count(), admission.by_source.len()), (0, 0));
     }
 
-    /// As behind a proxy: counted before it is known, then as whom the proxy names.
+    /// Behind a proxy a connection is counted before its source is known, and then under the source that the proxy names.
     #[test]
     fn who_is_known_later_takes_one_place_and_none_when_over_a_limit() {
         use std::net::{TcpListener, TcpStream};

@@ -32,7 +32,7 @@ enum What {
     Data,
 }
 
-/// What the peer has done so far.
+/// The state of a peer that has not sent data yet.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Nothing,
@@ -54,7 +54,7 @@ fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
 }
 
-/// What a proxy has sent of its header.
+/// The state of a proxy's header.
 #[derive(Debug, PartialEq, Eq)]
 enum Header {
     Incomplete,

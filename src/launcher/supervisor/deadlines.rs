@@ -1,4 +1,4 @@
-//! What must happen when, earliest first.
+//! Deadlines, earliest first.
 
 use crate::config::service::ServiceId;
 use std::collections::{BTreeSet, HashMap};
@@ -34,8 +34,8 @@ pub(super) enum Deadline {
     StopEnd(ServiceId),
 }
 
-/// Each is set once at a time; those of connections that have ended are taken out, so that there are no more than there
-/// are connections.
+/// Each is set at most once at a time, and removed when its connection ends. So their number is bounded by that of
+/// connections.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     by_time: BTreeSet<(Instant, Deadline)>,
@@ -67,7 +67,7 @@ impl Deadlines {
         Some(deadline)
     }
 
-    /// How long until the next one; None where there is none. Whole milliseconds, upwards: epoll's unit.
+    /// Time until the next one, if any, rounded up to milliseconds, epoll's unit.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let (at, _) = self.by_time.first()?;
         let exact = at.saturating_duration_since(now);

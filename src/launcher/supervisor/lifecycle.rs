@@ -8,13 +8,12 @@ use crate::log;
 use crate::notify::Notifier;
 use std::time::{Duration, Instant};
 
-/// Who has just been accepted has so long to send its request before the end of input is put in the place of it.
+/// Time for a connection that was just accepted to send its request, before the supervisor ends its input.
 const REQUEST_TIME: Duration = Duration::from_secs(1);
 
 impl Supervisor<'_> {
-    /// Makes the services anew. What is being served goes on as it began; parked sandboxes of the old ones are replaced; a
-    /// file that is wrong changes nothing. Sockets that were passed stay, as do those that are still asked for, with who waits
-    /// in their queues.
+    /// Reloads the services. Live connections continue unchanged; parked sandboxes are replaced; a wrong file changes nothing.
+    /// Passed sockets and those that are still wanted stay, with the connections in their queues.
     pub(super) fn reload(&mut self) {
         let Some(reload) = &self.reload else { return };
         self.tell(Notifier::reloading);
@@ -45,8 +44,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// `run` ends its sandbox at once, or asks its handler first. `serve` stops accepting, serves whom it has accepted, lets handlers see the end of
-    /// input when requests have had their time, and kills what is left when the drain time is over, or at a second signal.
+    /// `run` kills its sandbox at once, or signals its handler first. `serve` stops accepting, serves the accepted connections, ends
+    /// their input after `REQUEST_TIME`, and kills the rest after the drain time, or at a second signal.
     pub(super) fn stop(&mut self, signal: i32) {
         let serving = self.reload.is_some();
         let again = self.stopping.is_some();

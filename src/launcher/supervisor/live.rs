@@ -38,21 +38,21 @@ pub(super) struct Live {
     pub(super) park: Park,
     /// The call it is parked in.
     pub(super) parked: Option<u64>,
-    /// Parked, and not needed any more: its end is no event.
+    /// Parked and no longer needed: its end is not reported.
     pub(super) retired: bool,
-    /// What it was made by: a reload changes it for the next ones.
+    /// The service it was built from; a reload replaces the service only for later ones.
     pub(super) service: Rc<Service>,
     pub(super) service_id: ServiceId,
     pub(super) sandbox: Sandbox,
-    /// Its cgroup, where it has one of its own.
+    /// Its own cgroup, if it has one.
     pub(super) leaf: Option<Leaf>,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
-    /// What the handler has put in the place of its connection while it was borrowed: closed with the sandbox.
+    /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with the sandbox.
     exchanged: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
-    /// What its handler says that was asked for.
+    /// The request, as the handler's log line names it.
     pub(super) selector: Option<String>,
     ready: bool,
     failure: Option<Failure>,
@@ -116,7 +116,7 @@ impl Served {
     }
 }
 
-/// What was in the handler's stderr.
+/// Result of reading the handler's stderr.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Something,
@@ -124,7 +124,7 @@ pub(super) enum Heard {
     End,
 }
 
-/// What a notified call means for the loop.
+/// Meaning of a notified call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Call {
     /// Denied and its maker killed, or let go on.
@@ -133,7 +133,7 @@ pub(super) enum Call {
     Parked,
 }
 
-/// What a message on the channel means for the loop.
+/// Meaning of a message on the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Nothing to do.
@@ -296,7 +296,7 @@ impl Live {
         sys::seccomp::end_call(listener.as_fd(), call)
     }
 
-    /// Kills it for a reason of the supervisor's, unless it is ending for one of its own already.
+    /// Kills it with this verdict, unless it is ending by itself already.
     pub(super) fn condemn(&mut self, verdict: Verdict) {
         if self.failure.is_none() && self.denied.is_none() {
             self.verdict.get_or_insert(verdict);
@@ -304,8 +304,8 @@ impl Live {
         self.kill();
     }
 
-    /// Sends the handler the signal that its service has for it, unless it has ended already; false where there is none, or
-    /// no handler yet.
+    /// Sends the handler its service's `kill_signal`, unless it has ended already. False if there is no signal, or no handler
+    /// yet.
     pub(super) fn ask_to_end(&self) -> bool {
         let Some(signal) = self.service.kill_signal.filter(|_| self.executed) else { return false };
         let sent = sys::process::send_signal(self.handler_pidfd(), signal);

@@ -59,7 +59,7 @@ const SHRINK_EVERY: Duration = Duration::from_secs(10);
 /// Makes the services anew from their files; the text says what is wrong with that.
 pub(crate) type Reload<'a> = Box<dyn Fn(&[Listener]) -> Result<Reloaded, String> + 'a>;
 
-/// What a reload has found.
+/// Result of a reload.
 #[derive(Debug)]
 pub(crate) struct Reloaded {
     pub(crate) services: Vec<Service>,
@@ -236,7 +236,7 @@ impl<'a> Supervisor<'a> {
         while let Some(deadline) = self.deadlines.take_due(Instant::now()) {
             self.on_deadline(deadline);
         }
-        // Building holds up whoever waits in accept, so it comes when nobody does; unless it is for one who waits.
+        // Building delays connections in the accept queue, so it waits until the queue is empty, unless a connection waits for it.
         if let Some(service) = wanting
             && (count == 0 || !self.services[service].pool.waiting.is_empty())
         {
@@ -268,7 +268,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Launches a sandbox, in a cgroup of its own where the service has them, and watches it.
+    /// Launches a sandbox, in its own cgroup if the service has them, and watches it.
     fn launch(
         &mut self,
         id: ServiceId,
@@ -440,7 +440,7 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// What the kernel may hold for the connection, from the time that is left to it.
+/// Limits the kernel's buffers and retransmission time for the connection, from its remaining time.
 fn bound(service: &Service, connection: &Connection, began: Instant) -> Result<(), Failure> {
     let rest = service.wall_time.map(|wall| wall.saturating_sub(began.elapsed()));
     connection.bound(service.send_buffer, rest).step(Step::BoundConnection)

@@ -1,4 +1,4 @@
-//! What epoll's 64 bits of data mean.
+//! The meaning of epoll's 64 bits of data.
 
 /// Where an event comes from; with the number of its connection or listener it makes epoll's 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

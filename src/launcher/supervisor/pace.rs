@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// A rate is looked at over this long at the least: a peer's kernel makes room in lumps, not byte by byte.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// What was seen when the peer last began to keep us waiting.
+/// State from when the peer last began to lag.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Option<(Instant, u64)>);
 

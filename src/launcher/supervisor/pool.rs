@@ -6,14 +6,14 @@ use sandbox::plan::park::Park;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Where a sandbox has ended that was to be parked. What fails while it is set up says nothing about the handler.
+/// The phase in which a sandbox ended instead of parking. A failed set-up says nothing about the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EndedIn {
     SetUp,
     Handler,
 }
 
-/// What to do about a sandbox that ended before it was parked.
+/// Reaction to a sandbox that ended before it was parked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
     TryAgain,

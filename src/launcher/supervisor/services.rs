@@ -12,11 +12,11 @@ use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// What the next connections are served by; a reload replaces it.
+    /// The service for new connections; a reload replaces it.
     pub(super) service: Rc<Service>,
     pub(super) pool: Pool,
     pub(super) admission: Admission,
-    /// The cgroups of its sandboxes, where it has them.
+    /// The cgroups of its sandboxes, if any.
     pub(super) leaves: Option<Leaves>,
     /// Of all sandboxes under this name, whatever reloads came between.
     pub(super) statistics: Statistics,
@@ -40,7 +40,7 @@ impl State {
         }
     }
 
-    /// Who waits for a sandbox, and who is counted, stays so.
+    /// Waiting connections and counts stay.
     fn replace(&mut self, service: Service, groups: Option<&Rc<Delegated>>) {
         if service.cgroup != self.service.cgroup {
             self.leaves = leaves(&service, groups);
@@ -90,7 +90,7 @@ impl Services {
         self.0.iter().any(|state| !state.pool.waiting.is_empty())
     }
 
-    /// Whose pool the next sandbox is built for: whose connection has waited longest, else the first one that wants any.
+    /// The service to build the next sandbox for: the one with the longest-waiting connection, else the first that wants one.
     pub(super) fn wanting(&self, now: Instant) -> Option<ServiceId> {
         let wanting = || self.all().filter(|(_, state)| state.pool.wants_one(now));
         let longest = wanting()

@@ -16,7 +16,7 @@ use sys::Errno;
 /// How often `stats.json` is written, at the most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 
-/// What was opened for it before the supervisor left the host's mounts.
+/// Descriptors opened before the supervisor left the host's mounts.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
     pub(crate) socket: Option<StatsSocket>,
@@ -97,7 +97,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// What is there to be told anew. One that cannot be written is said once, and tried again.
+    /// Writes changed statistics. A failure is logged once, and retried.
     pub(super) fn write_stats(&mut self) {
         for state in self.services.all_mut() {
             let statistics = &mut state.statistics;

@@ -1,4 +1,4 @@
-//! What systemctl status shows: live numbers, told when they have changed and not too often.
+//! The status line of systemctl: live numbers, sent when they change, at a limited rate.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

@@ -1,4 +1,4 @@
-//! What happens by the clock: wall and idle time of connections, and the supervisor's own appointments.
+//! Timed events: wall and idle time of connections, and the supervisor's own deadlines.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

@@ -22,7 +22,7 @@ const SHORTAGE_TIME: Duration = Duration::from_secs(5);
 
 const DIED: Failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };
 
-/// What passes when something else ends: it says nothing about the service.
+/// Errors that pass when something else ends; they say nothing about the service.
 pub(super) fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE)
 }
@@ -74,7 +74,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Who has waited longest of those who are still there: a sandbox is spent on nobody else.
+    /// The longest-waiting connection that is still open. No sandbox is used for a closed one.
     fn next_waiting(&mut self, service: ServiceId) -> Option<Arrival> {
         let state = &mut self.services[service];
         loop {
@@ -87,7 +87,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Serves a connection from the pool, or by a sandbox built for it where nothing is parked ahead.
+    /// Serves a connection from the pool, or with a new sandbox if nothing is parked ahead.
     pub(super) fn serve_connection(&mut self, arrival: Arrival) {
         let pool = &mut self.services[arrival.service].pool;
         if pool.park == Park::None {
@@ -153,8 +153,8 @@ impl Supervisor<'_> {
         self.on_failed_ahead(live.service_id, outcome, ended_in);
     }
 
-    /// A sandbox could not be parked. Who waits is refused where no sandbox can be set up at all; where the machine is short
-    /// of something, it has some patience, because what lives will end.
+    /// Handles a sandbox that could not be parked. If no sandbox can be set up, the longest-waiting connection is refused. In a
+    /// shortage, connections wait some time, because live ones will end.
     fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn) {
         let now = Instant::now();
         let failure = match outcome {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong with a profile, and where.
+/// An error in a profile, and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileError {
     pub file: String,
@@ -44,7 +44,7 @@ pub(super) struct Word<'t> {
 #[derive(Debug)]
 pub(super) struct Statement<'t> {
     pub(super) words: Vec<Word<'t>>,
-    /// What stands behind `#` on its lines, in one.
+    /// The text after `#` on its lines, joined.
     pub(super) reason: String,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Flaw> {
         let words = words(code, number);
         let indented = line.starts_with([' ', '\t']);
         let Some(first) = words.first().map(|word| word.place) else {
-            // A reason may go on below its statement; an empty line or a comment of its own ends that.
+            // A reason may continue below its statement, until an empty line or a separate comment.
             match statements.last_mut().filter(|_| open && indented && !reason.is_empty()) {
                 Some(statement) => statement.add(Vec::new(), reason),
                 None => open = false,

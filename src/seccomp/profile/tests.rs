@@ -177,7 +177,7 @@ fn no_cut_of_a_profile_panics() {
     }
 }
 
-/// What fuzzing begins with, and what it has found.
+/// Seeds of the fuzzer, and its findings.
 #[test]
 fn every_seed_of_the_fuzzer_is_read_to_an_end() {
     let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/profile")).unwrap();

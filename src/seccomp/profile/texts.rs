@@ -10,7 +10,7 @@ pub const PROFILES: [(&str, &str); 3] = [
 /// Allows nothing: only for `include`.
 const GROUPS: (&str, &str) = ("groups", include_str!("../profiles/groups.profile"));
 
-/// What `include NAME` finds among the built-in ones.
+/// The built-in profile that `include NAME` finds.
 pub fn included(name: &str) -> Option<&'static str> {
     PROFILES.iter().chain([&GROUPS]).find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

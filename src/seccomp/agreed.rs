@@ -14,7 +14,7 @@ pub const PROFILE_CANARY: Canary = Canary { number: 0x0ffd_f002, errno: 4002 };
 /// made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is enough.
 pub const EXEC_FD: i32 = 63;
 
-/// What a filter depends on beside its profile.
+/// The parameters of a filter beside its profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
     /// Allows the one prctl(2) that rootless set-up makes after the filters.

@@ -26,7 +26,7 @@ const NO_MATCH: SeccompAction = SeccompAction::Trap;
 /// seccompiler's return in the place of "notify", which it does not know; no profile can ask for it.
 const TO_NOTIFY: SeccompAction = SeccompAction::Log;
 
-/// What the kernel takes (BPF_MAXINSNS).
+/// The kernel's limit (BPF_MAXINSNS).
 const INSTRUCTIONS_MAX: usize = 4096;
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl From<BackendError> for CompileError {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The whole program. What has conditions is asked first: a call's entry without any decides where none holds.
+/// The whole program. Entries with conditions come first; a call's entry without conditions applies if none holds.
 pub fn compile(
     profile: &Profile,
     machine: Machine,
@@ -69,7 +69,7 @@ pub fn compile(
     let mut program = vec![not_by_number_alone(), load(Field::Arch), unless_equal(arch), give(NOTIFY)];
     program.push(load(Field::Number));
     program.extend([if_equal(PROFILE_CANARY.number), give(errno(PROFILE_CANARY.errno))]);
-    // Left to the guard: without one the kernel says that there is no such call, and nobody waits for an answer.
+    // Left to the guard: it answers ENOSYS without a listener.
     program.extend([if_equal(GUARD_CANARY.number), give(ALLOW)]);
     program.extend(decide(&calls, NOTIFY));
     let program = shrink(&program);
@@ -203,8 +203,8 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(index, length, operator, value)
 }
 
-/// A program that answers `action` to what matches. The only place where the two actions stand side by side: swapped,
-/// they would invert the policy.
+/// A program that answers `action` to matching calls. Only here are the two actions side by side; swapped, they would invert the
+/// policy.
 fn only(rules: Rules, action: SeccompAction, machine: Machine) -> Result<BpfProgram, CompileError> {
     let arch = match machine {
         Machine::X86_64 => TargetArch::x86_64,

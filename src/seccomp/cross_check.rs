@@ -35,7 +35,7 @@ impl Call {
     }
 }
 
-/// What the kernel would answer.
+/// The kernel's answer.
 pub(crate) fn interpret(program: &[Instruction], call: &Call) -> u32 {
     let (mut word, mut at) = (0, 0);
     loop {
@@ -65,7 +65,7 @@ fn holds(condition: Condition, args: &[u64; 6]) -> bool {
     }
 }
 
-/// What the table says, read in the plainest way.
+/// The table's answer, by the simplest reading.
 fn expected(entries: &[&Entry], machine: Machine, variant: Variant, call: &Call) -> u32 {
     let name = call.name;
     if variant.parked.is_some_and(|parked| waits_in(parked, machine) == name) {
@@ -175,7 +175,7 @@ fn a_call_by_another_machine_s_door_is_denied() {
         for (name, _) in texts::PROFILES {
             let profile = read(name, texts::included(name).unwrap(), machine);
             let program = compile(&profile, machine, Variant::ALL[0]).unwrap();
-            // i386, arm, and the other one of ours.
+            // i386, arm, and our other architecture.
             for arch in
                 [0x4000_0003, 0x4000_0028, Machine::X86_64.audit_arch(), Machine::Aarch64.audit_arch()]
             {

@@ -146,7 +146,7 @@ const DENIED: &[Group] = &[
 /// A call whose arguments decide.
 struct Judged {
     call: Call,
-    /// What remains of it, and why not the rest.
+    /// The allowed part, and why the rest is denied.
     remains: &'static str,
     why: &'static str,
     /// Ends in a return on every path.
@@ -211,7 +211,7 @@ const JUDGED: &[Judged] = &[
         call: call("prlimit64", 302, 261),
         remains: "the same, and asking",
         why: CORE_LIMIT,
-        // Who only asks passes no new limit: both words of the pointer are null.
+        // A query passes no new limit: both words of the pointer are null.
         code: &[
             low_word(1),
             unless_equal(RLIMIT_CORE),
@@ -293,7 +293,7 @@ const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 const X32_BIT: u32 = 0x4000_0000;
 
 const ALLOW: Instruction = give(SECCOMP_RET_ALLOW);
-/// To be notified without a listener is ENOSYS; where the profile denies too, its listener hears of the call.
+/// A notification without a listener is ENOSYS. If the profile denies the call too, its listener gets it.
 const DENY: Instruction = give(SECCOMP_RET_USER_NOTIF);
 
 const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
@@ -369,7 +369,7 @@ const fn offset(skipped: usize) -> u8 {
     skipped as u8
 }
 
-/// What comes before the calls.
+/// Checks before those of calls.
 const PROLOGUE: usize = 11;
 
 /// How many calls are denied whatever their arguments.

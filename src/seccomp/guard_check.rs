@@ -106,7 +106,7 @@ fn keeps_its_promise(files: Files) {
 fn the_guard_denies_calls_by_another_machines_door() {
     for (machine, program) in programs(Files::Kept) {
         let other = Machine::ALL.into_iter().find(|other| *other != machine).unwrap();
-        // i386, arm, and the other one of ours.
+        // i386, arm, and our other architecture.
         for arch in [0x4000_0003, 0x4000_0028, other.audit_arch()] {
             for number in 0..1024 {
                 let call = Call { number, name: "", arch, args: [0; 6] };

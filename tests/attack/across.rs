@@ -22,7 +22,7 @@ fn holder<'s>(site: &'s Site, away: &[&[&str]]) -> Live<'s> {
     live
 }
 
-/// What another one is told that knocks there.
+/// The answer to another sandbox that connects.
 fn knock(site: &Site, away: &[&[&str]]) -> String {
     let (injector, _report) = injector(&rules(away), &[]);
     let mut live = site.probe(&["try", "reach_abstract", NAME]).under(injector).start();

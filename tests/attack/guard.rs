@@ -56,7 +56,7 @@ const DENIED: &[(&str, i64)] = &[
     ("open_tree_attr", 467),
 ];
 
-/// What each call is answered, made with zeros, with these walls away.
+/// The answer to each call, made with zeros, with these layers disabled.
 fn answers(away: &[&[&str]]) -> Option<BTreeMap<String, String>> {
     let site = crate::common::Site::new()?;
     let rules: Vec<String> = away.iter().flat_map(|wall| wall.iter().map(ToString::to_string)).collect();
@@ -71,7 +71,7 @@ fn answers(away: &[&[&str]]) -> Option<BTreeMap<String, String>> {
     Some(lines.map(|(name, answer)| (name.to_owned(), answer.to_owned())).collect())
 }
 
-/// A notification that nobody hears is ENOSYS, and clone3 is answered so by the guard itself.
+/// A notification without a listener is ENOSYS. The guard itself answers clone3 with it too.
 #[test]
 fn guard_alone_stops_every_call_of_its_list() {
     let _needs_root = a_site!();

@@ -40,7 +40,7 @@ fn attempt(site: &Site, away: &[&[&str]], words: &[&str]) -> Ended {
     ended
 }
 
-/// What a handler that kept them could do harm with.
+/// Powers with which a handler could do harm.
 const CAPABLE: &str =
     "+sys_admin,+sys_chroot,+mknod,+sys_ptrace,+net_admin,+net_raw,+setuid,+dac_read_search";
 
@@ -83,7 +83,7 @@ macro_rules! answer {
     };
 }
 
-/// `name: [words], walls away => errno, by Wall, or call`: where the kernel lacks that wall, the profile ends the call.
+/// `name: [words], disabled layers => errno, by Wall, or call`. If the kernel lacks that layer, the profile denies the call.
 macro_rules! answer_by {
     ($($name:ident: $words:expr, $($away:ident)|+ => $errno:ident, by $wall:ident, or $number:ident;)+) => {
         $(#[test] fn $name() {
@@ -102,7 +102,7 @@ macro_rules! succeed {
     };
 }
 
-// The connection's hole. Without the profile the guard answers: a notification that nobody hears is ENOSYS.
+// The connection. Without the profile the guard answers: a notification without a listener is ENOSYS.
 answer! {
     guard_alone_stops_disconnecting: ["connect_unspec"], PROFILE => ENOSYS;
     guard_alone_stops_connecting: ["connect_addr", "9"], PROFILE => ENOSYS;
@@ -154,7 +154,7 @@ die! {
     profile_alone_stops_typing_with_high_bits: ["ioctl_tiocsti_high"], GUARD => SYS_ioctl;
 }
 
-// Sockets of its own. Landlock is the third wall for TCP, the empty network namespace the last.
+// New sockets. Landlock is the third layer for TCP, the empty network namespace the last.
 answer! {
     guard_alone_stops_tcp: ["reach", "9"], PROFILE => ENOSYS;
     guard_alone_stops_netlink: ["socket_netlink"], PROFILE => ENOSYS;

@@ -21,7 +21,7 @@ impl Client {
         Client::tcp_at("127.0.0.1:0")
     }
 
-    /// An IPv4 client of a dual-stack listener, who is `::ffff:127.0.0.1` to the kernel.
+    /// An IPv4 client of a dual-stack listener, which is `::ffff:127.0.0.1` to the kernel.
     pub(crate) fn mapped() -> (Client, OwnedFd) {
         Client::tcp_at("[::]:0")
     }

@@ -1,8 +1,8 @@
-//! What came of a launch, and the usual questions to it.
+//! The result of a launch, with common assertions.
 
 use serde_json::Value;
 
-/// What came of a launch.
+/// The result of a launch.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: i32,

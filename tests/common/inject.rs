@@ -11,14 +11,14 @@ use std::sync::mpsc::{Receiver, channel};
 /// Where the injector finds its report.
 pub(crate) const REPORT_FD: i32 = 250;
 
-/// What stands before a command to run it under the injector, and the descriptor to put at [`REPORT_FD`].
+/// The words before a command that run it under the injector, and the descriptor for [`REPORT_FD`].
 #[derive(Debug)]
 pub(crate) struct Injector {
     pub(crate) words: Vec<OsString>,
     pub(crate) report: OwnedFd,
 }
 
-/// What the injector will have said when the last process that it follows has ended.
+/// The injector's report, complete when the last traced process has ended.
 #[derive(Debug)]
 pub(crate) struct Pending(Receiver<Vec<u8>>);
 
@@ -85,7 +85,7 @@ impl Report {
         self.text.lines().any(|line| line.starts_with("ran "))
     }
 
-    /// Every call up to the first handler. What is the site's own in their texts is written TAG.
+    /// Every call up to the first handler. Texts have TAG in place of the site's own names.
     pub(crate) fn calls(&self, site: &Site) -> Vec<Call> {
         let text = self.text.replace(site.tag(), "TAG");
         let lines = text.lines().take_while(|line| !line.starts_with("ran "));

@@ -1,4 +1,4 @@
-//! What the kernel under the tests has, asked without the launcher's help; and an older one, by lying to the launcher.
+//! Features of the kernel, probed without the launcher; and older kernels, simulated by the injector.
 
 use super::sys;
 

@@ -80,7 +80,7 @@ impl<'s> Launch<'s> {
         self
     }
 
-    /// What stands behind the program's name instead of `run` and a template.
+    /// Words after the program's name, instead of `run` and a template.
     pub(crate) fn verb(mut self, words: &[&str]) -> Self {
         self.verb = words.iter().map(OsString::from).collect();
         self
@@ -102,7 +102,7 @@ impl<'s> Launch<'s> {
         self
     }
 
-    /// Descriptors that the launcher finds open and that are nobody's business inside.
+    /// Open descriptors that the launcher inherits and must not pass on.
     pub(crate) fn inherit(mut self, numbers: &[RawFd]) -> Self {
         self.inherited = numbers.to_vec();
         self

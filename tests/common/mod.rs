@@ -1,8 +1,8 @@
-//! What every test shares: a place of its own with a template, a launcher to start in it, and the two eyes that
-//! look at what comes of it, one inside (the probe's answers) and one outside (/proc).
+//! Shared by all tests: a site (a private directory with a template), a launcher to start in it, and two ways to observe the
+//! sandbox, from inside (the probe's answers) and from outside (/proc).
 //!
-//! What is tested is the shipped static binary. DAYFLY_DIST and DAYFLY_TEST_BIN name other places for it and
-//! for the probe; DAYFLY_TESTS_MUST_RUN=1 turns every skipped test into a failed one.
+//! The tests use the shipped static binary. DAYFLY_DIST and DAYFLY_TEST_BIN name other directories for it and for the
+//! probe; DAYFLY_TESTS_MUST_RUN=1 turns every skipped test into a failed one.
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 #![allow(unused_imports, unused_macros, reason = "each test binary uses its part of the harness")]
@@ -80,8 +80,8 @@ fn artifact(variable: &str, usual: &str, name: &str) -> PathBuf {
     path
 }
 
-/// Fails where a source was edited after the build of the programs under test: the test would say nothing about the edit.
-/// Does nothing where there are no sources, as in a virtual machine.
+/// Fails if a source is newer than the programs under test: the test would say nothing about the edit. Does nothing without
+/// sources, as in a virtual machine.
 fn assert_current(directory: &Path) {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let time = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
@@ -152,7 +152,7 @@ macro_rules! need {
 }
 pub(crate) use need;
 
-/// A fresh [`volume::Volume`]; leaves the test where no btrfs can be made.
+/// A fresh [`volume::Volume`]; skips the test if btrfs is not available.
 macro_rules! a_volume {
     ($site:expr) => {
         match $crate::common::volume::Volume::new(&mut $site) {

@@ -63,7 +63,7 @@ pub(crate) fn inside<T: Send + 'static>(
     thread.join().expect("what was looked at could be seen")
 }
 
-/// What each open descriptor of a process is.
+/// The target of each open descriptor of a process.
 pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a living process");
     entries

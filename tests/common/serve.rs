@@ -19,7 +19,7 @@ pub(crate) struct Serve<'s> {
     options: Vec<OsString>,
     handler: Vec<OsString>,
     activated: bool,
-    /// Of the listening sockets that are handed over; one without a name where there is none.
+    /// Names of the passed listening sockets; empty: one socket without a name.
     names: Vec<String>,
     /// One that exists, in the place of new ones: as systemd keeps it over a restart.
     kept: Option<&'s TcpListener>,
@@ -247,7 +247,7 @@ impl Serving<'_> {
         ended
     }
 
-    /// The same where another serves beside it, which is still there.
+    /// The same while another supervisor still serves beside it.
     pub(crate) fn end_beside(mut self) -> (i32, String) {
         let status = self.wait();
         let log: Vec<String> = self.log.iter().collect();

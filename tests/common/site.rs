@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What there is to know about a file that must not change.
+/// Properties of a file that must not change.
 type Print = BTreeMap<PathBuf, (u32, u32, u32, u64, (i64, i64), u64)>;
 
 #[derive(Debug)]
@@ -143,8 +143,8 @@ impl Drop for Site {
     }
 }
 
-/// Removes a directory of a test's own, after everything that the test has mounted below it: to remove the files of a bind
-/// mount would be to remove the host's. Leaves all where a mount stays.
+/// Removes a test's directory after unmounting everything below it. If a mount stays, it removes nothing, because files of a bind
+/// mount belong to the host.
 pub(crate) fn remove_own_directory(directory: &Path) {
     if unmount_below(directory) {
         let _best_effort = fs::remove_dir_all(directory);
@@ -203,7 +203,7 @@ pub(crate) fn give_to(path: &Path, uid: u32) {
     sys::chown(&c_path(path), uid, uid).expect("chown of our own file");
 }
 
-/// By the name it has, or by the one it takes where another supervisor was still there.
+/// By its name, or by the name it takes while another supervisor is still there.
 fn is_stats_socket(top: &Path, path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     path.parent() == Some(top) && (name == "stats" || name.starts_with("stats-"))
@@ -249,7 +249,7 @@ fn fingerprint(top: &Path) -> Print {
             // A larger one gives itself away by its size or its time of change.
             fs::read(&path).expect("a file of our own").hash(&mut hasher);
         }
-        // What comes and goes beside the template (a stats socket) may move the time of a directory there.
+        // Files that come and go beside the template (a stats socket) may change a directory's time.
         let beside = meta.is_dir() && !path.starts_with(top.join("template"));
         let (size, time) = if beside { (0, (0, 0)) } else { (meta.len(), (meta.ctime(), meta.ctime_nsec())) };
         let row = (meta.mode(), meta.uid(), meta.gid(), size, time, hasher.finish());

@@ -24,9 +24,9 @@ fn propagate(flags: libc::c_ulong) -> Result<()> {
     checked(unsafe { libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
 }
 
-/// Gives the calling thread, and what it starts, a mount namespace of its own. Nothing in it reaches the host,
-/// but it is shared towards namespaces made from it, as systemd makes the host's: a launcher that forgets to
-/// cut the tie shows up in our own mount table.
+/// Moves the calling thread, and its later children, to a new mount namespace. Nothing in it reaches the host. Its mounts are shared
+/// with namespaces made from it, as systemd makes the host's, so a launcher that does not make its mounts private
+/// changes our mount table.
 pub(crate) fn own_mounts() -> Result<()> {
     // SAFETY: unshare takes flags alone; CLONE_NEWNS concerns the calling thread only.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
@@ -54,7 +54,7 @@ pub(crate) fn bind(path: &CStr) -> Result<()> {
         .map(drop)
 }
 
-/// The newest Landlock ABI that the kernel speaks; 0 where it has none.
+/// The kernel's Landlock ABI; 0 without Landlock.
 pub(crate) fn landlock_abi() -> i64 {
     const VERSION: libc::c_ulong = 1;
     let nothing = std::ptr::null::<libc::c_void>();
@@ -79,7 +79,7 @@ pub(crate) fn pidfd(pid: u32) -> Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = checked(i32::try_from(fd).unwrap_or(-1))?;
-    // SAFETY: the kernel has just made this descriptor and nobody else has it.
+    // SAFETY: the kernel has just made this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, at, length) }).map(drop)
 }
 
-/// A lease on the file, for its one opener. Who breaks it is told of by a signal that nobody minds.
+/// A lease on the file, for its only opener. The signal at a break is ignored.
 pub(crate) fn take_lease(file: BorrowedFd<'_>) -> Result<()> {
     // asm-generic/fcntl.h; libc has no name for it.
     const F_SETSIG: libc::c_int = 10;
@@ -165,7 +165,7 @@ pub(crate) fn borrow(pid: u32, number: RawFd) -> Result<OwnedFd> {
     // SAFETY: pidfd_getfd takes three numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
     let fd = checked(i32::try_from(fd).unwrap_or(-1))?;
-    // SAFETY: the kernel has just made this descriptor and nobody else has it.
+    // SAFETY: the kernel has just made this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

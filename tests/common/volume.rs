@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Beside the site, whose mounts and files must stay as they were: `None` where it cannot be made.
+/// Beside the site, whose mounts and files must not change. `None` if it cannot be made.
 #[derive(Debug)]
 pub(crate) struct Volume {
     directory: PathBuf,

@@ -60,7 +60,7 @@ fn new_calls(site: &Site, volume: &Volume) -> (Vec<Call>, String) {
     (seen.new_of(calls), view(&ended))
 }
 
-/// What is wrong with how a launch ended, in which one call was another than it should be.
+/// The error in the result of a launch with one injected fault.
 fn complaint(ended: &Ended, ran: bool, wanted: Verdict, usual: &str, errno: Errno) -> Option<&'static str> {
     let whole = ran && ended.status == 0 && view(ended) == usual;
     let refused = !ran && (125..=127).contains(&ended.status) && ended.out == REFUSAL.1;
@@ -101,7 +101,7 @@ fn try_all(table: &'static [Line], of_run: &'static [Line], answers: impl Fn(&Ca
             let wrong = wrong.or((report.fired() != 1).then_some("the rule was not applied once"));
             let wrong = wrong.or((!volume.launchers().is_empty()).then_some("something is left"));
             complaints.extend(wrong.map(|wrong| format!("{call} = {answer}: {wrong} ({why})\n{ended}")));
-            // Whatever is left must not be the next case's.
+            // Leftovers must not reach the next case.
             launch(&site, &volume).talk(b"").expect(0, "exited");
         }
     }

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-/// What becomes of a launch in which a call failed.
+/// The expected result of a launch with a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Not tried.
@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     Either,
     /// The handler may run with less than it should have, never with more.
     Less,
-    /// Refused all the same, with words of its own instead of the errno.
+    /// Refused, with its own words instead of the errno.
     Said,
     /// Refused, and the error names the errno. In no table: it is what there is otherwise.
     Refused,
@@ -116,7 +116,7 @@ pub(crate) fn typical(name: &str) -> Errno {
     }
 }
 
-/// What was seen of a kind of call: role, name and text, so often. A variant of the launch adds what others have not.
+/// Number of calls of each kind, by role, name and text. A variant of the launch adds calls that others lack.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(HashMap<(String, String, String), usize>);
 

@@ -1,9 +1,9 @@
-//! Every step made to fail: no fault in a launch lets a handler run with less than its whole sandbox.
+//! Fault injection: no fault in a launch may let a handler run with a layer missing.
 //!
-//! The calls are those of a good launch, traced, not a list kept by hand. Each is made to fail with three errnos: the
-//! connection is refused with the service's bytes, the error names the errno, the handler never runs, and nothing is left.
-//! Each is also made to succeed without effect. What need not be so stands in a table with its reason: a new call
-//! without a case turns these tests red, and so does a line of a table that no call needs any more.
+//! The calls come from a trace of a good launch, not from a list. Each call is made to fail with three errnos. Then the connection
+//! must be refused with the service's bytes, the error must name the errno, the handler must not run, and nothing may be left.
+//! Each call is also made to succeed without effect. Exceptions are in tables with their reasons. A new call without a case
+//! fails these tests, and so does a table entry without a call.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@ use crate::common::{Ended, Launch, Site, a_site};
 use crate::{failing, workers};
 use nix::errno::Errno;
 
-/// What the peer gets in place of an answer: as an option, and as bytes.
+/// The refusal text, as an option and as bytes.
 pub(crate) const REFUSAL: (&str, &[u8]) = ("sorry\\r\\n", b"sorry\r\n");
 
 /// The kinds of launch, chosen for the calls that they reach.
@@ -64,7 +64,7 @@ pub(crate) fn trace(site: &Site, options: &[&str]) -> (Vec<Call>, String) {
     (report.read().calls(site), view(&ended))
 }
 
-/// What the handler saw, but for the ids, which are another launch's.
+/// The handler's output without the ids, which differ between launches.
 pub(crate) fn view(ended: &Ended) -> String {
     let text = ended.text();
     let lines = text.lines().filter(|line| !line.contains("uid ") && !line.contains("gid "));

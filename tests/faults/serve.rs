@@ -24,7 +24,7 @@ fn serve<'s>(site: &'s Site, park: &str) -> Serve<'s> {
     Serve::probe(site, &["echo"]).options(&options)
 }
 
-/// All that a good life of serve does, with one connection in it.
+/// All calls of a good run of serve with one connection.
 fn trace(site: &Site, park: &str) -> Report {
     let (injector, report) = injector(&[], &["--trace"]);
     let serving = serve(site, park).under(injector).start();

@@ -1,7 +1,7 @@
 //! `serve`: every call of the supervisor, from its start to the exec of a handler.
 //!
-//! What must hold whichever fails: a connection gets the whole answer of a handler in its whole sandbox, or the service's
-//! refusal, or its end; the next one is served, or the supervisor has ended and said why.
+//! Whichever call fails, a connection gets the complete answer of a handler in a complete sandbox, or the service's refusal, or is
+//! closed. The next connection is served, or the supervisor has ended and logged why.
 
 use crate::cases::Verdict::Said;
 use crate::cases::{Line, Seen, Table, Verdict, asks_for_a_missing_wall, typical};
@@ -59,7 +59,7 @@ struct Case {
     in_words: bool,
 }
 
-/// What a connection got.
+/// The bytes that a connection received.
 #[derive(Debug, PartialEq, Eq)]
 enum Got {
     Answer,
@@ -68,7 +68,7 @@ enum Got {
     End,
     /// Nobody listens any more.
     Nobody,
-    /// What no connection may get.
+    /// Bytes that no connection may receive.
     Other(String),
 }
 
@@ -162,7 +162,7 @@ fn pretend(site: &Site, case: &Case) -> Result<(), String> {
     Err(format!("{}, {}: fired {fired}; {first:?}, status {status}\n{log}", case.call, case.park))
 }
 
-/// Which turn a call is made in depends on who comes first: where it was not made as often this time, it is tried again.
+/// The turn in which a call happens depends on the order of events. If it happened less often this time, try again.
 fn attempt(site: &Site, case: &Case) -> Result<(), String> {
     let mut tries = (0..3).map(|_| attempt_once(site, case));
     let last = tries.find(|(fired, _)| *fired > 0);
@@ -207,7 +207,7 @@ fn attempt_once(site: &Site, case: &Case) -> (usize, Result<(), String>) {
     (fired, judged())
 }
 
-/// Until it is served, or nobody is there.
+/// Until it is served, or the supervisor is gone.
 fn again(serving: &Serving<'_>, case: &Case) -> Got {
     let deadline = Instant::now() + PATIENCE;
     loop {

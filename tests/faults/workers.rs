@@ -1,4 +1,4 @@
-//! Cases side by side: each worker has a site of its own.
+//! Runs cases in parallel; each worker has its own site.
 
 use crate::common::{Site, process};
 use std::panic::{AssertUnwindSafe, catch_unwind};

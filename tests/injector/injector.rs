@@ -2,9 +2,8 @@
 //!
 //! `injector --report FD [--trace] [--while FILE] [--rule RULE]… -- COMMAND [ARG]…`
 //!
-//! The command runs in the injector's own process, so that its pid, parent, status and descriptors are what they would
-//! be without it; a process beside it traces it (ptrace(2)) and all that it clones. What happens is written to the
-//! report, a line each:
+//! The command runs in the injector's own process, so its pid, parent, status and descriptors are the same as without it. A
+//! second process traces it and its descendants (ptrace(2)). It writes each event to the report, one a line:
 //!
 //! - `fired INDEX ROLE CALL`: a rule was applied;
 //! - `ran ROLE`: a program was executed in a process that the launcher has cloned: the handler. It is let go there. With
@@ -84,7 +83,7 @@ mod start {
         2
     }
 
-    /// The tracer is nobody's child that the launcher could wait for.
+    /// The tracer is not a child of the launcher, so the launcher cannot wait for it.
     fn detach_from_parent(orders: Orders, launcher: Pid, gone: PipeWriter) -> ! {
         // SAFETY: one thread, so the child may go on as it likes.
         let forked = unsafe { fork() };

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What the kernel shows in rax when a call is entered; and the longest string that is read.
+/// The value of rax at the entry of a call, and the maximum length of a string.
 const ENTERED: i64 = -(libc::ENOSYS as i64);
 const TEXT_MAX: usize = 256;
 
@@ -29,7 +29,7 @@ pub struct Call {
     pub name: Cow<'static, str>,
     pub nth: u64,
     pub text: String,
-    /// What it shall answer instead of what the kernel says.
+    /// The answer to give instead of the kernel's.
     pub answer: Option<i64>,
     /// Changes to make when it returns, with the arguments as they were.
     pub mends: Vec<Change>,
@@ -104,7 +104,7 @@ impl Process {
         }
     }
 
-    /// What a descriptor is open on, without the numbers of processes and of what has no name.
+    /// The target of a descriptor, without pids and inode numbers.
     fn file(&self, number: u32) -> String {
         let link = std::fs::read_link(format!("/proc/{}/fd/{number}", self.pid)).unwrap_or_default();
         let text = link.to_string_lossy().replace(&format!("/proc/{}/", self.pid), "/proc/self/");

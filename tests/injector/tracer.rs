@@ -57,8 +57,8 @@ impl Tracer {
         Some(Tracer { orders, launcher, processes, unknown: Vec::new(), over: false })
     }
 
-    /// Until nothing is left to trace. A launcher that ends is kept where it is until everything else is let go, and goes
-    /// on by our own end: so nobody who sees it gone can see us.
+    /// Traces until nothing is left. A launcher that ends is held until all others are released, and continues when the tracer
+    /// ends. So a process that sees the launcher gone cannot see the tracer.
     pub fn follow(&mut self) {
         while !self.is_done() {
             match waitpid(None, Some(WaitPidFlag::__WALL)) {
@@ -101,11 +101,11 @@ impl Tracer {
             self.on_exec(pid);
         } else if is(Event::PTRACE_EVENT_EXIT) {
             if pid == self.launcher {
-                // Our own end shall not kill it.
+                // The tracer's end must not kill it.
                 let _gone = ptrace::setoptions(pid, Options::empty());
                 return self.let_all_go();
             }
-            // Let go here, it ends for its own parent as if nobody had looked.
+            // Released here, it ends for its own parent as if untraced.
             self.processes.remove(&pid);
             let _gone = ptrace::detach(pid, None);
         } else if is(Event::PTRACE_EVENT_CLONE)
@@ -231,12 +231,12 @@ impl Tracer {
         };
     }
 
-    /// A test may have closed its end: then nobody wants to know.
+    /// A test may have closed its end and need no more reports.
     fn say(&mut self, line: &str) {
         let _nobody_listens = writeln!(self.orders.report, "{line}");
     }
 
-    /// The launcher ends: whoever still lives goes on without us.
+    /// The launcher ends: remaining processes continue untraced.
     fn let_all_go(&mut self) {
         self.over = true;
         for pid in self.processes.keys().filter(|pid| **pid != self.launcher) {

@@ -2,7 +2,7 @@
 
 use crate::{Answer, call, change, memory, place, socket, system, tree};
 
-/// What `try` says when it knows no such attempt: the test is wrong, not the sandbox.
+/// The answer of `try` to an unknown attempt: the test is wrong, not the sandbox.
 const UNKNOWN: i32 = 64;
 
 pub fn attempt(args: &[String]) -> i32 {

@@ -1,4 +1,4 @@
-//! Attempts to change the tree, each by one call that a right of Landlock of its own is for.
+//! Attempts to change the tree, each by one call with its own Landlock right.
 
 use crate::{Answer, call, see::path};
 

@@ -1,4 +1,4 @@
-//! What can be done about the descriptors where the connection is.
+//! Operations on the connection's descriptors.
 
 use crate::{Answer, call, read, tree, write_all};
 

@@ -1,7 +1,7 @@
-//! Stands in for the handler: does one thing inside the sandbox and says on fd 1 what the kernel answered.
+//! A handler for tests: does one thing inside the sandbox and prints the kernel's answer on fd 1.
 //!
-//! `probe [@TAG] VERB [ARGS]`. The tag does nothing here; it lets the tests find this process in /proc.
-//! What the profile forbids ends the probe, so each verb makes as few calls as it can.
+//! `probe [@TAG] VERB [ARGS]`. The tag lets the tests find this process in /proc. A denied call ends the probe, so each verb makes as
+//! few calls as possible.
 
 mod attempt;
 mod calls;
@@ -16,7 +16,7 @@ mod tree;
 use std::io::Write;
 use std::os::fd::RawFd;
 
-/// What an attempted call returned, or its errno.
+/// The result of an attempted call, or its errno.
 type Answer = Result<i64, i32>;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! What can be done with the connection, and with sockets of one's own.
+//! Operations on the connection and on new sockets.
 
 use crate::{Answer, call};
 
@@ -157,7 +157,7 @@ pub fn reach(kind: i32, port: &str) -> Answer {
     call(libc::SYS_connect, [fd, raw.as_ptr() as i64, 16, 0, 0, 0])
 }
 
-/// An address that is no path (unix(7)), and its length.
+/// An abstract address (unix(7)), and its length.
 fn abstract_address(name: &str) -> ([u8; 110], i64) {
     let mut raw = [0u8; 110];
     raw[..2].copy_from_slice(&(libc::AF_UNIX as u16).to_ne_bytes());
@@ -166,7 +166,7 @@ fn abstract_address(name: &str) -> ([u8; 110], i64) {
     (raw, 3 + length as i64)
 }
 
-/// Says something to whoever has this abstract name in the network namespace.
+/// Sends to the owner of this abstract name in the network namespace.
 pub fn reach_abstract(name: &str) -> Answer {
     let fd = socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
     let (raw, length) = abstract_address(name);

@@ -81,7 +81,7 @@ ask() {
     exec {connection}>&-
 }
 
-# What the handler says without any sandbox, for comparison. The address is the one that clients here reach.
+# The handler's answer without a sandbox, for comparison, under the address that clients use here.
 expected() {
     printf '%s\r\n' "$1" | gopher-handler --root "$SITE" --host 127.0.0.1 --port 70 2>/dev/null
 }
@@ -98,7 +98,7 @@ eventually() {
     done
 }
 
-# Pids of all processes in sandboxes, the dead that nobody has waited for included.
+# Pids of all processes in sandboxes, zombies included.
 sandboxes() {
     awk -v first="$FIRST_UID" '$1 == "Uid:" && $2 >= first { split(FILENAME, p, "/"); print p[3] }' \
         /proc/[0-9]*/status 2>/dev/null || :
@@ -117,7 +117,7 @@ hold() {
     done
 }
 
-# What a sandbox could leave: processes, mounts of this namespace, namespaces, loop devices, groups, files.
+# Possible leftovers of a sandbox: processes, mounts of this namespace, namespaces, loop devices, groups, files.
 inventory() {
     sandboxes
     sort /proc/self/mounts

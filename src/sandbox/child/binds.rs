@@ -1,8 +1,8 @@
-//! What a sandbox sees of the host: binds, read-only or writable.
+//! Binds of host paths, read-only or writable.
 //!
-//! A read-only bind shows all that is mounted below its source, with the owners it has. A writable one is the source's own
-//! mount alone, idmapped so that this sandbox's uid is its owner there and nobody else is anybody: the files of all others
-//! belong to nobody the kernel knows, and such files cannot be written, whatever their mode.
+//! A read-only bind includes the mounts below its source and keeps all owners. A writable bind is the source's mount alone. It is
+//! idmapped: the sandbox's uid is the owner, and files of other users have no valid owner. The kernel denies writes to
+//! such files, whatever their mode.
 
 use super::rootfs::{
     FLAGS_WRITABLE, WRITABLE, attach_and_verify, changed, mount_point, restrict, verify_flags,
@@ -78,7 +78,7 @@ pub(crate) fn clone_writable(
     Ok(tree)
 }
 
-/// Each sandbox has a uid of its own, so each has an idmap of its own: it comes over the link, one a bind.
+/// Each sandbox has its own uid and therefore its own id maps. They come over the link, one for each bind.
 pub(crate) fn mount_writable(
     plan: &Plan,
     root: BorrowedFd<'_>,
@@ -100,8 +100,8 @@ pub(crate) fn mount_writable(
     Ok(())
 }
 
-/// Maps the owner, and proves it by whose the source is before and after: the sandbox's where it was the owner's, else
-/// nobody's.
+/// Maps the owner, and verifies it: a source that belonged to the owner must now belong to the sandbox, any other to
+/// nobody.
 fn map_owner(
     tree: BorrowedFd<'_>,
     userns: BorrowedFd<'_>,
@@ -119,5 +119,5 @@ fn map_owner(
     if holds { Ok(()) } else { Err(Errno::EBADE) }
 }
 
-/// What the kernel shows for an id that has no name here (user_namespaces(7)).
+/// The kernel's id for owners without a mapping (user_namespaces(7)).
 const NOBODY: u32 = 65_534;

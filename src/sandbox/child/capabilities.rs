@@ -52,8 +52,8 @@ pub fn drop_all() -> Result<(), Failure> {
     privilege::set_capabilities(&privilege::NO_CAPABILITIES).step(Step::Capabilities)
 }
 
-/// Reads the sets back. The ambient set is empty where the permitted and inheritable ones are: the kernel keeps it within
-/// both (capabilities(7)).
+/// Reads the sets back. The kernel keeps the ambient set within the permitted and inheritable ones (capabilities(7)), so it is
+/// empty too.
 pub fn verify_none(last: u32) -> Result<(), Failure> {
     let step = Step::VerifyCapabilities;
     let sets = privilege::capabilities().step(step)?;

@@ -16,7 +16,7 @@ pub const NODES: [(&CStr, u32); 5] =
 const MAJOR: u32 = 1;
 
 const ATTRIBUTES: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-/// What statfs(2) must show of it.
+/// Mount flags that statfs(2) must show.
 pub(crate) const FLAGS: u64 = libc::ST_NOSUID | libc::ST_NOEXEC | libc::ST_RDONLY;
 
 /// A detached mount with the devices. Needs CAP_MKNOD, which no user namespace gives.

@@ -84,7 +84,7 @@ fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is handed over lies above all numbers used here, and those below the channel are free by now.
+/// Passed descriptors are above all numbers used here, and the numbers below the channel are free by now.
 fn put_handed(context: &Context<'_>) -> Result<(), Failure> {
     for (index, (number, given)) in (HANDED_FD..).zip(context.handed).enumerate() {
         let step = Step::Handed;

@@ -6,7 +6,7 @@ use super::supervisor_link::SupervisorLink;
 use crate::plan::identity::{Identity, Plan};
 use sys::privilege;
 
-/// Proof that the process is nobody.
+/// Proof that the process has no privilege.
 #[derive(Debug)]
 pub struct Unprivileged(());
 

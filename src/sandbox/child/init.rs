@@ -61,7 +61,7 @@ fn seal(
     verify(step, sys::nonexistent_call(GUARD_CANARY.number) == i32::from(GUARD_CANARY.errno))?;
     // Held open it would keep the supervisor from seeing the exec.
     sys::close_range(CHANNEL_FD, CHANNEL_FD.unsigned_abs(), 0).step(step)?;
-    // A gate that cannot be opened has nobody to tell: the child behind it finds it closed.
+    // If this fails, the child finds the gate closed and ends.
     sys::write(gate, &GO_ON).step(step)?;
     reap_until_the_handler_ends(status)
 }

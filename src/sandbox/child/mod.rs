@@ -27,7 +27,7 @@ use step::{AtStep, Failure, Step, verify};
 use supervisor_link::SupervisorLink;
 use sys::{self, CStrings, process};
 
-/// What one sandbox is given, ready for the child.
+/// Everything that one sandbox is built from, ready for the child.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     pub plan: &'a Plan,
@@ -116,7 +116,7 @@ pub const UMASK: u32 = 0o022;
 /// We are the first process of our pid namespace.
 const FIRST_PID: i32 = 1;
 
-/// Only where it is needed: units refuse the call that sets a policy (@resources).
+/// Only if needed, because units may refuse the call that sets a policy (@resources).
 fn leave_real_time() -> Result<(), sys::Errno> {
     if process::is_real_time()? {
         process::set_ordinary_scheduling()?;
@@ -132,7 +132,7 @@ fn has_default_personality() -> Result<bool, sys::Errno> {
     Ok(count == persona.len() && persona == *b"00000000")
 }
 
-/// Under memory pressure the kernel shall take a sandbox before the supervisor, whose own score may be negative.
+/// Under memory pressure the kernel must kill a sandbox before the supervisor, whose own score may be negative.
 fn set_oom_score(score: &[u8]) -> Result<(), sys::Errno> {
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_RDWR, 0)?;
     sys::write(file.as_fd(), score)?;

@@ -44,7 +44,7 @@ const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 #[derive(Debug)]
 pub struct Rooted(());
 
-/// What the later stages need of the tree.
+/// Descriptors of the tree that later stages need.
 #[derive(Debug)]
 pub struct Tree {
     /// `/`, O_PATH.
@@ -121,9 +121,9 @@ pub(crate) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Cuts the tie to the namespace that this one was copied from, and proves it before anything is mounted: with a call that
-/// only said so, the first mount would appear there as well. The kernel itself cuts it between user namespaces
-/// (mount_namespaces(7)), where its mounts are locked and cannot be asked.
+/// Makes all mounts private, and verifies it before anything is mounted. Otherwise the first mount would appear in the launcher's
+/// namespace too. Between user namespaces the kernel does this itself (mount_namespaces(7)); its mounts are locked there
+/// and cannot be checked.
 pub(crate) fn make_private(in_user_namespace: bool) -> Result<(), Failure> {
     let step = Step::Private;
     sysmount::make_all_private().step(step)?;
@@ -170,7 +170,7 @@ pub(crate) fn verify_flags(
     if flags & expected == expected { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
 }
 
-/// What statfs(2) must show of every mount of the tree.
+/// Mount flags that statfs(2) must show for every mount of the tree.
 pub(crate) const FLAGS_WRITABLE: u64 = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
 pub(crate) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 
@@ -317,7 +317,7 @@ pub(crate) fn attach_dev(plan: &Plan, root: BorrowedFd<'_>, dev: BorrowedFd<'_>)
     attach_and_verify(root, dev, point, devices::DEV, (Step::Dev, 0), devices::FLAGS)
 }
 
-/// What each sandbox has of its own below the root, after the binds: proc, then tmpfs.
+/// Mounts the sandbox's own file systems below the root, after the binds: proc, then tmpfs.
 fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if plan.proc {
         let point = mount_point(root, c"/proc", 0)?;

@@ -25,7 +25,7 @@ macro_rules! steps {
                 match self { $(Step::$variant => $name,)* }
             }
 
-            /// What could not be done: fits after "cannot".
+            /// The action, as it reads after "cannot".
             pub fn phrase(self) -> &'static str {
                 match self { $(Step::$variant => $phrase,)* }
             }
@@ -125,7 +125,7 @@ impl Step {
     }
 }
 
-/// What went wrong, as the child can say it without allocating. `operand` is an index, its meaning the step's.
+/// A failure as the child reports it, without allocating. `operand` is an index; the step defines its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     pub step: Step,
@@ -156,7 +156,7 @@ pub fn verify(step: Step, holds: bool) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure { step, operand: 0, errno: Errno::EBADE }) }
 }
 
-/// What to do about it, for the failures that people meet.
+/// Advice for common failures.
 pub fn hint(failure: &Failure) -> Option<&'static str> {
     match (failure.step, failure.errno) {
         (Step::Clone, Errno::ENOSPC) => {
@@ -225,7 +225,7 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// What is mounted in the template, opened there, or given to it.
+/// Steps on paths in the template and on things given to it.
 fn is_of_the_tree(step: Step) -> bool {
     use Step::{Bind, BindMap, BindSource, Credentials, Dev, LandlockRule, MountPoint, Open, Proc, Tmpfs};
     matches!(

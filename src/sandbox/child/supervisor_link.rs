@@ -30,8 +30,8 @@ impl SupervisorLink<'_> {
         verify(Step::SupervisorAlive, dead == 0)
     }
 
-    /// Waits for the ids, which may come from our own pid and so be known only after the clone. With them comes the user
-    /// namespace for the idmapped snapshot, where there is one.
+    /// Waits for the ids, which may depend on our own pid and are then known only after the clone. The user namespace for an idmapped
+    /// snapshot comes with them.
     pub fn receive_identity(&self) -> Result<(Identity, Option<OwnedFd>), Failure> {
         let step = Step::ReceiveIdentity;
         let mut message = [0; wire::IDENTITY_LEN];
@@ -70,7 +70,7 @@ impl SupervisorLink<'_> {
         if count == 1 { Ok(()) } else { Err(Failure { step, operand: 0, errno: Errno::EPIPE }) }
     }
 
-    /// The last words of a child that could not be sealed. If nobody hears them, the supervisor sees it die.
+    /// Reports the failure of the set-up. If the report is lost, the supervisor sees the child die.
     pub fn report_failure(&self, failure: Failure) {
         sys::write(self.channel, &Report::Failed(failure).encode())
             .ignoring("nobody hears it, so nobody waits");

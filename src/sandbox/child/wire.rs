@@ -14,7 +14,7 @@ pub const ENVIRONMENT_MAX: usize = 512;
 /// Says "go on" to a child that waits.
 pub const GO_ON: [u8; 1] = [1];
 
-/// What a child says. That exec has succeeded is said by the channel's end.
+/// A child's message. The end of the channel means that exec has succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
     Failed(Failure),
@@ -38,7 +38,7 @@ impl Report {
         [t0, t1, t2, t3, s0, s1, o0, o1, v0, v1, v2, v3]
     }
 
-    /// None for what no child of ours says.
+    /// None for an invalid message.
     pub fn decode(message: [u8; REPORT_LEN]) -> Option<Report> {
         let [t0, t1, t2, t3, s0, s1, o0, o1, v0, v1, v2, v3] = message;
         let value = i32::from_ne_bytes([v0, v1, v2, v3]);

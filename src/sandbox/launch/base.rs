@@ -1,12 +1,11 @@
-//! The supervisor's base: a small mount namespace of its own, in which the trees of its services stand ready.
+//! The base: the supervisor's own small mount namespace, which holds the ready trees of its services.
 //!
-//! A sandbox's mount namespace is a copy of its launcher's, so in the host's its cost grows with the host's mounts. In the
-//! base there are /proc and, for each service, its template and binds, cloned and restricted once, at start and at SIGHUP.
-//! A sandbox finds its root there by path and does what differs from sandbox to sandbox: an overlay, tmpfs, proc.
+//! A sandbox's mount namespace is a copy of its launcher's, so its cost grows with the launcher's mounts. The base contains /proc
+//! and, for each service, its template and binds, cloned and restricted once, at start and at SIGHUP. A sandbox finds its
+//! root there by path and adds only its own mounts: an overlay, tmpfs, proc.
 //!
-//! The way back stays open for the supervisor alone: at SIGHUP it enters the host's namespace again, reads and clones what
-//! the service file names now, and returns. (Clones can be made only in the namespace of their source, and attached only
-//! in one's own.)
+//! Only the supervisor can return to the host's namespace. At SIGHUP it enters it, clones what the service files name now, and
+//! comes back. (Mounts can be cloned only in the namespace of their source, and attached only in one's own.)
 
 use crate::child::binds;
 use crate::child::devices;
@@ -56,7 +55,7 @@ impl Base {
         Ok(Base { host, host_cwd, own, host_network, own_network, next: Cell::new(0) })
     }
 
-    /// Does something in the host's mount namespace, where the paths of the operator are.
+    /// Runs `work` in the host's mount namespace, where the operator's paths are.
     ///
     /// Needs CAP_SYS_CHROOT (setns(2)). A supervisor that could not return would serve from the wrong tree, so it ends.
     pub fn in_host<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
@@ -170,7 +169,7 @@ fn c_string(text: String) -> Result<CString, Failure> {
 /// Detached, restricted clones of what a service shows, and its handler: made in the host's namespace.
 #[derive(Debug)]
 pub struct Clones {
-    /// What sandboxes' roots are made of.
+    /// The parts of sandboxes' roots.
     root: OwnedFd,
     binds: Vec<OwnedFd>,
     writable: Vec<OwnedFd>,

@@ -13,12 +13,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::process::{self, Child};
 use sys::{self, Errno, Ignoring, privilege};
 
-/// Whose files become the sandbox's.
+/// The files that appear as the sandbox's own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Map {
     /// The owner's; all others stay themselves.
     All { owner: Identity, sandbox: Identity },
-    /// The owner's, and nobody else has a name.
+    /// Only the owner's; other users have no mapping.
     Only { owner: Identity, sandbox: Identity },
 }
 
@@ -51,7 +51,7 @@ fn map_and_open(holder: &Child, map: Map) -> io::Result<OwnedFd> {
     Ok(fs::File::open(format!("{directory}/ns/user"))?.into())
 }
 
-/// Reads it back by the same descriptor: before Linux 6.9 a mount takes an empty map as well, in which nobody has a name.
+/// Reads the map back by the same descriptor, because before Linux 6.9 a mount accepts an empty map too.
 fn write_and_verify(path: &str, map: &str) -> io::Result<()> {
     let mut file = fs::File::options().read(true).write(true).open(path)?;
     file.write_all(map.as_bytes())?;

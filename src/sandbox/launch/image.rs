@@ -1,8 +1,8 @@
-//! Images: a file system in a file as the template, erofs or squashfs, mounted once a service and read-only.
+//! Image templates: an erofs or squashfs file system in a file, mounted read-only, once for each service.
 //!
-//! The mounts are attached nowhere until a sandbox (of `run`) or the base (of `serve`) takes the one; the other is the
-//! handler's, which is executed by it while the tree is noexec. They go with their last descriptor, and a loop device
-//! with its last mount: nothing is left, whoever is killed.
+//! There are two detached mounts. A sandbox (of `run`) or the base (of `serve`) attaches one; the handler is executed from the other,
+//! while the tree is noexec. They disappear with their last descriptor, and a loop device with its last mount, so nothing is
+//! left even after SIGKILL.
 
 use crate::plan::rootfs::{Image, ImageKind as Kind};
 use std::ffi::{CStr, CString};

@@ -23,7 +23,7 @@ use snapshots::{Snapshot, Snapshots};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::{self, CStrings, Errno};
 
-/// What the supervisor lends to each launch: descriptors it opened once.
+/// Descriptors that the supervisor opens once and shares with each launch.
 #[derive(Debug)]
 pub struct Workshop {
     /// The supervisor's own pidfd: readable once it is dead.
@@ -62,7 +62,7 @@ pub struct Sandbox {
     pub stderr: OwnedFd,
     /// With an init stub: the handler's wait status, before the stub exits.
     pub status: Option<OwnedFd>,
-    /// Goes with it.
+    /// Destroyed with the sandbox.
     _snapshot: Option<Snapshot>,
 }
 

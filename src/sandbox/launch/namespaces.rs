@@ -1,18 +1,19 @@
-//! Which namespaces a sandbox has of its own, and which it shares, sealed and empty, with other sandboxes.
+//! Namespaces: which ones a sandbox has for itself, and which it shares with other sandboxes, sealed and empty.
 //!
-//! A pid namespace comes with the clone, a mount namespace is made by the child. net, ipc, uts and cgroup namespaces are
-//! the supervisor's, which left the host's before the first clone ([`seal`]): sandboxes inherit them. `run` makes its net
-//! namespace, the longest single call of a launch, while the child mounts, and the child follows ([`Network::Joined`]). That is safe where
-//! nothing can meet in them. In a network namespace two processes meet through sockets, and the guard filter forbids
+//! The clone makes the pid namespace, and the child the mount namespace. Sandboxes inherit the supervisor's net, ipc, uts and
+//! cgroup namespaces; the supervisor left the host's before the first clone ([`seal`]). `run` makes its net namespace, the
+//! slowest call of a launch, while the child mounts; then the child joins it ([`Network::Joined`]).
+//!
+//! Sharing is safe if processes cannot meet there. In a network namespace they meet through sockets, and the guard filter denies
 //! socket(2) and socketpair(2) under every profile. In an ipc namespace they meet through System V IPC and POSIX message
-//! queues: a profile that allows any of those calls gives each sandbox an ipc namespace of its own. A uts namespace
-//! holds a constant name that only CAP_SYS_ADMIN could change, a cgroup namespace nothing but a view.
+//! queues: a profile that allows any of those calls gives each sandbox its own ipc namespace. A uts namespace holds a
+//! constant name that only CAP_SYS_ADMIN could change. A cgroup namespace is only a view.
 
 use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS};
 use std::os::fd::AsFd;
 use sys::{self, Errno};
 
-/// What could not be sealed, for the message.
+/// The namespace that could not be sealed, for the message.
 #[derive(Debug)]
 pub struct SealError {
     pub what: &'static str,

@@ -1,19 +1,19 @@
-//! Snapshots of a btrfs subvolume: one for each sandbox, and where they are.
+//! Snapshots of a btrfs subvolume, one for each sandbox.
 //!
 //! ```text
 //! /srv/dayfly/gopher                              the template
-//! /srv/dayfly/.dayfly-snapshots                   the shelf: root's alone, mode 0700
-//! /srv/dayfly/.dayfly-snapshots/4711-0            of one launcher, which has it locked
+//! /srv/dayfly/.dayfly-snapshots                   the shelf: belongs to root, mode 0700
+//! /srv/dayfly/.dayfly-snapshots/4711-0            of one launcher, which holds its lock
 //! /srv/dayfly/.dayfly-snapshots/4711-0/23/root    of one sandbox
 //! ```
 //!
-//! A snapshot is the only thing of a sandbox that the kernel does not take away by itself. So there is a *keeper*: a
-//! process that destroys a snapshot when it is told that its sandbox has ended, and all of them when its launcher has,
-//! however. It is not the launcher itself, because destroying one waits while others are being made. A lock (flock(2)) says
-//! that launcher or keeper lives; the kernel drops it with the last of them. What they could not destroy, because the
-//! machine lost its power for one, has no lock: the next launcher sweeps it.
+//! A snapshot is the only part of a sandbox that the kernel does not remove by itself. Therefore a separate process, the
+//! *keeper*, destroys each snapshot when its sandbox has ended, and all of them when its launcher has. The launcher does not
+//! do it itself, because destroying waits while other snapshots are made. A lock (flock(2)) shows that launcher or keeper
+//! is alive; the kernel drops it with the last of them. Snapshots without a lock are left over, for example after a power
+//! failure, and the next launcher sweeps them.
 //!
-//! Each snapshot has a directory of its own, because the file system makes one at a time in a directory.
+//! Each snapshot has its own directory, because the file system makes only one at a time in a directory.
 
 use crate::child::rootfs::{self, changed};
 use crate::child::step::{AtStep, Failure, Step};
@@ -58,7 +58,7 @@ pub struct Snapshot {
     keeper: Rc<Keeper>,
 }
 
-/// What earlier launchers have left.
+/// Leftovers of earlier launchers.
 #[derive(Debug, Default)]
 pub struct Swept {
     pub snapshots: usize,
@@ -160,7 +160,7 @@ fn of_dead_launchers(shelf: &File) -> Result<Vec<(CString, File)>, Errno> {
     for name in names(shelf.as_fd())? {
         let directory = match open_directory(shelf.as_fd(), &name) {
             Ok(directory) => File::from(directory),
-            // Its keeper has removed it by now; or it is nothing of ours.
+            // Its keeper has removed it by now, or it is not ours.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
             Err(errno) => return Err(errno),
         };
@@ -272,7 +272,7 @@ struct Keeper {
     report: ReportLeft,
 }
 
-/// What it works with.
+/// The keeper's state.
 #[derive(Debug)]
 struct Task<'a> {
     channel: BorrowedFd<'a>,
@@ -296,7 +296,7 @@ impl Keeper {
         Ok(Keeper { channel, child, shelf, name, directory, path: path.to_owned(), report })
     }
 
-    /// Waits only where it has hundreds to destroy already: what they hold of the disk stays bounded.
+    /// Waits only if it has hundreds to destroy already, so their disk space stays bounded.
     fn destroy(&self, number: u32) {
         let sent = send(self.channel.as_raw_fd(), &number.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL);
         if sent.is_err() {
@@ -307,7 +307,7 @@ impl Keeper {
         while self.hear(MsgFlags::MSG_DONTWAIT) {}
     }
 
-    /// Logs a failure that it tells of; false where there is none.
+    /// Logs a failure that the keeper reports; false if there is none.
     fn hear(&self, flags: MsgFlags) -> bool {
         let mut report = [0; REPORT_LEN];
         let count = recv(self.channel.as_raw_fd(), &mut report, flags);
@@ -349,7 +349,7 @@ const DIRECTORY: i32 = 1;
 const SHELF_FD: i32 = 2;
 
 fn become_keeper(task: &Task<'_>) -> Result<(), Errno> {
-    // Whoever tells the launcher to end means all its processes: it ends when the launcher has.
+    // A signal to the process group is for the launcher; the keeper ends after it.
     SigSet::all().thread_block()?;
     for (fd, number) in [(task.channel, CHANNEL), (task.directory, DIRECTORY), (task.shelf, SHELF_FD)] {
         sys::dup_to(fd, number, libc::O_CLOEXEC)?;

@@ -7,7 +7,7 @@ use std::fmt;
 /// Where they are: the template has an empty directory there.
 pub const DIRECTORY: &CStr = c"/run/credentials";
 
-/// What a file holds; it is shown nowhere.
+/// A file's content, which is never shown.
 pub struct Content(pub Vec<u8>);
 
 impl fmt::Debug for Content {

@@ -1,12 +1,12 @@
-//! seccomp: two filters, built independently, so that a wrong line in one opens nothing.
+//! seccomp: two independently built filters, so a mistake in one opens nothing.
 //!
-//! The **profile** is an allow-list, compiled by seccompiler; what it does not name is notified to the supervisor, which
-//! records number and arguments and kills. The **guard** is a fixed deny-list under every profile: a linear program with
-//! call numbers and constructors of its own. It closes the connection's hole in the network namespace and everything that
-//! makes or enters namespaces.
+//! The **profile** is an allow-list, compiled by seccompiler. It notifies the supervisor of each other call; the supervisor
+//! records number and arguments and kills the sandbox. The **guard** is a fixed deny-list under every profile: a linear
+//! program with its own call numbers and constructors. It locks down the connection and denies everything that makes or
+//! enters namespaces.
 //!
-//! The guard goes first and answers "notify" too, but has no listener. Where both deny, the newer filter wins the tie and
-//! its listener gets the call; where only the guard denies, a notification without listener is ENOSYS: nothing runs.
+//! The guard is installed first. It answers "notify" too, but has no listener. If both deny a call, the newer filter wins and its
+//! listener gets the call. If only the guard denies it, the notification has no listener and the call fails with ENOSYS.
 
 use super::park::Park;
 use super::profile;

@@ -1,4 +1,4 @@
-//! Whose a sandbox is, as data.
+//! The identity of a sandbox, as data.
 
 /// The ids of one sandbox, as the host sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ impl Identity {
     pub const ROOT: Identity = Identity { uid: 0, gid: 0 };
 }
 
-/// What can be had of the layer.
+/// The available parts of the layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// False only rootless, given up by name: setgroups(2) is denied in the user namespace (CVE-2014-8989).

@@ -16,7 +16,7 @@ pub const ABI_MIN: i32 = 2;
 /// The newest ABI the crate speaks.
 pub const ABI_CRATE: i32 = ABI::V9 as i32;
 
-/// What one path may be used for.
+/// Rights on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     Read,
@@ -91,12 +91,12 @@ impl Plan {
         names(AccessFs::from_all(self.abi).bits())
     }
 
-    /// What a rule allows: of directories and what is below them, or of a file.
+    /// Rights of a rule, for a directory tree or for a file.
     pub fn allowed(&self, right: Right) -> Vec<String> {
         names(self.bits(right).directory)
     }
 
-    /// What is allowed of the handler's file.
+    /// Rights on the handler's file.
     pub fn allowed_of_handler(&self) -> Vec<String> {
         names(self.execute)
     }

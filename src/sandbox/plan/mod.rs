@@ -33,7 +33,7 @@ pub struct Plan {
     pub keyring: bool,
     /// The kernel has memory-deny-write-execute (Linux 6.3).
     pub mdwe: bool,
-    /// False rootless, where the supervisor could not fetch the listener from a process that is not dumpable.
+    /// False without root: the supervisor could not fetch the listener from a non-dumpable process.
     pub dumpable_off_early: bool,
     pub start: Start,
     pub argv: CStrings,
@@ -52,7 +52,7 @@ pub enum IdSource {
 /// How the handler's process begins.
 #[derive(Debug)]
 pub struct Start {
-    /// What /proc/PID/oom_score_adj shall say.
+    /// Content for /proc/PID/oom_score_adj.
     pub oom_score: CString,
     /// None: the launcher's own.
     pub cpus: Option<process::CpuSet>,
@@ -70,7 +70,7 @@ impl IdSource {
 }
 
 impl Plan {
-    /// What a failed step was about, for the message.
+    /// The operand of a failed step, for the message.
     pub fn operand(&self, failure: &Failure) -> Option<String> {
         let index = usize::from(failure.operand);
         let text = |path: &CString| Some(path.to_string_lossy().into_owned());

@@ -14,7 +14,7 @@ pub enum Network {
     Own,
 }
 
-/// What each sandbox makes for itself.
+/// Namespaces that each sandbox makes for itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub network: Network,

@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::mount as sysmount;
 
-/// What the handler finds at `/`.
+/// The kind of `/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snapshot {
     /// The template itself, read-only.
@@ -46,12 +46,12 @@ pub struct Plan {
     /// Where the template is a file system in a file: its path is the file's, its identity the root's.
     pub image: Option<Image>,
     pub snapshot: Snapshot,
-    /// Whose files of the template are the handler's, where the snapshot is idmapped.
+    /// Owner of the template files that appear as the handler's own, if the snapshot is idmapped.
     pub owner: Identity,
     /// Bounds of the overlay's writable layer.
     pub upper: Bounds,
-    /// Rootless: no idmap, and the overlay keeps its marks in user.* attributes. What a mount of the host does about atime
-    /// is locked there (mount_namespaces(7)), but a read-only one changes no atime anyway.
+    /// Without root there is no id map, and the overlay keeps its marks in user.* attributes. The host mounts' atime flags are
+    /// locked (mount_namespaces(7)), but a read-only mount changes no atime anyway.
     pub in_user_namespace: bool,
     pub binds: Vec<Bind>,
     pub writable: Vec<WritableBind>,
@@ -93,11 +93,11 @@ impl Bind {
 pub struct WritableBind {
     pub source: Source,
     pub target: CString,
-    /// As whom a sandbox writes on the host. Never root.
+    /// The owner of the sandbox's writes on the host. Never root.
     pub owner: Identity,
 }
 
-/// What an image holds, told by its magic bytes.
+/// The file system of an image, from its magic bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageKind {
     Erofs,
@@ -108,9 +108,9 @@ pub enum ImageKind {
 #[derive(Debug)]
 pub struct Image {
     pub kind: ImageKind,
-    /// What becomes the template.
+    /// The mount that becomes the template.
     pub template: OwnedFd,
-    /// What the handler is executed by. Never attached.
+    /// The mount that the handler is executed from. Never attached.
     pub handler: OwnedFd,
 }
 
@@ -122,7 +122,7 @@ pub struct Prebuilt {
     pub root: CString,
     /// But for `readonly`, the source of each bind.
     pub binds: Vec<CString>,
-    /// The source of each writable bind: each sandbox clones it with a map of its own.
+    /// The source of each writable bind; each sandbox clones it with its own id map.
     pub writable: Vec<CString>,
     /// But for `readonly`, the source of /dev.
     pub dev: Option<CString>,

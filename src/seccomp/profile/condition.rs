@@ -7,7 +7,7 @@ use sys::names::Machine;
 
 const ALTERNATIVES_MAX: usize = 64;
 
-/// Alternatives of conditions that must hold together; `after` is where the words would have to begin.
+/// Alternatives, each a list of conditions that must hold together. `after` is the place where the words should begin.
 pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Vec<Vec<Condition>>, Flaw> {
     let mut alternatives = Vec::new();
     for alternative in words.split(|word| word.text == "or") {
@@ -83,7 +83,7 @@ fn masked(index: u8, mask: u64, value: u64, place: Place) -> Result<Condition, F
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
-    /// `intN`: the low word, all that the kernel looks at where the argument is an int.
+    /// `intN`: the low word, which is all that the kernel reads of an int argument.
     Int,
     /// `argN`: all 64 bits.
     Long,

@@ -1,6 +1,6 @@
-//! What a profile is, once read: calls with an action, conditions and a reason each.
+//! A parsed profile: calls, each with an action, conditions and a reason.
 //!
-//! build.rs compiles this file too: the built-in profiles are compiled when dayfly is.
+//! build.rs uses this file too, to compile the built-in profiles.
 
 /// A profile for one machine: an allow-list, with exceptions that get an errno or die at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Profile {
     pub entries: Vec<Entry>,
 }
 
-/// What a profile says beside calls.
+/// Settings of a profile beside its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
     pub exec: Exec,
@@ -19,17 +19,17 @@ pub struct Traits {
     pub tasks: u64,
 }
 
-/// What the handler's process may become.
+/// The programs that the handler's process may execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exec {
     /// The handler's own file, once.
     Once,
-    /// What the template holds, loaders and libraries too: the tree is executable and W^X is not enforced.
+    /// All programs in the template, loaders and libraries too. The tree is executable and W^X is not enforced.
     Tree,
 }
 
-/// One call with one action. A call may have one entry with conditions and one without; the latter decides where no
-/// condition holds. What no entry decides is notified, and its maker killed.
+/// One call with one action. A call may have one entry with conditions and one without; the latter applies if no condition
+/// holds. A call without an entry is notified, and the sandbox killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: &'static str,
@@ -49,7 +49,7 @@ pub enum Action {
     Errno(u16),
     /// The supervisor is told of the call, which is never made, and kills the sandbox; the default.
     Notify,
-    /// The kernel kills the process: nobody hears which call it was.
+    /// The kernel kills the process; the record cannot name the call.
     Kill,
 }
 

@@ -1,7 +1,7 @@
-//! A profile's text to a profile. Pure: what it includes comes by a callback.
+//! Parses a profile. Pure: included files come from a callback.
 //!
-//! docs/profiles.md describes the language. What is wrong is an error with file, line and column, always for all the
-//! machines that a profile names, not only for the one that it is read for.
+//! docs/profiles.md describes the language. Errors have file, line and column. A profile is checked for all machines that it names,
+//! not only for the one that it is read for.
 
 use super::model::{Action, Entry, Exec, Profile, Traits};
 pub use super::statement::ProfileError;
@@ -51,7 +51,7 @@ impl Trait {
     }
 }
 
-/// What a file says of itself.
+/// A file's own settings.
 struct Head {
     machines: Vec<Machine>,
     place: Place,
@@ -125,7 +125,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a file says wins over what it includes.
+    /// A file's settings override those of its includes.
     fn say(&mut self, word: &Word<'_>, said: Trait, depth: usize) -> Result<(), Flaw> {
         let known = self.traits.iter().find(|(known, _)| known.is_same_kind(said)).map(|(_, depth)| *depth);
         match known {
@@ -250,7 +250,7 @@ impl Reader<'_> {
         if calls.is_empty() { flaw(after, "a system call is missing") } else { Ok(calls) }
     }
 
-    /// What a word names: the calls of a group, or one call that at least one of the machines has.
+    /// The calls that a word names: those of a group, or one call of at least one of the machines.
     fn names(&self, word: &Word<'_>, head: &Head) -> Result<Vec<&'static str>, Flaw> {
         if word.text.starts_with('@') {
             let group = self.groups.iter().find(|(name, _)| name == word.text);
@@ -372,7 +372,7 @@ fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w 
     }
 }
 
-/// What stands before and behind a word, if it is there.
+/// The words before and after a word, if it occurs.
 fn split_at<'w, 't>(words: &'w [Word<'t>], text: &str) -> (&'w [Word<'t>], Option<&'w [Word<'t>]>) {
     match words.iter().position(|word| word.text == text) {
         Some(at) => (&words[..at], Some(&words[at + 1..])),

@@ -1,7 +1,7 @@
-//! `probe calls NAME…`: makes each system call in the way an ordinary program does, and says what the kernel answered.
+//! `probe calls NAME…`: makes each system call as an ordinary program does, and prints the kernel's answer.
 //!
-//! What a call needs (a file, a timer, a child) is made with others. `probe answers NAME=NUMBER…` makes calls with nothing
-//! but zeros, for those that are answered without being made.
+//! Other calls prepare its operands (a file, a timer, a child). `probe answers NAME=NUMBER…` makes calls with zeros only, for
+//! those that are denied anyway.
 
 mod files;
 mod kernel;
@@ -33,7 +33,7 @@ pub fn answers(pairs: &[String]) -> i32 {
     0
 }
 
-/// An answer that shows that the call was made, although it is no success.
+/// An error that shows that the call was executed.
 fn even(answer: Answer, errno: i32) -> Answer {
     match answer {
         Err(found) if found == errno => Ok(0),

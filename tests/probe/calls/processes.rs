@@ -11,7 +11,7 @@ pub(super) fn call_of(name: &str) -> Option<Answer> {
         .or_else(|| others(name))
 }
 
-/// What it asks about itself.
+/// Calls about the process itself.
 fn asked(name: &str) -> Option<Answer> {
     let mut room = [0u64; 16];
     let at = room.as_mut_ptr() as i64;
@@ -41,7 +41,7 @@ fn asked(name: &str) -> Option<Answer> {
     })
 }
 
-/// What libc does before main, once more.
+/// Calls that libc makes before main, repeated.
 fn start_up(name: &str) -> Option<Answer> {
     static mut TID: i32 = 0;
     static mut LIST: [usize; 3] = [0; 3];

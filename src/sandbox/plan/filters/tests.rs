@@ -156,7 +156,7 @@ fn each_canary_is_answered_by_its_filter_alone() {
 /// Everything from 0 to far beyond the newest call, and the same by the x32 door.
 #[test]
 fn every_number_that_a_profile_does_not_name_is_denied() {
-    // uretprobe and uprobe on x86-64: the kernel asks no filter (Linux 6.14) and ends whoever calls them by SIGILL.
+    // uretprobe and uprobe on x86-64: the kernel asks no filter (Linux 6.14) and kills the caller with SIGILL.
     let unfiltered: &[u32] = if names::NATIVE == Machine::X86_64 { &[335, 336] } else { &[] };
     for profile in profile::names_built_in() {
         let read = Loaded::BuiltIn(profile::built_in(profile).unwrap()).profile().unwrap();
@@ -210,7 +210,7 @@ fn a_futex_reaches_no_other_process() {
     assert_ne!(private, [DENIED]);
 }
 
-/// What is built in was compiled by build.rs; the same source compiles an operator's file here.
+/// build.rs compiled the built-in profiles; the same source compiles an operator's file here.
 #[test]
 fn the_built_in_programs_are_those_that_their_files_give_here() {
     let plain = |i: &Instruction| (i.code, i.jt, i.jf, i.k);

@@ -1,4 +1,5 @@
-//! How sockets arrive: systemd's LISTEN_FDS, or descriptors 0 and 1 from systemd, inetd, tcpserver or a person.
+//! How sockets arrive: systemd's LISTEN_FDS, or descriptors 0 and 1 from systemd, inetd, tcpserver or a
+//! person.
 
 pub(crate) mod variables;
 
@@ -11,7 +12,8 @@ use variables::Variables;
 /// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
 
-/// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be at them.
+/// The numbers that the child uses for itself: kept occupied here, so that nothing handed to a child can be
+/// at them.
 const RESERVED: [RawFd; 2] = [sandbox::child::exec::CHANNEL_FD, sandbox::child::exec::EXEC_FD];
 
 /// Inherited descriptors, owned and moved away from 0 to 3, 62 and 63.
@@ -25,9 +27,11 @@ pub(crate) struct Inherited {
     pub(crate) status: Option<OwnedFd>,
 }
 
-/// Takes 0, 1, the passed descriptors and the status descriptor; 0 and 1 become /dev/null, all else but 2 is closed.
+/// Takes 0, 1, the passed descriptors and the status descriptor; 0 and 1 become /dev/null, all else but 2 is
+/// closed.
 ///
-/// The launcher holds the connection nowhere else: a copy left at 0 would keep the client waiting for the end.
+/// The launcher holds the connection nowhere else: a copy left at 0 would keep the client waiting for the
+/// end.
 pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
     fill_stdio()?;
     let describe = |number: RawFd, error: sys::Errno| format!("cannot take descriptor {number}: {error}");
@@ -86,8 +90,8 @@ fn stat(number: RawFd) -> Option<FileStat> {
     fstat(sys::borrowed(number).ok()?).ok()
 }
 
-/// Whether descriptor 2 is the same open socket as 0 (inetd; StandardInput=socket alone): then it is the connection,
-/// never the log. To be asked before [`take`].
+/// Whether descriptor 2 is the same open socket as 0 (inetd; StandardInput=socket alone): then it is the
+/// connection, never the log. To be asked before [`take`].
 pub(crate) fn stderr_is_connection() -> bool {
     let passed = RawFd::try_from(passed_count().unwrap_or(0)).unwrap_or(0);
     [0, 1].into_iter().chain(LISTEN_FDS_START..LISTEN_FDS_START + passed).any(|number| same_socket(number, 2))
@@ -164,8 +168,8 @@ impl Inherited {
     }
 }
 
-/// A file, pipe, device or socket that was opened to be read or written. A directory, or a descriptor that only names a
-/// file (O_PATH), would be a way into the host's tree.
+/// A file, pipe, device or socket that was opened to be read or written. A directory, or a descriptor that
+/// only names a file (O_PATH), would be a way into the host's tree.
 fn is_for_talking(fd: BorrowedFd<'_>) -> bool {
     let Ok(stat) = fstat(fd) else { return false };
     let kinds = [libc::S_IFREG, libc::S_IFIFO, libc::S_IFCHR, libc::S_IFSOCK];
@@ -173,8 +177,9 @@ fn is_for_talking(fd: BorrowedFd<'_>) -> bool {
     kinds.contains(&(stat.st_mode & libc::S_IFMT)) && flags.is_ok_and(|flags| flags & libc::O_PATH == 0)
 }
 
-/// Whether descriptor 0 alone is the connection: a socket that 1 is a copy of, or an internet socket whatever 1 is. Two
-/// different unix sockets are how some programs make a child's stdin and stdout: then it is by hand.
+/// Whether descriptor 0 alone is the connection: a socket that 1 is a copy of, or an internet socket whatever
+/// 1 is. Two different unix sockets are how some programs make a child's stdin and stdout: then it is by
+/// hand.
 fn is_connection(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> bool {
     let (Ok(input), Ok(output)) = (fstat(stdin), fstat(stdout)) else { return false };
     let is_socket = |stat: &FileStat| stat.st_mode & libc::S_IFMT == libc::S_IFSOCK;
@@ -190,7 +195,8 @@ fn is_connection(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> bool {
     !(is_unix && other_socket && !is_journal(&output))
 }
 
-/// systemd's StandardOutput=journal beside StandardInput=socket: a socket too, but not the other half of a conversation.
+/// systemd's StandardOutput=journal beside StandardInput=socket: a socket too, but not the other half of a
+/// conversation.
 fn is_journal(stat: &FileStat) -> bool {
     std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

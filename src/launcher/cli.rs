@@ -62,7 +62,8 @@ Exit status: the handler's own; 128+N if signal N killed it (137 for a denied ca
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {
-    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE; without it and without options, check the host only
+    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE; without it and without options, check the host
+    /// only
     pub(crate) name: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -73,7 +74,8 @@ pub(crate) struct CheckOptions {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainOptions {
-    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE; without it and without --template, explain the profile only
+    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE; without it and without --template, explain the
+    /// profile only
     #[arg(conflicts_with = "diff")]
     pub(crate) name: Option<String>,
     /// Print the differences between two services

@@ -1,5 +1,5 @@
-//! One accepted connection: who is at its other end, how it is bounded before it is handed over, and what is said on it
-//! when no handler could run.
+//! One accepted connection: who is at its other end, how it is bounded before it is handed over, and what is
+//! said on it when no handler could run.
 
 use crate::outcome::Traffic;
 use nix::sys::socket::{
@@ -104,8 +104,8 @@ impl Connection {
         }
     }
 
-    /// Whether the connection was reset, or given up by the kernel. Only TCP tells (getpeername(2)). A half-closed peer is not
-    /// gone.
+    /// Whether the connection was reset, or given up by the kernel. Only TCP tells (getpeername(2)). A
+    /// half-closed peer is not gone.
     pub(crate) fn is_gone(&self) -> bool {
         let peer = || getpeername::<SockaddrStorage>(self.input.as_raw_fd());
         matches!(self.kind, Kind::Tcp(_)) && peer() == Err(Errno::ENOTCONN)
@@ -116,8 +116,9 @@ impl Connection {
         socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid())
     }
 
-    /// Limits the kernel's buffers and retransmission time. Socket memory is charged to the process that accepted, and outlives the
-    /// handler as long as the peer acknowledges probes. `wall_time` is the remaining time.
+    /// Limits the kernel's buffers and retransmission time. Socket memory is charged to the process that
+    /// accepted, and outlives the handler as long as the peer acknowledges probes. `wall_time` is the
+    /// remaining time.
     pub(crate) fn bound(&self, send_buffer: Option<u64>, wall_time: Option<Duration>) -> Result<(), Errno> {
         if self.kind == Kind::ByHand {
             return Ok(());
@@ -138,7 +139,8 @@ impl Connection {
         sys::set_blocking(self.input.as_fd())
     }
 
-    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest. A name that is `set` already stays as it is.
+    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest. A name that is `set`
+    /// already stays as it is.
     pub(crate) fn environment(&self, set: &[CString]) -> Vec<CString> {
         let Some(ends) = self.addresses() else { return Vec::new() };
         [
@@ -154,8 +156,8 @@ impl Connection {
         .collect()
     }
 
-    /// Says `bytes` and ends the sending side; gives the connection back where unread input must be drained before the
-    /// close, or a reset would eat the answer.
+    /// Says `bytes` and ends the sending side; gives the connection back where unread input must be drained
+    /// before the close, or a reset would eat the answer.
     pub(crate) fn refuse(self, bytes: &[u8]) -> Option<Draining> {
         let (_, output) = self.ends();
         if self.kind == Kind::ByHand {

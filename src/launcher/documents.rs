@@ -1,5 +1,5 @@
-//! Makes manual pages, completions and the page of options from the command line's definition, so that they always agree.
-//! `scripts/build-docs` runs these tests for their results in target/documents.
+//! Makes manual pages, completions and the page of options from the command line's definition, so that they
+//! always agree. `scripts/build-docs` runs these tests for their results in target/documents.
 
 use crate::cli::Cli;
 use crate::config::options::Options;

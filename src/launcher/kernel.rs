@@ -34,7 +34,8 @@ impl Kernel {
         Kernel {
             release: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
             landlock: sys::landlock::abi(),
-            // Only EINVAL says that there is none: what is refused for another reason is to be had, or refuses.
+            // Only EINVAL says that there is none: what is refused for another reason is to be had, or
+            // refuses.
             mdwe: sys::privilege::mdwe() != Err(Errno::EINVAL),
             keyring: sys::privilege::has_keyrings(),
             notification: sys::seccomp::listener_available()

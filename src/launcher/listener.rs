@@ -155,7 +155,8 @@ impl AsFd for Listener {
     }
 }
 
-/// A socket's name in its directory: the supervisor has left the mounts in which its whole path says something.
+/// A socket's name in its directory: the supervisor has left the mounts in which its whole path says
+/// something.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     directory: OwnedFd,
@@ -192,9 +193,10 @@ fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// No connection brings descriptors (unix(7), SCM_RIGHTS). Nobody takes them, so a connection that is closed with one in its
-/// queue closes that as well; and the close of a TCP socket can wait for its peer for as long as its sender has said
-/// (SO_LINGER), in the supervisor. Before Linux 6.16 nothing keeps them out: see SECURITY.md.
+/// No connection brings descriptors (unix(7), SCM_RIGHTS). Nobody takes them, so a connection that is closed
+/// with one in its queue closes that as well; and the close of a TCP socket can wait for its peer for as long
+/// as its sender has said (SO_LINGER), in the supervisor. Before Linux 6.16 nothing keeps them out: see
+/// SECURITY.md.
 fn refuse_descriptors(socket: &OwnedFd) -> Result<(), Errno> {
     match sys::socket::refuse_descriptors(socket.as_fd()) {
         Err(Errno::ENOPROTOOPT) => Ok(()),
@@ -207,7 +209,8 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     refuse_descriptors(&fd)?;
-    // The file gets the socket's own mode, less the umask; a mode set by its path afterwards could be set on another file.
+    // The file gets the socket's own mode, less the umask; a mode set by its path afterwards could be set on
+    // another file.
     fchmod(&fd, Mode::from_bits_truncate(mode))?;
     let before = umask(Mode::empty());
     let bound = socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?);

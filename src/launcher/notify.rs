@@ -5,7 +5,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use sys::Ignoring;
 
-/// Connected before the supervisor leaves the host's namespaces: a name of the abstract kind belongs to one of them.
+/// Connected before the supervisor leaves the host's namespaces: a name of the abstract kind belongs to one
+/// of them.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     socket: Option<UnixDatagram>,

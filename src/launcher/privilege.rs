@@ -84,8 +84,8 @@ pub(crate) fn can_make_devices() -> bool {
     matches!(caps::has_cap(None, CapSet::Effective, Capability::CAP_MKNOD), Ok(true))
 }
 
-/// Enters a user namespace with all capabilities in it, and a mount namespace that belongs to it. `id` is the one uid and
-/// gid there is inside; outside it is the caller's.
+/// Enters a user namespace with all capabilities in it, and a mount namespace that belongs to it. `id` is the
+/// one uid and gid there is inside; outside it is the caller's.
 pub(crate) fn enter_user_namespace(id: u32) -> Result<(), (&'static str, io::Error)> {
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let failed = |errno: Errno| ("make a user namespace", io::Error::from(errno));

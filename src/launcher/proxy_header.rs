@@ -1,11 +1,12 @@
-//! The PROXY protocol header, versions 1 and 2, as a proxy sends it ahead of a connection: who is at the other end of it.
+//! The PROXY protocol header, versions 1 and 2, as a proxy sends it ahead of a connection: who is at the
+//! other end of it.
 //!
 //! A pure function of bytes; total, whatever they are. (HAProxy, doc/proxy-protocol.txt.)
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Maximum length of a header. Version 1 has its own limit. Version 2 could have 64 KiB of extensions, none of which names the
-/// peer.
+/// Maximum length of a header. Version 1 has its own limit. Version 2 could have 64 KiB of extensions, none
+/// of which names the peer.
 pub(crate) const HEADER_MAX: usize = 4096;
 
 /// The longest line of version 1, its end included.
@@ -249,7 +250,8 @@ mod tests {
             let spoken = for_("192.0.2.1:4660", "198.51.100.1:70");
             assert_eq!(parse(&of_length(total)), Parsed::Header { length: total, spoken }, "{total}");
         }
-        // The length at its start is enough to decide: the supervisor must not wait for a header that it cannot accept.
+        // The length at its start is enough to decide: the supervisor must not wait for a header that it
+        // cannot accept.
         for total in HEADER_MAX + 1..=HEADER_MAX + FIXED + 1 {
             let header = of_length(total);
             for seen in [FIXED, HEADER_MAX, total] {

@@ -1,6 +1,7 @@
 //! Numbers that the launcher and its filters agree upon. build.rs compiles this file too.
 
-/// A call that no kernel has and that one of the filters answers with an errno of its own: what no error table holds.
+/// A call that no kernel has and that one of the filters answers with an errno of its own: what no error
+/// table holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Canary {
     pub number: u32,
@@ -10,8 +11,9 @@ pub struct Canary {
 pub const GUARD_CANARY: Canary = Canary { number: 0x0ffd_f001, errno: 4001 };
 pub const PROFILE_CANARY: Canary = Canary { number: 0x0ffd_f002, errno: 4002 };
 
-/// Where the handler's file waits for exec: above every RLIMIT_NOFILE (63 at most), so that the number can never be
-/// made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is enough.
+/// Where the handler's file waits for exec: above every RLIMIT_NOFILE (63 at most), so that the number can
+/// never be made again once exec has closed it; below 64, so that the kernel's embedded descriptor table is
+/// enough.
 pub const EXEC_FD: i32 = 63;
 
 /// The parameters of a filter beside its profile.

@@ -1,4 +1,5 @@
-//! Classic BPF as seccomp(2) takes it: constants, constructors, and a choice by number. build.rs compiles this file too.
+//! Classic BPF as seccomp(2) takes it: constants, constructors, and a choice by number. build.rs compiles
+//! this file too.
 
 use std::mem::offset_of;
 
@@ -43,10 +44,11 @@ pub(crate) fn load(field: Field) -> Instruction {
     Instruction { code: LOAD_WORD, jt: 0, jf: 0, k: field.offset() }
 }
 
-/// Comes first in a program, and no decision needs it. When a filter is installed the kernel runs it in software for each
-/// number of both architectures, to know which calls it need not ask for; it stops where an argument is loaded
-/// (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). Looking at an argument at once spares a launch those thousand
-/// runs, twice; each later call pays with two short programs, which a sandbox would have to make thousands of to lose.
+/// Comes first in a program, and no decision needs it. When a filter is installed the kernel runs it in
+/// software for each number of both architectures, to know which calls it need not ask for; it stops where an
+/// argument is loaded (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). Looking at an argument at once
+/// spares a launch those thousand runs, twice; each later call pays with two short programs, which a sandbox
+/// would have to make thousands of to lose.
 pub(crate) fn not_by_number_alone() -> Instruction {
     load(Field::ArgLow(0))
 }
@@ -70,9 +72,10 @@ pub(crate) fn if_at_least(k: u32) -> Instruction {
     Instruction { code: JUMP_GREATER_EQUAL, jt: 0, jf: 1, k }
 }
 
-/// The code for each call number, and `otherwise` for all numbers between: the loaded number chooses by halves, so that each
-/// call is decided in few steps. When a filter is installed the kernel converts and compiles the program and runs it for
-/// every number there is, to know what it need not ask; length and depth are most of what an installation costs.
+/// The code for each call number, and `otherwise` for all numbers between: the loaded number chooses by
+/// halves, so that each call is decided in few steps. When a filter is installed the kernel converts and
+/// compiles the program and runs it for every number there is, to know what it need not ask; length and depth
+/// are most of what an installation costs.
 ///
 /// `calls` are sorted by number; the code of each must end in a return on every path.
 pub(crate) fn decide(calls: &[(u32, Vec<Instruction>)], otherwise: u32) -> Vec<Instruction> {

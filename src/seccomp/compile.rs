@@ -1,11 +1,12 @@
 //! A profile to BPF, by seccompiler, one program an action, joined into one.
 //!
-//! seccompiler knows one action for what matches and one for what does not, and no user notification. So each action is
-//! compiled by itself with a placeholder for "does not match", and the placeholder's returns become jumps to the next
-//! program, the last one's returns of "notify". All this by ranges of numbers, chosen by halves; in front of it stand the
-//! check of the architecture and the canary's answer.
+//! seccompiler knows one action for what matches and one for what does not, and no user notification. So each
+//! action is compiled by itself with a placeholder for "does not match", and the placeholder's returns become
+//! jumps to the next program, the last one's returns of "notify". All this by ranges of numbers, chosen by
+//! halves; in front of it stand the check of the architecture and the canary's answer.
 //!
-//! build.rs compiles this file too, and with it the built-in profiles: that takes longer than a whole launch should wait.
+//! build.rs compiles this file too, and with it the built-in profiles: that takes longer than a whole launch
+//! should wait.
 
 use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
 use super::bpf::{
@@ -46,7 +47,8 @@ impl From<BackendError> for CompileError {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The whole program. Entries with conditions come first; a call's entry without conditions applies if none holds.
+/// The whole program. Entries with conditions come first; a call's entry without conditions applies if none
+/// holds.
 pub fn compile(
     profile: &Profile,
     machine: Machine,
@@ -111,8 +113,8 @@ fn call(
 /// The profile's entries, with the launcher's own calls and without the one that a handler is parked in.
 fn with_own_calls(profile: &Profile, machine: Machine, variant: Variant) -> Vec<Entry> {
     let mut entries = profile.entries.clone();
-    // The third wall of single-shot exec. Alone it is not enough, with an absolute path the kernel ignores the
-    // descriptor; nothing in the tree is executable, and Landlock agrees.
+    // The third wall of single-shot exec. Alone it is not enough, with an absolute path the kernel ignores
+    // the descriptor; nothing in the tree is executable, and Landlock agrees.
     let (descriptor, empty_path) = (EXEC_FD.unsigned_abs(), libc::AT_EMPTY_PATH.unsigned_abs());
     let exec = vec![Condition::Word(0, descriptor), Condition::Word(4, empty_path)];
     allow_also(&mut entries, machine, "execveat", exec);
@@ -131,8 +133,8 @@ fn with_own_calls(profile: &Profile, machine: Machine, variant: Variant) -> Vec<
     entries
 }
 
-/// The one call that every libc start-up makes exactly once before main (musl, glibc, Rust, Go); or the call that the
-/// handler makes when it is ready, or wants to read.
+/// The one call that every libc start-up makes exactly once before main (musl, glibc, Rust, Go); or the call
+/// that the handler makes when it is ready, or wants to read.
 pub fn waits_in(parked: Parked, machine: Machine) -> &'static str {
     match (parked, machine) {
         (Parked::Entry, Machine::X86_64) => "arch_prctl",
@@ -203,8 +205,8 @@ fn condition(condition: Condition) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(index, length, operator, value)
 }
 
-/// A program that answers `action` to matching calls. Only here are the two actions side by side; swapped, they would invert the
-/// policy.
+/// A program that answers `action` to matching calls. Only here are the two actions side by side; swapped,
+/// they would invert the policy.
 fn only(rules: Rules, action: SeccompAction, machine: Machine) -> Result<BpfProgram, CompileError> {
     let arch = match machine {
         Machine::X86_64 => TargetArch::x86_64,
@@ -221,8 +223,8 @@ fn only(rules: Rules, action: SeccompAction, machine: Machine) -> Result<BpfProg
     }
 }
 
-/// seccompiler spends five instructions on a call that is allowed whatever its arguments: compare, two jumps, two
-/// returns. Two do.
+/// seccompiler spends five instructions on a call that is allowed whatever its arguments: compare, two jumps,
+/// two returns. Two do.
 fn compact(mut rest: &[sock_filter]) -> BpfProgram {
     let mut short = BpfProgram::new();
     while let Some((first, after)) = rest.split_first() {

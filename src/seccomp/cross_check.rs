@@ -1,5 +1,5 @@
-//! The compiled programs of both machines against the tables they come from, by a small interpreter of BPF: every number,
-//! with arguments on both sides of every condition.
+//! The compiled programs of both machines against the tables they come from, by a small interpreter of BPF:
+//! every number, with arguments on both sides of every condition.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 

@@ -1,14 +1,15 @@
 //! The guard filter: fixed, not configurable, under every profile.
 //!
 //! The connection belongs to the *host's* network namespace. A handler that holds it could disconnect it
-//! (`connect(fd, AF_UNSPEC)`) and connect it to any address the host reaches, listen and accept on it, send with
-//! MSG_FASTOPEN, or list the host's interfaces by ioctl. Landlock sees only some of that: it has no hook for listen(2) and
-//! always allows AF_UNSPEC. So the guard denies everything that opens this hole, and everything that makes or enters a
-//! namespace, mounts, traces or loads programs into the kernel, whatever a profile says.
+//! (`connect(fd, AF_UNSPEC)`) and connect it to any address the host reaches, listen and accept on it, send
+//! with MSG_FASTOPEN, or list the host's interfaces by ioctl. Landlock sees only some of that: it has no hook
+//! for listen(2) and always allows AF_UNSPEC. So the guard denies everything that opens this hole, and
+//! everything that makes or enters a namespace, mounts, traces or loads programs into the kernel, whatever a
+//! profile says.
 //!
-//! The guard shares no source with the profiles and their compiler: it has its own call numbers and its own few
-//! constructors of instructions, and the program is a constant of this file. It is linear: each call is compared in turn.
-//! `guard_check.rs` compares the program with the kernel's own tables.
+//! The guard shares no source with the profiles and their compiler: it has its own call numbers and its own
+//! few constructors of instructions, and the program is a constant of this file. It is linear: each call is
+//! compared in turn. `guard_check.rs` compares the program with the kernel's own tables.
 
 use super::agreed::{Files, GUARD_CANARY, PROFILE_CANARY};
 use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF};
@@ -273,8 +274,8 @@ const MODE_2: &[Instruction] = &[low_word(2), if_any_bit(SET_ID), DENY, ALLOW];
 
 const CORE_LIMIT: &str = "its 1, lowered to 0, would start a helper of the host at each crash (core(5))";
 
-/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h). Of clone(2) the low byte is a
-/// signal, so CLONE_NEWTIME (0x80) is not among its flags.
+/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h). Of clone(2) the low
+/// byte is a signal, so CLONE_NEWTIME (0x80) is not among its flags.
 const NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 /// MSG_FASTOPEN and MSG_OOB (linux/socket.h).
 const SEND_FLAGS: u32 = 0x2000_0001;
@@ -305,7 +306,8 @@ const fn give(action: u32) -> Instruction {
     instruction(0x06, 0, 0, action)
 }
 
-/// BPF_LD | BPF_W | BPF_ABS of `struct seccomp_data`: number, architecture, instruction pointer, six arguments.
+/// BPF_LD | BPF_W | BPF_ABS of `struct seccomp_data`: number, architecture, instruction pointer, six
+/// arguments.
 const fn load(offset: u32) -> Instruction {
     instruction(0x20, 0, 0, offset)
 }
@@ -383,7 +385,8 @@ const DENIED_CALLS: usize = {
     count
 };
 
-/// Prologue, the denied calls, what decides about them, the judged calls with their code, and what allows the rest.
+/// Prologue, the denied calls, what decides about them, the judged calls with their code, and what allows the
+/// rest.
 const LENGTH: usize = {
     let mut length = PROLOGUE + DENIED_CALLS + 2 + 1 + OPENAT2.code.len() + 1;
     let mut index = 0;
@@ -408,9 +411,9 @@ pub fn native(files: Files) -> &'static [Instruction] {
 /// The guard of a machine: architecture, canaries and x32 first, then each call by its number; the rest is allowed.
 pub const fn program(arch: Arch, files: Files) -> [Instruction; LENGTH] {
     let mut writer = Writer { program: [ALLOW; LENGTH], length: 0 };
-    // No decision needs this argument. When a filter is installed the kernel runs it in software for each number of both
-    // architectures, to know which calls it need not ask for; it stops where an argument is loaded
-    // (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). That spares each launch a thousand runs.
+    // No decision needs this argument. When a filter is installed the kernel runs it in software for each
+    // number of both architectures, to know which calls it need not ask for; it stops where an argument is
+    // loaded (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11). That spares each launch a thousand runs.
     writer.push(&[low_word(0), load(ARCH), unless_equal(arch.audit()), DENY, load(NUMBER)]);
     writer.push(&[if_equal(GUARD_CANARY.number), give(SECCOMP_RET_ERRNO | GUARD_CANARY.errno as u32)]);
     writer.push(&[if_equal(PROFILE_CANARY.number), ALLOW]);

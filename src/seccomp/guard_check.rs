@@ -1,5 +1,5 @@
-//! The guard of both machines against what it must deny, told here once more: names as literals, numbers from the kernel's
-//! tables. Nothing of `guard.rs` but its program goes into the expectation.
+//! The guard of both machines against what it must deny, told here once more: names as literals, numbers from
+//! the kernel's tables. Nothing of `guard.rs` but its program goes into the expectation.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 

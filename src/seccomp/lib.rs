@@ -1,7 +1,8 @@
 //! seccomp: two filters, as programs for the kernel.
 //!
-//! The **profile** is an allow-list, read from a file ([`profile`]) and compiled by seccompiler ([`compile`]). The **guard**
-//! ([`guard`]) is a fixed deny-list under every profile: a linear program with call numbers and constructors of its own.
+//! The **profile** is an allow-list, read from a file ([`profile`]) and compiled by seccompiler
+//! ([`compile`]). The **guard** ([`guard`]) is a fixed deny-list under every profile: a linear program with
+//! call numbers and constructors of its own.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! Shortens a program without changing its meaning. Installing filters is most of a launch's cost in the kernel, and seccompiler
-//! emits jumps to jumps.
+//! Shortens a program without changing its meaning. Installing filters is most of a launch's cost in the
+//! kernel, and seccompiler emits jumps to jumps.
 //!
-//! A jump to a jump goes directly to the final target. A jump to a return uses the last equal return in reach, so the others
-//! become unreachable. Unreachable instructions are removed. The order stays, so each distance that fitted still fits.
-//! Tests compare the result with the tables, number by number.
+//! A jump to a jump goes directly to the final target. A jump to a return uses the last equal return in
+//! reach, so the others become unreachable. Unreachable instructions are removed. The order stays, so each
+//! distance that fitted still fits. Tests compare the result with the tables, number by number.
 
 use super::bpf::{Instruction, JUMP_ALWAYS, JUMP_EQUAL, LOAD_WORD as LOAD, RETURN};
 
@@ -42,8 +42,8 @@ fn next(program: &[Instruction], index: usize) -> Next {
     }
 }
 
-/// Where it leads if this loads a word, masks all of it away and compares nothing with nothing: seccompiler's way with the
-/// half of a masked value that has no bits. What follows must not ask for what was loaded.
+/// Where it leads if this loads a word, masks all of it away and compares nothing with nothing: seccompiler's
+/// way with the half of a masked value that has no bits. What follows must not ask for what was loaded.
 fn certain(program: &[Instruction], index: usize) -> Option<usize> {
     let [load, and, compare] = program.get(index..index + 3)? else { return None };
     let found =

@@ -1,4 +1,5 @@
-//! Snapshots of btrfs: made and destroyed by ioctl(2), which is all that the kernel has for it (ioctl_btrfs in its headers).
+//! Snapshots of btrfs: made and destroyed by ioctl(2), which is all that the kernel has for it (ioctl_btrfs
+//! in its headers).
 
 use super::{Errno, Result, check};
 use std::ffi::CStr;
@@ -8,7 +9,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 const SNAP_CREATE_V2: u32 = 0x5000_9417;
 const SNAP_DESTROY: u32 = 0x5000_940f;
 
-/// `struct btrfs_ioctl_vol_args_v2`. No flags: the snapshot can be written, even where its source is read-only.
+/// `struct btrfs_ioctl_vol_args_v2`. No flags: the snapshot can be written, even where its source is
+/// read-only.
 #[repr(C)]
 struct Create {
     source: i64,
@@ -30,8 +32,8 @@ pub const SUBVOLUME_ROOT: u64 = 256;
 
 /// Makes a snapshot of the subvolume that `source` is the root of. Both descriptors must be open for reading.
 ///
-/// The call waits until the file system has committed a transaction: milliseconds, and all snapshots that are asked for by
-/// then are in one commit, if they are made in different directories.
+/// The call waits until the file system has committed a transaction: milliseconds, and all snapshots that are
+/// asked for by then are in one commit, if they are made in different directories.
 pub fn snapshot(source: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let source = i64::from(source.as_raw_fd());
     let mut arguments = Create { source, transid: 0, flags: 0, unused: [0; 4], name: [0; 4040] };

@@ -14,7 +14,8 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
-/// The newest ABI that this kernel speaks; ENOSYS or EOPNOTSUPP where Landlock is not built in or not enabled.
+/// The newest ABI that this kernel speaks; ENOSYS or EOPNOTSUPP where Landlock is not built in or not
+/// enabled.
 pub fn abi() -> Result<i32> {
     let none = ptr::null::<u8>();
     // SAFETY: with the VERSION flag, a null pointer and size 0 the call only answers a number.
@@ -24,7 +25,8 @@ pub fn abi() -> Result<i32> {
     Ok(i32::try_from(version).unwrap_or(i32::MAX))
 }
 
-/// The kernel's own mends of Landlock, one bit each (LANDLOCK_CREATE_RULESET_ERRATA, Linux 6.15); EINVAL before.
+/// The kernel's own mends of Landlock, one bit each (LANDLOCK_CREATE_RULESET_ERRATA, Linux 6.15); EINVAL
+/// before.
 pub fn errata() -> Result<u32> {
     const LANDLOCK_CREATE_RULESET_ERRATA: u32 = 1 << 1;
     let none = ptr::null::<u8>();

@@ -1,8 +1,9 @@
 //! The only `unsafe` code: system calls that nix lacks, or has only in a form that allocates.
 //!
-//! One function, one system call. Everything here is callable between clone and exec: no allocation, no lock, no
-//! formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by construction; the
-//! `unsafe` that remains is the kernel's contract for the call, argued at each block. Imports nothing of ours.
+//! One function, one system call. Everything here is callable between clone and exec: no allocation, no lock,
+//! no formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by
+//! construction; the `unsafe` that remains is the kernel's contract for the call, argued at each block.
+//! Imports nothing of ours.
 
 #![allow(unsafe_code)]
 
@@ -41,7 +42,8 @@ fn check(result: c_long) -> Result<c_long> {
 /// As [`check`], for calls that answer a descriptor no one else knows yet.
 fn check_fd(result: c_long) -> Result<OwnedFd> {
     let fd = raw_fd(check(result)?);
-    // SAFETY: the kernel has just allotted this number to us for the call that was checked; nothing else owns it.
+    // SAFETY: the kernel has just allotted this number to us for the call that was checked; nothing else owns
+    // it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -60,20 +62,23 @@ pub fn cwd() -> BorrowedFd<'static> {
 /// The descriptor of a number that the caller knows to be open, for instance 0, or one the kernel reported.
 pub fn borrowed(number: RawFd) -> Result<BorrowedFd<'static>> {
     fcntl(number, libc::F_GETFD, 0)?;
-    // SAFETY: the kernel has just answered for this number, so it is open and not -1. It stays open: only code that
-    // owns it could close it, and the numbers given here (inherited descriptors) have no other owner.
+    // SAFETY: the kernel has just answered for this number, so it is open and not -1. It stays open: only
+    // code that owns it could close it, and the numbers given here (inherited descriptors) have no other
+    // owner.
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// Takes ownership of an inherited descriptor (socket activation, stdio). Call it once a number.
 pub fn adopt(number: RawFd) -> Result<OwnedFd> {
     fcntl(number, libc::F_GETFD, 0)?;
-    // SAFETY: the number is open, as the kernel has just said, and was inherited at exec: no Rust value owns it.
+    // SAFETY: the number is open, as the kernel has just said, and was inherited at exec: no Rust value owns
+    // it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 fn fcntl(fd: RawFd, command: i32, argument: i32) -> Result<c_long> {
-    // SAFETY: the commands used here (F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_SETFL, F_GETFL) take an int and touch no memory.
+    // SAFETY: the commands used here (F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_SETFL, F_GETFL) take an int and
+    // touch no memory.
     check(unsafe { libc::fcntl(fd, command, argument) }.into())
 }
 
@@ -114,8 +119,9 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
 
 /// close_range(2), Linux 5.9 (`CLOSE_RANGE_CLOEXEC` 5.11). `flags` 0 closes.
 pub fn close_range(first: RawFd, last: u32, flags: u32) -> Result<()> {
-    // SAFETY: three ints. Descriptors owned by Rust values may be closed by it: the callers are the child, which never
-    // runs a destructor after this (it execs or exits by _exit), and start-up, before any value owns a descriptor.
+    // SAFETY: three ints. Descriptors owned by Rust values may be closed by it: the callers are the child,
+    // which never runs a destructor after this (it execs or exits by _exit), and start-up, before any value
+    // owns a descriptor.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
 }
 
@@ -151,7 +157,8 @@ pub fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> 
         tv_nsec: c_long::from(ms % 1000) * 1_000_000,
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `fds` is valid for its length, `timeout` is null or points to a live timespec, no signal mask is given.
+    // SAFETY: `fds` is valid for its length, `timeout` is null or points to a live timespec, no signal mask
+    // is given.
     let count = check(unsafe {
         libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), timeout, ptr::null::<u8>(), 8usize)
     })?;
@@ -181,8 +188,8 @@ impl CStrings {
 /// Variables of an environment, at most; more is E2BIG.
 const ENVIRONMENT_LEN: usize = 128;
 
-/// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. `added` holds further variables, each
-/// ended by a NUL byte. Returns only an error.
+/// execveat(2) with an empty path: runs the file that `fd` is, whatever its name. `added` holds further
+/// variables, each ended by a NUL byte. Returns only an error.
 pub fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Errno {
     let empty: &CStr = c"";
     let mut environment = [ptr::null(); ENVIRONMENT_LEN + 1];
@@ -195,8 +202,8 @@ pub fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Er
             None => return Errno::E2BIG,
         }
     }
-    // SAFETY: `empty` is a C string; both arrays are NULL-terminated, the environment by its last element that is never
-    // written; their strings end in a NUL byte and live as long as `argv`, `envp` and `added`.
+    // SAFETY: `empty` is a C string; both arrays are NULL-terminated, the environment by its last element
+    // that is never written; their strings end in a NUL byte and live as long as `argv`, `envp` and `added`.
     let result = unsafe {
         libc::syscall(
             libc::SYS_execveat,
@@ -213,13 +220,15 @@ pub fn execveat(fd: RawFd, argv: &CStrings, envp: &CStrings, added: &[u8]) -> Er
 /// Any call by its number, and the raw errno of it, 0 for success; for tests of filters.
 pub fn any_call(number: c_long, args: [u64; 6]) -> i32 {
     let [a, b, c, d, e, f] = args;
-    // SAFETY: tests give descriptors, flags and null pointers; a call that writes memory is given none to write to.
+    // SAFETY: tests give descriptors, flags and null pointers; a call that writes memory is given none to
+    // write to.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if result == -1 { Errno::last_raw() } else { 0 }
 }
 
-/// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed errno of
-/// the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no table.
+/// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed
+/// errno of the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no
+/// table.
 pub fn nonexistent_call(number: u32) -> i32 {
     // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
     let result = unsafe { libc::syscall(c_long::from(number)) };

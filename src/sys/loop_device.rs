@@ -44,7 +44,8 @@ pub fn free(control: BorrowedFd<'_>) -> Result<u32> {
     Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Makes the device read the file, and vanish with its last user (Linux 5.8). EBUSY: somebody else was faster.
+/// Makes the device read the file, and vanish with its last user (Linux 5.8). EBUSY: somebody else was
+/// faster.
 pub fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: the struct is integers only, for which zero is a value.
     let mut config: LoopConfig = unsafe { mem::zeroed() };

@@ -51,8 +51,8 @@ pub const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 
 /// openat2(2), Linux 5.6. `flags` gets O_CLOEXEC.
 ///
-/// Where a path has `..`, by a symlink perhaps, and anything on the host is mounted or renamed at that moment, the kernel
-/// cannot prove that the path stays below: EAGAIN, to be tried again.
+/// Where a path has `..`, by a symlink perhaps, and anything on the host is mounted or renamed at that
+/// moment, the kernel cannot prove that the path stays below: EAGAIN, to be tried again.
 pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow { flags: u64::from((flags | libc::O_CLOEXEC).unsigned_abs()), mode: 0, resolve };
     let mut tries = OPEN_TRIES;
@@ -77,14 +77,16 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Re
 /// Others' mounts come and go in microseconds.
 const OPEN_TRIES: u32 = 1000;
 
-/// openat(2) that creates: used below directories that only we know. `mode` is used as it is (umask cleared by the caller).
+/// openat(2) that creates: used below directories that only we know. `mode` is used as it is (umask cleared
+/// by the caller).
 pub fn create(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     // SAFETY: `name` is a C string; the rest are ints.
     check_fd(unsafe { libc::syscall(libc::SYS_openat, dir.as_raw_fd(), name.as_ptr(), flags, mode) })
 }
 
-/// A detached copy of the mount at `path` (open_tree(2), Linux 5.2); with `recursive`, of the mounts below it as well.
+/// A detached copy of the mount at `path` (open_tree(2), Linux 5.2); with `recursive`, of the mounts below it
+/// as well.
 pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let flags =
         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
@@ -93,8 +95,8 @@ pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<O
 }
 
 /// Sets attributes on the mount (or detached tree) `tree` is the root of (mount_setattr(2), Linux 5.12).
-/// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now. The tree becomes private as well: a clone is a peer
-/// of its source, and what is mounted on a peer appears on the source (mount_namespaces(7)).
+/// [`MOUNT_ATTR_NOATIME`] replaces what the mount does about atime now. The tree becomes private as well: a
+/// clone is a peer of its source, and what is mounted on a peer appears on the source (mount_namespaces(7)).
 pub fn set_attributes(tree: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
     let attr_clr = if set & MOUNT_ATTR_NOATIME == 0 { 0 } else { MOUNT_ATTR__ATIME };
     let attr = MountAttr { attr_set: set, attr_clr, propagation: libc::MS_PRIVATE, userns_fd: 0 };
@@ -108,7 +110,8 @@ pub fn set_idmap(tree: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
     mount_setattr(tree, c"", &attr, AT_EMPTY_PATH)
 }
 
-/// Makes every mount below `/` private, so that nothing done here is seen elsewhere and nothing done elsewhere here.
+/// Makes every mount below `/` private, so that nothing done here is seen elsewhere and nothing done
+/// elsewhere here.
 pub fn make_all_private() -> Result<()> {
     let attr = MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     mount_setattr(cwd(), c"/", &attr, AT_RECURSIVE)
@@ -185,8 +188,9 @@ pub fn pivot_to_cwd() -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
 }
 
-/// Whether neither `/` nor what is mounted at `path` passes mounts on to other namespaces. Asked of pivot_root(2) by what
-/// it never does: to put `/` in its own place is EBUSY, but where one of them is shared, EINVAL comes before that.
+/// Whether neither `/` nor what is mounted at `path` passes mounts on to other namespaces. Asked of
+/// pivot_root(2) by what it never does: to put `/` in its own place is EBUSY, but where one of them is
+/// shared, EINVAL comes before that.
 pub fn is_private(path: &CStr) -> Result<bool> {
     let root = c"/".as_ptr();
     // SAFETY: two C strings.
@@ -285,7 +289,8 @@ pub struct Identity {
     pub dev: (u32, u32),
     pub ino: u64,
     pub mode: u16,
-    /// Which mount it was reached through: unlike dev and ino, different for each mount (`STATX_MNT_ID`, Linux 5.8).
+    /// Which mount it was reached through: unlike dev and ino, different for each mount (`STATX_MNT_ID`,
+    /// Linux 5.8).
     pub mount: u64,
 }
 

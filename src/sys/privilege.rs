@@ -1,6 +1,7 @@
 //! Identity, capabilities, securebits and the other prctl(2)s: what a process may do, and reading it back.
 //!
-//! Raw system calls on purpose: libc's wrappers for the id calls talk to other threads, of which there are none.
+//! Raw system calls on purpose: libc's wrappers for the id calls talk to other threads, of which there are
+//! none.
 
 use super::{Result, check};
 use std::ffi::{c_int, c_long, c_ulong};
@@ -34,7 +35,8 @@ pub const NO_CAPABILITIES: [CapData; 2] = [CapData { effective: 0, permitted: 0,
 /// prctl(2) for the options that take and answer plain numbers.
 fn prctl(option: c_int, a: c_ulong, b: c_ulong) -> Result<c_int> {
     let zero: c_ulong = 0;
-    // SAFETY: every caller in this file passes an option whose arguments are numbers, so no memory is touched.
+    // SAFETY: every caller in this file passes an option whose arguments are numbers, so no memory is
+    // touched.
     let answer = check(unsafe { libc::prctl(option, a, b, zero, zero) }.into())?;
     Ok(c_int::try_from(answer).unwrap_or(c_int::MAX))
 }
@@ -112,7 +114,8 @@ pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
 pub fn capabilities() -> Result<[CapData; 2]> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let mut sets = [CapData::default(); 2];
-    // SAFETY: header is live and writable, version 3 fills exactly two data structs, which are live and writable.
+    // SAFETY: header is live and writable, version 3 fills exactly two data structs, which are live and
+    // writable.
     check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) })?;
     Ok(sets)
 }
@@ -197,7 +200,8 @@ pub fn limit(resource: u32) -> Result<(u64, u64)> {
     Ok((old.rlim_cur, old.rlim_max))
 }
 
-/// Whether the kernel has keyrings at all: an operation that does not exist is EOPNOTSUPP where it has, ENOSYS where not.
+/// Whether the kernel has keyrings at all: an operation that does not exist is EOPNOTSUPP where it has,
+/// ENOSYS where not.
 pub fn has_keyrings() -> bool {
     const NO_OPERATION: c_int = -1;
     // SAFETY: an unknown operation reads no argument.

@@ -33,11 +33,12 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// Clones this process, with `namespaces` (`CLONE_NEW*`) of its own, and runs `main` in the child (clone3(2), Linux 5.3).
+/// Clones this process, with `namespaces` (`CLONE_NEW*`) of its own, and runs `main` in the child (clone3(2),
+/// Linux 5.3).
 ///
-/// The child has a copy of the memory, as after fork(2). This process must have one thread, which start-up asserts:
-/// then no lock can be held by a thread that the child lacks. `main` cannot return, so the child never runs the
-/// parent's code or destructors.
+/// The child has a copy of the memory, as after fork(2). This process must have one thread, which start-up
+/// asserts: then no lock can be held by a thread that the child lacks. `main` cannot return, so the child
+/// never runs the parent's code or destructors.
 ///
 /// With `group`, it is born in that cgroup (CLONE_INTO_CGROUP, Linux 5.7).
 pub fn spawn<T>(
@@ -52,7 +53,8 @@ pub fn spawn<T>(
     }
 }
 
-/// Clones this process as it is (fork(2) with a pidfd): Some in the parent, None in the child. For a process of one thread.
+/// Clones this process as it is (fork(2) with a pidfd): Some in the parent, None in the child. For a process
+/// of one thread.
 pub fn fork() -> Result<Option<Child>> {
     clone(0, None)
 }
@@ -70,8 +72,9 @@ fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Chil
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         ..CloneArgs::default()
     };
-    // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here on a copy
-    // of this stack. `args` is live and of the size given; the kernel writes the pidfd into the parent's `pidfd`.
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here
+    // on a copy of this stack. `args` is live and of the size given; the kernel writes the pidfd into the
+    // parent's `pidfd`.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     if pid == 0 {
         return Ok(None);
@@ -86,7 +89,8 @@ pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
     reap(pidfd).ignoring("a zombie that is left is reaped by our own end");
 }
 
-/// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec (personality(2)).
+/// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec
+/// (personality(2)).
 pub fn reset_personality() -> Result<()> {
     // SAFETY: an int.
     check(unsafe { libc::personality(0) }.into()).map(drop)
@@ -134,8 +138,8 @@ impl CpuSet {
     }
 }
 
-/// Keeps this process, and what it clones, on these processors; answers whether it is. The kernel leaves out those of them
-/// that a cpuset forbids.
+/// Keeps this process, and what it clones, on these processors; answers whether it is. The kernel leaves out
+/// those of them that a cpuset forbids.
 pub fn run_on(cpus: &CpuSet) -> Result<bool> {
     let size = size_of::<CpuSet>();
     // SAFETY: the kernel reads `size` bytes of the live set; pid 0 is this process.
@@ -182,7 +186,8 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<()> {
 }
 
 /// Kills a child of ours; one that is dead already counts as killed. Where a filter on the launcher refuses
-/// pidfd_send_signal(2), by its number: as long as it is not reaped, and only we do that, no other process has it.
+/// pidfd_send_signal(2), by its number: as long as it is not reaped, and only we do that, no other process
+/// has it.
 pub fn kill_child(pidfd: BorrowedFd<'_>, pid: u32) -> Result<()> {
     match send_signal(pidfd, libc::SIGKILL) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -213,7 +218,8 @@ pub struct Usage {
     pub max_rss_kib: u64,
 }
 
-/// waitid(2) by pidfd, without blocking: None while it lives. Raw, since only the system call gives the rusage.
+/// waitid(2) by pidfd, without blocking: None while it lives. Raw, since only the system call gives the
+/// rusage.
 pub fn reap(pidfd: BorrowedFd<'_>) -> Result<Option<(Ending, Usage)>> {
     let mut info = mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = mem::MaybeUninit::<libc::rusage>::zeroed();
@@ -257,8 +263,8 @@ impl From<&libc::rusage> for Usage {
     }
 }
 
-/// Blocks until the child with this number of ours ends (wait4(2)); for the init stub, which has nothing else to do.
-/// Answers the number and the raw wait status of whichever child ended.
+/// Blocks until the child with this number of ours ends (wait4(2)); for the init stub, which has nothing else
+/// to do. Answers the number and the raw wait status of whichever child ended.
 pub fn wait_any() -> Result<(u32, c_int)> {
     let mut status: c_int = 0;
     // SAFETY: `status` is live and writable; the rusage is not asked for.
@@ -274,7 +280,8 @@ pub fn unshare(namespaces: c_int) -> Result<()> {
     check(unsafe { libc::unshare(namespaces) }.into()).map(drop)
 }
 
-/// setns(2) into the one namespace that `namespace` is. For mounts the root and the cwd become that namespace's root.
+/// setns(2) into the one namespace that `namespace` is. For mounts the root and the cwd become that
+/// namespace's root.
 pub fn setns(namespace: BorrowedFd<'_>, kind: c_int) -> Result<()> {
     // SAFETY: two ints. Only called in processes of one thread.
     check(unsafe { libc::setns(namespace.as_raw_fd(), kind) }.into()).map(drop)
@@ -304,11 +311,12 @@ pub fn set_umask(mask: u32) {
     unsafe { libc::umask(mask) };
 }
 
-/// Gives every signal its default disposition; what the parent ignored (SIGPIPE, nohup's SIGHUP) would outlive exec.
+/// Gives every signal its default disposition; what the parent ignored (SIGPIPE, nohup's SIGHUP) would
+/// outlive exec.
 pub fn reset_signal_dispositions() {
     for signal in 1..=SIGNAL_MAX {
-        // SAFETY: SIG_DFL installs no code of ours. EINVAL for SIGKILL and SIGSTOP, and for the numbers that libc keeps
-        // to itself, changes nothing: those are at their default.
+        // SAFETY: SIG_DFL installs no code of ours. EINVAL for SIGKILL and SIGSTOP, and for the numbers that
+        // libc keeps to itself, changes nothing: those are at their default.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

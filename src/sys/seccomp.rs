@@ -54,7 +54,8 @@ const NOTIF_RECV: u32 = 0xc050_2100;
 pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification> {
     let mut notification = Notification::default();
     let target = &raw mut notification;
-    // SAFETY: the buffer is zeroed, as the kernel demands, live, and of the size encoded in the request number.
+    // SAFETY: the buffer is zeroed, as the kernel demands, live, and of the size encoded in the request
+    // number.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV as libc::Ioctl, target) };
     check(result.into())?;
     Ok(notification)
@@ -90,8 +91,8 @@ const USER_NOTIF_FLAG_CONTINUE: u32 = 1;
 
 const _: () = assert!(size_of::<AddFd>() == 0x18 && size_of::<Response>() == 0x18);
 
-/// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux 5.9).
-/// ENOENT where the process has died, ESRCH where it dies before it takes it.
+/// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux
+/// 5.9). ENOENT where the process has died, ESRCH where it dies before it takes it.
 pub fn put_descriptor(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, target: u32) -> Result<()> {
     let source = fd.as_raw_fd().unsigned_abs();
     let request = AddFd { id, flags: ADDFD_FLAG_SETFD, source, target, target_flags: 0 };
@@ -101,8 +102,8 @@ pub fn put_descriptor(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, tar
     check(result.into()).map(drop)
 }
 
-/// Lets the call `id` be made after all. The filter's judgement of it must not depend on memory, which the caller could
-/// change meanwhile (seccomp_unotify(2)).
+/// Lets the call `id` be made after all. The filter's judgement of it must not depend on memory, which the
+/// caller could change meanwhile (seccomp_unotify(2)).
 pub fn let_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
     respond(listener, &Response { id, value: 0, error: 0, flags: USER_NOTIF_FLAG_CONTINUE })
 }
@@ -126,8 +127,8 @@ pub fn action_available(action: u32) -> bool {
     check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).is_ok()
 }
 
-/// Whether the kernel takes the flags that the profile is installed with: with a null program it answers EFAULT if
-/// it does and EINVAL if not (the check of flags comes first).
+/// Whether the kernel takes the flags that the profile is installed with: with a null program it answers
+/// EFAULT if it does and EINVAL if not (the check of flags comes first).
 pub fn listener_available() -> bool {
     let flags = FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV;
     // SAFETY: a null program is never read further: the call fails with EFAULT.

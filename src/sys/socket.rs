@@ -15,7 +15,8 @@ pub fn message_pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok((check_fd(a.into())?, check_fd(b.into())?))
 }
 
-/// The next connection of a listening socket, close-on-exec (accept4(2)). The peer's address is not asked for.
+/// The next connection of a listening socket, close-on-exec (accept4(2)). The peer's address is not asked
+/// for.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: with a null address the kernel writes none and looks at no length.
     check_fd(unsafe {
@@ -32,7 +33,8 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// SO_PASSRIGHTS (Linux 6.16, asm-generic/socket.h), for which libc has no name yet.
 const SO_PASSRIGHTS: libc::c_int = 83;
 
-/// Who sends a descriptor to this unix socket, or to one that is accepted from it, gets EPERM. ENOPROTOOPT on older kernels.
+/// Who sends a descriptor to this unix socket, or to one that is accepted from it, gets EPERM. ENOPROTOOPT on
+/// older kernels.
 pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
     const INT_LEN: libc::socklen_t = 4;
     let (no, number) = (0_i32, socket.as_raw_fd());
@@ -58,7 +60,8 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<
         message.msg_control = ptr::from_mut(&mut control).cast();
         message.msg_controllen = size_of::<FdMessage>() as _;
     }
-    // SAFETY: the message's parts are live for the call; `bytes` is only read in spite of the mutable pointer.
+    // SAFETY: the message's parts are live for the call; `bytes` is only read in spite of the mutable
+    // pointer.
     check(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } as _).map(drop)
 }
 
@@ -95,7 +98,8 @@ fn empty_message(part: &mut libc::iovec) -> libc::msghdr {
     message
 }
 
-/// The part of `struct tcp_info` up to the byte counters (Linux 4.2); libc's ends before them on some targets.
+/// The part of `struct tcp_info` up to the byte counters (Linux 4.2); libc's ends before them on some
+/// targets.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct TcpInfo {
@@ -110,7 +114,8 @@ struct TcpInfo {
 #[allow(clippy::cast_possible_truncation)]
 const TCP_INFO_LEN: libc::socklen_t = size_of::<TcpInfo>() as libc::socklen_t;
 
-/// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP socket.
+/// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP
+/// socket.
 pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
     let mut info = mem::MaybeUninit::<TcpInfo>::zeroed();
     let mut size = TCP_INFO_LEN;

@@ -1,7 +1,7 @@
 //! Two live sandboxes in the one network namespace that they share: every way in which they could meet there.
 //!
-//! docs/network-namespace.md has the argument. Here it is tried: with the filters, which leave no socket to meet with;
-//! and with both filters away, when Landlock's scope and the namespace's emptiness must do.
+//! docs/network-namespace.md has the argument. Here it is tried: with the filters, which leave no socket to
+//! meet with; and with both filters away, when Landlock's scope and the namespace's emptiness must do.
 
 use crate::common::inject::injector;
 use crate::common::kernel::Wall;

@@ -1,4 +1,5 @@
-//! Every call that the guard denies, by a list of the test's own: the guard's table would agree with itself whatever it lacks.
+//! Every call that the guard denies, by a list of the test's own: the guard's table would agree with itself
+//! whatever it lacks.
 
 use crate::common::a_site;
 use crate::common::inject::injector;

@@ -1,6 +1,7 @@
 //! Attacks on one wall alone: what a compromised handler tries when another wall is not there.
 //!
-//! `tests/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its walls and tests.
+//! `tests/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its walls and
+//! tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![cfg(target_arch = "x86_64")]
@@ -83,7 +84,8 @@ macro_rules! answer {
     };
 }
 
-/// `name: [words], disabled layers => errno, by Wall, or call`. If the kernel lacks that layer, the profile denies the call.
+/// `name: [words], disabled layers => errno, by Wall, or call`. If the kernel lacks that layer, the profile
+/// denies the call.
 macro_rules! answer_by {
     ($($name:ident: $words:expr, $($away:ident)|+ => $errno:ident, by $wall:ident, or $number:ident;)+) => {
         $(#[test] fn $name() {

@@ -1,4 +1,5 @@
-//! docs/threats.md, and the table of docs/network-namespace.md, are checked against the tests, so that it cannot drift.
+//! docs/threats.md, and the table of docs/network-namespace.md, are checked against the tests, so that it
+//! cannot drift.
 
 use std::collections::BTreeSet;
 use std::fs;

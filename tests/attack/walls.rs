@@ -1,9 +1,10 @@
 //! Walls taken away, each with the answers that would tell: what is left must hold alone.
 //!
-//! The shipped binary has no switch for it. The injector makes the call that raises a wall one without effect, and what
-//! reads it back say the contrary; a launch that finds it out refuses, and the test fails.
+//! The shipped binary has no switch for it. The injector makes the call that raises a wall one without
+//! effect, and what reads it back say the contrary; a launch that finds it out refuses, and the test fails.
 
-/// A filter of one instruction that allows everything stands in the place of the profile's; its canary answers.
+/// A filter of one instruction that allows everything stands in the place of the profile's; its canary
+/// answers.
 pub(crate) const PROFILE: &[&str] = &[
     "role=launcher/pid call=seccomp arg1=0x28 : poke=arg2+0,0xffff,1 poke=arg2+8>0,0xffffffffffffffff,0x7fff000000000006",
     "role=launcher/pid call=#0xffdf002 : return=-4002",
@@ -37,7 +38,8 @@ pub(crate) const NPROC: &[&str] = &[
     "role=launcher/pid call=prlimit64 arg1=6 nth=2 : mend=arg3+0,0xffffffffffffffff,1 mend=arg3+8,0xffffffffffffffff,1",
 ];
 
-/// The launcher stays in the host's network namespace, and the sandbox joins it there; the first look sees another number.
+/// The launcher stays in the host's network namespace, and the sandbox joins it there; the first look sees
+/// another number.
 pub(crate) const NETWORK: &[&str] = &[
     "role=launcher call=unshare nth=2 : arg0=0",
     "role=launcher call=stat path=/proc/self/ns/net nth=1 : mend=arg1+8,0,0xffff00000000",

@@ -91,7 +91,8 @@ impl Client {
         }
     }
 
-    /// Some bytes, none at the end. A connection cut by the kernel counts as ended: the tests look at what came.
+    /// Some bytes, none at the end. A connection cut by the kernel counts as ended: the tests look at what
+    /// came.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         assert!(sys::readable(self.fd(), PATIENCE), "nothing came and nothing closed for {PATIENCE:?}");
         let answer = match self {

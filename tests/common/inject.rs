@@ -38,7 +38,8 @@ pub(crate) struct Call {
     pub(crate) answer: i64,
 }
 
-/// An injector with these rules (`tests/injector/rule.rs` explains them); the last argument are further options.
+/// An injector with these rules (`tests/injector/rule.rs` explains them); the last argument are further
+/// options.
 pub(crate) fn injector(rules: &[String], options: &[&str]) -> (Injector, Pending) {
     let (reader, report) = sys::pipe().expect("a pipe");
     let mut words = vec![test_bin("injector").into_os_string(), "--report".into()];
@@ -89,11 +90,12 @@ impl Report {
     pub(crate) fn calls(&self, site: &Site) -> Vec<Call> {
         let text = self.text.replace(site.tag(), "TAG");
         let lines = text.lines().take_while(|line| !line.starts_with("ran "));
-        // The holder of an id map is killed as soon as its namespace is open: how far it comes is chance, and nothing
-        // depends on it.
+        // The holder of an id map is killed as soon as its namespace is open: how far it comes is chance, and
+        // nothing depends on it.
         let calls: Vec<Call> =
             lines.filter_map(Call::parse).filter(|call| call.role != "launcher/user").collect();
-        // The launcher's part ends with its last word to the child: what it does while the exec is made comes by chance.
+        // The launcher's part ends with its last word to the child: what it does while the exec is made comes
+        // by chance.
         let last_word =
             |call: &Call| call.role == "launcher" && call.name == "write" && call.text == r#""socket""#;
         let end = calls.iter().rposition(last_word).unwrap_or(calls.len());

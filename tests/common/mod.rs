@@ -1,8 +1,8 @@
-//! Shared by all tests: a site (a private directory with a template), a launcher to start in it, and two ways to observe the
-//! sandbox, from inside (the probe's answers) and from outside (/proc).
+//! Shared by all tests: a site (a private directory with a template), a launcher to start in it, and two ways
+//! to observe the sandbox, from inside (the probe's answers) and from outside (/proc).
 //!
-//! The tests use the shipped static binary. DAYFLY_DIST and DAYFLY_TEST_BIN name other directories for it and for the
-//! probe; DAYFLY_TESTS_MUST_RUN=1 turns every skipped test into a failed one.
+//! The tests use the shipped static binary. DAYFLY_DIST and DAYFLY_TEST_BIN name other directories for it and
+//! for the probe; DAYFLY_TESTS_MUST_RUN=1 turns every skipped test into a failed one.
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 #![allow(unused_imports, unused_macros, reason = "each test binary uses its part of the harness")]
@@ -41,8 +41,8 @@ impl Drop for SetAtEnd<'_> {
     }
 }
 
-/// The bounding set of a shipped unit as setpriv(1) writes it. It is for readonly sandboxes; an overlay copies files up
-/// with the launcher's capabilities, not the handler's.
+/// The bounding set of a shipped unit as setpriv(1) writes it. It is for readonly sandboxes; an overlay
+/// copies files up with the launcher's capabilities, not the handler's.
 pub(crate) fn bounding_set(unit: &str, snapshot: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("units").join(unit);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -80,8 +80,8 @@ fn artifact(variable: &str, usual: &str, name: &str) -> PathBuf {
     path
 }
 
-/// Fails if a source is newer than the programs under test: the test would say nothing about the edit. Does nothing without
-/// sources, as in a virtual machine.
+/// Fails if a source is newer than the programs under test: the test would say nothing about the edit. Does
+/// nothing without sources, as in a virtual machine.
 fn assert_current(directory: &Path) {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let time = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();

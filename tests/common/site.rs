@@ -22,8 +22,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// None when this user cannot have one. Not below /tmp, which is a tmpfs on many hosts and of the test's own
-    /// here: what the launcher leaves there is then its own doing.
+    /// None when this user cannot have one. Not below /tmp, which is a tmpfs on many hosts and of the test's
+    /// own here: what the launcher leaves there is then its own doing.
     pub(crate) fn new() -> Option<Site> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if sys::effective_uid() != 0 {
@@ -143,8 +143,8 @@ impl Drop for Site {
     }
 }
 
-/// Removes a test's directory after unmounting everything below it. If a mount stays, it removes nothing, because files of a bind
-/// mount belong to the host.
+/// Removes a test's directory after unmounting everything below it. If a mount stays, it removes nothing,
+/// because files of a bind mount belong to the host.
 pub(crate) fn remove_own_directory(directory: &Path) {
     if unmount_below(directory) {
         let _best_effort = fs::remove_dir_all(directory);

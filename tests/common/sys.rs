@@ -24,9 +24,9 @@ fn propagate(flags: libc::c_ulong) -> Result<()> {
     checked(unsafe { libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
 }
 
-/// Moves the calling thread, and its later children, to a new mount namespace. Nothing in it reaches the host. Its mounts are shared
-/// with namespaces made from it, as systemd makes the host's, so a launcher that does not make its mounts private
-/// changes our mount table.
+/// Moves the calling thread, and its later children, to a new mount namespace. Nothing in it reaches the
+/// host. Its mounts are shared with namespaces made from it, as systemd makes the host's, so a launcher that
+/// does not make its mounts private changes our mount table.
 pub(crate) fn own_mounts() -> Result<()> {
     // SAFETY: unshare takes flags alone; CLONE_NEWNS concerns the calling thread only.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;

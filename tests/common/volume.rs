@@ -94,7 +94,8 @@ impl Volume {
         fs::read_dir(self.shelf()).into_iter().flatten().flatten().all(is_free)
     }
 
-    /// Nothing is on the shelf, and the file system has the template as its only subvolume, once it has cleaned up.
+    /// Nothing is on the shelf, and the file system has the template as its only subvolume, once it has
+    /// cleaned up.
     #[track_caller]
     pub(crate) fn check_nothing_left(&self) {
         assert_eq!(self.launchers(), [0; 0], "left in {}", self.shelf().display());

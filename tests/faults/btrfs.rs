@@ -1,5 +1,5 @@
-//! `--snapshot btrfs`: what `run` asks the kernel for it, beyond what an overlay takes, fails or only says that it succeeded;
-//! and what is left when snapshots cannot be destroyed.
+//! `--snapshot btrfs`: what `run` asks the kernel for it, beyond what an overlay takes, fails or only says
+//! that it succeeded; and what is left when snapshots cannot be destroyed.
 
 use crate::cases::{Line, Seen, Table, Verdict, errnos};
 use crate::common::inject::{Call, injector};

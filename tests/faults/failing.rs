@@ -27,7 +27,8 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "arch_prctl set_tid_address sigaltstack poll getrandom", "", ALL, Skip, "libc's and Rust's start, before main; seeds of hashes"),
     line("launcher", "rt_sigaction rt_sigprocmask", "", ALL, Skip, "fail for wrong arguments only; a signal that is not blocked ends the launcher, and with it all it has made"),
 
-    // The launcher puts its descriptors in order: an error of the start, before there is a connection to refuse.
+    // The launcher puts its descriptors in order: an error of the start, before there is a connection to
+    // refuse.
     line("launcher", "getcwd close_range dup2 dup3 getsockopt getpeername", "", ALL, Ends, "before there is a connection"),
     line("launcher", "open", "\"/dev/null\"", ALL, Ends, "before there is a connection"),
     line("launcher", "fcntl", "\"/dev/null\",0x2,0x1", ALL, Either, "the table is filled where nothing may be found; std says it of a file it opened with O_CLOEXEC"),

@@ -97,7 +97,8 @@ fn every_call_that_only_says_it_succeeded_is_caught() {
     }
     let mut complaints = workers::each(&cases, prepare, attempt);
     if !table.stale().is_empty() {
-        // Once, on a busy machine, the traces lacked a call that is always made; why is not known. A second look decides.
+        // Once, on a busy machine, the traces lacked a call that is always made; why is not known. A second
+        // look decides.
         for call in VARIANTS.into_iter().flat_map(|options| trace(&first, options).0) {
             table.verdict(&call, nix::errno::Errno::UnknownErrno);
         }

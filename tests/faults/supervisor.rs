@@ -1,7 +1,8 @@
 //! `serve`: every call of the supervisor, from its start to the exec of a handler.
 //!
-//! Whichever call fails, a connection gets the complete answer of a handler in a complete sandbox, or the service's refusal, or is
-//! closed. The next connection is served, or the supervisor has ended and logged why.
+//! Whichever call fails, a connection gets the complete answer of a handler in a complete sandbox, or the
+//! service's refusal, or is closed. The next connection is served, or the supervisor has ended and logged
+//! why.
 
 use crate::cases::Verdict::Said;
 use crate::cases::{Line, Seen, Table, Verdict, asks_for_a_missing_wall, typical};
@@ -116,8 +117,8 @@ fn no_call_of_the_supervisor_that_fails_loses_a_connection_or_a_layer() {
     println!("faults: {} calls of the supervisor failed", cases.len());
 }
 
-/// What the supervisor's own sealing is made of, but for what has no effect to miss: bounds and modes of tmpfs that only it
-/// sees, a change into the directory that it is in.
+/// What the supervisor's own sealing is made of, but for what has no effect to miss: bounds and modes of
+/// tmpfs that only it sees, a change into the directory that it is in.
 const SEALING: &[&str] = &[
     "unshare",
     "sethostname",
@@ -162,7 +163,8 @@ fn pretend(site: &Site, case: &Case) -> Result<(), String> {
     Err(format!("{}, {}: fired {fired}; {first:?}, status {status}\n{log}", case.call, case.park))
 }
 
-/// The turn in which a call happens depends on the order of events. If it happened less often this time, try again.
+/// The turn in which a call happens depends on the order of events. If it happened less often this time, try
+/// again.
 fn attempt(site: &Site, case: &Case) -> Result<(), String> {
     let mut tries = (0..3).map(|_| attempt_once(site, case));
     let last = tries.find(|(fired, _)| *fired > 0);

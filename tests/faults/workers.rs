@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
 
-/// Tries every case; the complaints, in no order. A case that panics complains too, and what it left is ended.
+/// Tries every case; the complaints, in no order. A case that panics complains too, and what it left is
+/// ended.
 pub(crate) fn each<T: Sync + std::fmt::Debug>(
     cases: &[T],
     prepare: impl Fn(&mut Site) + Sync,

@@ -1,17 +1,19 @@
-//! Runs a launcher and makes chosen system calls of it, or of what it clones, fail, or succeed without effect.
+//! Runs a launcher and makes chosen system calls of it, or of what it clones, fail, or succeed without
+//! effect.
 //!
 //! `injector --report FD [--trace] [--while FILE] [--rule RULE]… -- COMMAND [ARG]…`
 //!
-//! The command runs in the injector's own process, so its pid, parent, status and descriptors are the same as without it. A
-//! second process traces it and its descendants (ptrace(2)). It writes each event to the report, one a line:
+//! The command runs in the injector's own process, so its pid, parent, status and descriptors are the same as
+//! without it. A second process traces it and its descendants (ptrace(2)). It writes each event to the
+//! report, one a line:
 //!
 //! - `fired INDEX ROLE CALL`: a rule was applied;
 //! - `ran ROLE`: a program was executed in a process that the launcher has cloned: the handler. It is let go there. With
 //!   `--while`, `later ROLE` once the file is gone;
 //! - `call ROLE CALL NTH TEXT = RESULT`: with `--trace`, each call.
 //!
-//! Rules are explained in `rule.rs`; with `--while` they hold for as long as the file is there. ptrace stops come before
-//! seccomp's filters are asked (Linux 4.8), so a filter sees what a rule has made of a call.
+//! Rules are explained in `rule.rs`; with `--while` they hold for as long as the file is there. ptrace stops
+//! come before seccomp's filters are asked (Linux 4.8), so a filter sees what a rule has made of a call.
 
 #[cfg(target_arch = "x86_64")]
 mod names;
@@ -101,13 +103,15 @@ mod start {
         unsafe { libc::_exit(0) }
     }
 
-    /// These two at 0 and 1, and nothing else: what the launcher was given must end with the launcher's own copies.
+    /// These two at 0 and 1, and nothing else: what the launcher was given must end with the launcher's own
+    /// copies.
     fn keep_only(report: &File, gone: &PipeWriter) -> (File, File) {
         for (number, fd) in [(0, report.as_raw_fd()), (1, gone.as_raw_fd())] {
             // SAFETY: two numbers; nothing here uses the standard descriptors any more.
             unsafe { libc::dup2(fd, number) };
         }
-        // SAFETY: three numbers. What owned the rest is never used again, nor dropped: this process ends by _exit.
+        // SAFETY: three numbers. What owned the rest is never used again, nor dropped: this process ends by
+        // _exit.
         unsafe { libc::syscall(libc::SYS_close_range, 2, u32::MAX, 0) };
         // SAFETY: made just above; each gets one owner.
         let own = |number| unsafe { File::from_raw_fd(number) };

@@ -26,7 +26,8 @@ pub enum Shown {
 
 use Shown::{File, Number, Text};
 
-/// The first arguments of a call, as far as they tell one use of it from another. Numbers of descriptors do not.
+/// The first arguments of a call, as far as they tell one use of it from another. Numbers of descriptors do
+/// not.
 pub fn shown(name: &str) -> &'static [(usize, Shown)] {
     match name {
         "open" | "stat" | "lstat" | "readlink" | "chdir" => &[(0, Text)],

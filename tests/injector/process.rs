@@ -147,8 +147,8 @@ impl Process {
         }
     }
 
-    /// A call without effect that every filter allows, in place of the one that is not made: a number of -1 would be for
-    /// the filter to judge as well.
+    /// A call without effect that every filter allows, in place of the one that is not made: a number of -1
+    /// would be for the filter to judge as well.
     fn stand_in(&self, registers: &mut libc::user_regs_struct) {
         if self.is_parent {
             // To the init stub's filter getpid(2) is death. A range that ends before it begins is EINVAL.

@@ -57,8 +57,8 @@ impl Tracer {
         Some(Tracer { orders, launcher, processes, unknown: Vec::new(), over: false })
     }
 
-    /// Traces until nothing is left. A launcher that ends is held until all others are released, and continues when the tracer
-    /// ends. So a process that sees the launcher gone cannot see the tracer.
+    /// Traces until nothing is left. A launcher that ends is held until all others are released, and
+    /// continues when the tracer ends. So a process that sees the launcher gone cannot see the tracer.
     pub fn follow(&mut self) {
         while !self.is_done() {
             match waitpid(None, Some(WaitPidFlag::__WALL)) {
@@ -134,7 +134,8 @@ impl Tracer {
         }
     }
 
-    /// The launcher's calls are counted from here; what starts it, a shell perhaps, has another role. In any other process the handler begins.
+    /// The launcher's calls are counted from here; what starts it, a shell perhaps, has another role. In any
+    /// other process the handler begins.
     fn on_exec(&mut self, pid: Pid) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         if pid == self.launcher {

@@ -36,7 +36,8 @@ pub fn alternate() -> Answer {
     }
 }
 
-/// Keeps what is there while the sandbox is parked; with a connection says how it finds it, and leaves a mark on it.
+/// Keeps what is there while the sandbox is parked; with a connection says how it finds it, and leaves a mark
+/// on it.
 pub fn mark() -> Answer {
     put(0, ASIDE)?;
     call(libc::SYS_sched_yield, [0; 6])?;

@@ -1,7 +1,7 @@
 //! A handler for tests: does one thing inside the sandbox and prints the kernel's answer on fd 1.
 //!
-//! `probe [@TAG] VERB [ARGS]`. The tag lets the tests find this process in /proc. A denied call ends the probe, so each verb makes as
-//! few calls as possible.
+//! `probe [@TAG] VERB [ARGS]`. The tag lets the tests find this process in /proc. A denied call ends the
+//! probe, so each verb makes as few calls as possible.
 
 mod attempt;
 mod calls;
@@ -157,8 +157,8 @@ fn sleep() -> i32 {
     }
 }
 
-/// Reads a word, leaves it wherever it may write, and says who and what it meets there; waits for one more line, so that
-/// others can do the same meanwhile, and looks again.
+/// Reads a word, leaves it wherever it may write, and says who and what it meets there; waits for one more
+/// line, so that others can do the same meanwhile, and looks again.
 fn meet() -> i32 {
     let Some(word) = line() else { return 1 };
     see::see(&["ids".into(), "pid".into(), "/".into(), "/tmp".into()]);

@@ -30,8 +30,8 @@ impl Variables {
         }
     }
 
-    /// Number of descriptors passed to the process with this pid; 0 if the variables are for another process. `own_id` asks
-    /// for its pidfd's inode, only if needed.
+    /// Number of descriptors passed to the process with this pid; 0 if the variables are for another process.
+    /// `own_id` asks for its pidfd's inode, only if needed.
     pub(crate) fn count(&self, pid: u32, own_id: impl FnOnce() -> Option<u64>) -> Result<usize, String> {
         let (Some(meant), Some(count)) = (&self.pid, &self.count) else { return Ok(0) };
         if meant.parse() != Ok(pid) {

@@ -1,8 +1,9 @@
-//! A cgroup for each live sandbox, below the one that was delegated. Groups are made as they are needed and used again:
-//! one made and removed for each connection would leave a dying memory cgroup behind with every page it had cached.
+//! A cgroup for each live sandbox, below the one that was delegated. Groups are made as they are needed and
+//! used again: one made and removed for each connection would leave a dying memory cgroup behind with every
+//! page it had cached.
 //!
-//! A sandbox is born in its group (CLONE_INTO_CGROUP), so no moment of it goes uncounted. Everything here goes by
-//! descriptors: the supervisor has left the mounts in which the groups have paths.
+//! A sandbox is born in its group (CLONE_INTO_CGROUP), so no moment of it goes uncounted. Everything here
+//! goes by descriptors: the supervisor has left the mounts in which the groups have paths.
 
 use crate::log;
 use nix::fcntl::{OFlag, openat};
@@ -17,7 +18,8 @@ use std::path::Path;
 use std::rc::Rc;
 use sys::{Errno, Ignoring};
 
-/// The supervisor's own group. A group with processes cannot pass controllers to groups below it (cgroups(7)).
+/// The supervisor's own group. A group with processes cannot pass controllers to groups below it
+/// (cgroups(7)).
 const SUPERVISOR: &str = "supervisor";
 const LEAF: &str = "sandbox-";
 /// cpu.max: the share is of so many microseconds.
@@ -239,7 +241,8 @@ impl Leaves {
         Ok(leaf)
     }
 
-    /// A group whose sandbox is dead. One of other bounds, or in which something lives after all, is not used again.
+    /// A group whose sandbox is dead. One of other bounds, or in which something lives after all, is not used
+    /// again.
     pub(crate) fn put(&mut self, leaf: Leaf, bounds: Bounds) {
         if bounds == self.bounds && leaf.is_empty() {
             self.free.push(leaf);

@@ -1,5 +1,5 @@
-//! The cgroup the launcher is in: for `run` under systemd the unit instance's, one a connection; for `serve`, where systemd
-//! has delegated it (`Delegate=`), the place for a group of each sandbox ([`leaves`]).
+//! The cgroup the launcher is in: for `run` under systemd the unit instance's, one a connection; for `serve`,
+//! where systemd has delegated it (`Delegate=`), the place for a group of each sandbox ([`leaves`]).
 
 pub(crate) mod leaves;
 
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use sys::mount;
 
 /// The group that systemd has delegated to this service, if any. systemd marks it with an attribute
-/// (systemd.resource-control(5), Delegate=). A successful mkdir(2) would prove nothing, because root may make groups
-/// anywhere.
+/// (systemd.resource-control(5), Delegate=). A successful mkdir(2) would prove nothing, because root may make
+/// groups anywhere.
 ///
 /// Looked up once, because group paths are meaningless in the supervisor's own cgroup namespace.
 pub(crate) fn delegated() -> Option<&'static Path> {

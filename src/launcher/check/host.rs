@@ -38,7 +38,8 @@ fn landlock(kernel: &Kernel) -> Vec<Finding> {
         findings.push(finding(Level::Note, "landlock", text));
     }
     match sys::landlock::errata() {
-        // linux/landlock.h: 1 TCP socket identification, 2 scoped signal handling, 3 disconnected directories.
+        // linux/landlock.h: 1 TCP socket identification, 2 scoped signal handling, 3 disconnected
+        // directories.
         Ok(errata) => {
             let bits = (1..=u32::BITS).filter(|bit| errata >> (bit - 1) & 1 == 1);
             let mended = bits.map(|bit| bit.to_string()).collect::<Vec<_>>().join(" ");

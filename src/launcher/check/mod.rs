@@ -1,7 +1,7 @@
 //! `dayfly check`: would this service run on this host?
 //!
-//! A finding that prevents the service from running, or would under `--strict`, says what to do. If an option allows it, the
-//! finding names the option.
+//! A finding that prevents the service from running, or would under `--strict`, says what to do. If an option
+//! allows it, the finding names the option.
 
 mod host;
 mod template;

@@ -1,5 +1,5 @@
-//! Notes about a template and its handler. None of them prevents the service from running; resolving the service finds the
-//! real errors.
+//! Notes about a template and its handler. None of them prevents the service from running; resolving the
+//! service finds the real errors.
 
 use super::{Finding, Level, finding, text_of};
 use crate::config::program;

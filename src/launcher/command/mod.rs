@@ -53,7 +53,8 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(USAGE))
 }
 
-/// The first line of an error of clap's, and of the rest what it is about or could be; the other advice is in --help.
+/// The first line of an error of clap's, and of the rest what it is about or could be; the other advice is in
+/// --help.
 pub(crate) fn in_one_line(message: &clap::Error) -> String {
     if message.kind() == ErrorKindOfClap::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command: use run, serve, check, explain, stats, unit or nspawn".to_owned();
@@ -90,9 +91,9 @@ fn init_log(options: &Options, stderr_is_connection: bool) {
     log::init(options.log_format, verbosity, stderr_is_connection);
 }
 
-/// Passes on the settings, and whether descriptor 2 is the connection. On an error it opens the log, for the message. Otherwise
-/// the log must wait until the inherited descriptors are taken, because descriptors opened earlier would be closed with
-/// those that the caller leaked.
+/// Passes on the settings, and whether descriptor 2 is the connection. On an error it opens the log, for the
+/// message. Otherwise the log must wait until the inherited descriptors are taken, because descriptors opened
+/// earlier would be closed with those that the caller leaked.
 fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
     let stderr_is_connection = activation::stderr_is_connection();
     match loaded {
@@ -159,7 +160,8 @@ fn give_up(errno: Errno, connection: Option<Box<Connection>>, on_refusal: &[u8])
     refused(error)
 }
 
-/// Before a sandbox was begun. The peer gets the service's bytes, never a diagnostic; for a wrong option or file it gets nothing.
+/// Before a sandbox was begun. The peer gets the service's bytes, never a diagnostic; for a wrong option or
+/// file it gets nothing.
 fn refused(error: ConfigError) -> Outcome {
     Outcome::Refused(Refusal { failure: None, status: error.kind.status(), message: error.message })
 }
@@ -185,7 +187,8 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
         ConfigError::sandbox(format!("cannot count the launcher's threads in /proc/self/task: {error}"))
     })?;
     if !alone {
-        // A clone copies the memory of all threads and runs one: a lock held by another would be held for ever.
+        // A clone copies the memory of all threads and runs one: a lock held by another would be held for
+        // ever.
         return Err(ConfigError::sandbox("the launcher must have one thread; something has started another"));
     }
     let mut services = resolve(settings, purpose)?;
@@ -219,8 +222,8 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
     Ok(services)
 }
 
-/// Finds mount points that the template lacks. Each sandbox would fail on them, while the server seems to work. (`run` finds
-/// them in its one sandbox.)
+/// Finds mount points that the template lacks. Each sandbox would fail on them, while the server seems to
+/// work. (`run` finds them in its one sandbox.)
 fn with_all_places(service: Service) -> Result<Service, ConfigError> {
     match places::missing(&service).first() {
         Some((failure, path)) => Err(ConfigError::sandbox(log::refusal_message(failure, Some(path)))),
@@ -228,8 +231,8 @@ fn with_all_places(service: Service) -> Result<Service, ConfigError> {
     }
 }
 
-/// Checks the settings that all services of a supervisor share: one network namespace, one host name, and one range of ids,
-/// which are computed from pids.
+/// Checks the settings that all services of a supervisor share: one network namespace, one host name, and one
+/// range of ids, which are computed from pids.
 fn agree(services: &[Service]) -> Result<(), ConfigError> {
     let Some((first, others)) = services.split_first() else { return Ok(()) };
     for other in others {
@@ -335,7 +338,8 @@ fn seal(
     let in_groups = services.iter().any(|service| service.cgroup.is_some());
     let group = in_groups.then(cgroup::delegated).flatten();
     let no_group = |error: GroupError| ConfigError::sandbox(error.to_string());
-    // A process may be put only into groups below the root of its cgroup namespace, which is the group it is made in.
+    // A process may be put only into groups below the root of its cgroup namespace, which is the group it is
+    // made in.
     group.map(Delegated::go_to).transpose().map_err(no_group)?;
     namespaces::seal(&service.hostname, keep_network).map_err(|error| {
         ConfigError::sandbox(format!("cannot {}: {:?} ({})", error.what, error.errno, error.errno.desc()))

@@ -82,7 +82,8 @@ const DESCRIPTORS_EACH: u64 = 6;
 /// The supervisor's own, and those of a launch.
 const DESCRIPTORS_OWN: u64 = 96;
 
-/// Where fewer descriptors are allowed than the services may take, accepting pauses before their limits are reached.
+/// Where fewer descriptors are allowed than the services may take, accepting pauses before their limits are
+/// reached.
 fn remark_on_descriptors(services: &[Service]) {
     let sandboxes: usize = services.iter().map(|service| service.admission.total + service.warm.max).sum();
     let wanted = sandboxes as u64 * DESCRIPTORS_EACH + DESCRIPTORS_OWN;
@@ -104,8 +105,8 @@ fn stats_socket() -> Option<StatsSocket> {
     }
 }
 
-/// The services anew, from the same command line and their files as they are now: all of them, or none. Sockets that were
-/// passed stay; those of `--listen` become what it says now.
+/// The services anew, from the same command line and their files as they are now: all of them, or none.
+/// Sockets that were passed stay; those of `--listen` become what it says now.
 fn reload(
     options: Options,
     base: Option<&Base>,
@@ -224,8 +225,8 @@ fn addresses(settings: &[Settings]) -> Result<Vec<Wanted>, Refused> {
     Ok(addresses)
 }
 
-/// A socket that was passed goes to the only service, or to the one of its name. A socket unit that says nothing of names
-/// gives its own, with the suffix (FileDescriptorName= in systemd.socket(5)).
+/// A socket that was passed goes to the only service, or to the one of its name. A socket unit that says
+/// nothing of names gives its own, with the suffix (FileDescriptorName= in systemd.socket(5)).
 fn adopt(settings: &[Settings], fd: OwnedFd, name: &str) -> Result<Listener, Refused> {
     let wanted = name.strip_suffix(".socket").unwrap_or(name);
     let mut all = ServiceId::all(settings);

@@ -1,8 +1,8 @@
-//! Descriptors that are passed to a handler beside its connection: files that the launcher opens and unix sockets that it
-//! connects, as systemd's OpenFile= does (systemd.service(5)).
+//! Descriptors that are passed to a handler beside its connection: files that the launcher opens and unix
+//! sockets that it connects, as systemd's OpenFile= does (systemd.service(5)).
 //!
-//! Each sandbox gets new ones, opened by path at that time: no offset or flag is shared, and a rotated file or a restarted
-//! daemon's socket is the new one. The path is checked each time as at the start.
+//! Each sandbox gets new ones, opened by path at that time: no offset or flag is shared, and a rotated file
+//! or a restarted daemon's socket is the new one. The path is checked each time as at the start.
 
 use super::ConfigError;
 use super::options::Options;
@@ -197,7 +197,8 @@ impl Item {
             How::Append => opened(&found, OFlag::O_WRONLY | OFlag::O_APPEND),
             How::Connect => connected(&found),
         };
-        // EAGAIN here means that others use the file. Elsewhere in a launch it means a shortage of the machine.
+        // EAGAIN here means that others use the file. Elsewhere in a launch it means a shortage of the
+        // machine.
         let opened = opened.map_err(|errno| if errno == Errno::EAGAIN { Errno::EBUSY } else { errno })?;
         sys::dup_above(opened.as_fd(), HIGH)
     }
@@ -206,7 +207,8 @@ impl Item {
 /// Above the handler's own descriptor, the highest that a sandbox uses.
 const HIGH: i32 = sandbox::child::exec::EXEC_FD + 1;
 
-/// Without waiting for the file's owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the kernel would give 45 s.
+/// Without waiting for the file's owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the kernel
+/// would give 45 s.
 fn opened(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     let file = open(path, flags, Mode::empty())?;
@@ -214,7 +216,8 @@ fn opened(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     Ok(file)
 }
 
-/// A stream, sequenced packets or datagrams, as the peer has it. Without waiting for a peer whose queue is full.
+/// A stream, sequenced packets or datagrams, as the peer has it. Without waiting for a peer whose queue is
+/// full.
 fn connected(path: &str) -> Result<OwnedFd, Errno> {
     let address = UnixAddr::new(path)?;
     for kind in [SockType::Stream, SockType::SeqPacket, SockType::Datagram] {

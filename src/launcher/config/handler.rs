@@ -127,7 +127,8 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
     Ok(Handler { file: handler, argv })
 }
 
-/// Whether the command, or its interpreter, needs no loader. Errors are reported later, when the handler is resolved.
+/// Whether the command, or its interpreter, needs no loader. Errors are reported later, when the handler is
+/// resolved.
 pub(super) fn is_static(options: &Options) -> Option<bool> {
     let trusted = Trusted::for_caller();
     let template = open_template(options, trusted).ok()?.root;

@@ -112,8 +112,9 @@ fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> R
     Ok(owner)
 }
 
-/// A name or a number. The group is that of the source if OWNER owns it, else the account's group, else the same number.
-/// (The group is not arbitrary, because the kernel denies writes to a file whose group is not in the map.)
+/// A name or a number. The group is that of the source if OWNER owns it, else the account's group, else the
+/// same number. (The group is not arbitrary, because the kernel denies writes to a file whose group is not in
+/// the map.)
 fn user(name: &str, own: Identity) -> Result<Identity, ConfigError> {
     let number: Option<u32> = name.parse().ok();
     let account = match number {

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-// Options of run, serve and check; each field is a key of the service file too. None: not given. (No doc comment: clap would
-// take it for what the commands do.)
+// Options of run, serve and check; each field is a key of the service file too. None: not given. (No doc
+// comment: clap would take it for what the commands do.)
 #[derive(Debug, Default, Clone, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -289,7 +289,8 @@ impl Options {
     }
 }
 
-/// Appends the command line's list to the file's. For the same key or path the last entry wins, where the list is used.
+/// Appends the command line's list to the file's. For the same key or path the last entry wins, where the
+/// list is used.
 fn add<T>(file: Option<Vec<T>>, given: Option<Vec<T>>) -> Option<Vec<T>> {
     match (file, given) {
         (Some(mut all), Some(more)) => {

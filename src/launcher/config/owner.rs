@@ -1,4 +1,5 @@
-//! `--owner`: the owner whose template files appear as the handler's own, as numbers or as a user in the template.
+//! `--owner`: the owner whose template files appear as the handler's own, as numbers or as a user in the
+//! template.
 
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::ValueError;

@@ -1,5 +1,5 @@
-//! Whether the template has what a launch opens in it: mount points, the directory that the handler starts in, the paths of
-//! Landlock's rules. Where it has not, the step is the one that would be refused.
+//! Whether the template has what a launch opens in it: mount points, the directory that the handler starts
+//! in, the paths of Landlock's rules. Where it has not, the step is the one that would be refused.
 
 use super::service::Service;
 use super::targets::is_at_or_below;
@@ -67,7 +67,8 @@ fn mounts(plan: &rootfs::Plan) -> Vec<Mount<'_>> {
     mounts
 }
 
-/// A link cannot be a mount point. Directories mount on directories and files on files (move_mount(2), EINVAL).
+/// A link cannot be a mount point. Directories mount on directories and files on files (move_mount(2),
+/// EINVAL).
 fn at<'a>(root: &OwnedFd, mount: &Mount<'a>) -> Result<(), (Step, &'a CStr, Errno)> {
     let kind = open(root, mount.path, libc::O_NOFOLLOW)
         .and_then(|point| mount::identify(point.as_fd(), c""))

@@ -36,7 +36,8 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CallChanges {
     pub(crate) permitted: BTreeSet<String>,
-    /// By groups: of what the profile decides itself nothing is changed, and nothing is permitted that it cannot.
+    /// By groups: of what the profile decides itself nothing is changed, and nothing is permitted that it
+    /// cannot.
     pub(crate) permitted_in_groups: Vec<&'static str>,
     pub(crate) prohibited: BTreeSet<String>,
 }
@@ -52,8 +53,8 @@ pub(super) fn load_for(options: &Options) -> Result<Loaded, ConfigError> {
     Ok(Loaded::File { name: format!("{} with --system-call-filter", loaded.name()), profile })
 }
 
-/// The text of a profile that includes another one and changes some calls. Prohibited calls fail with EPERM, as with
-/// systemd-nspawn.
+/// The text of a profile that includes another one and changes some calls. Prohibited calls fail with EPERM,
+/// as with systemd-nspawn.
 fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError> {
     let known = loaded.profile().map_err(|error| ConfigError::usage(error.to_string()))?.entries;
     let mut text = format!("arch {}\ninclude {}\n", names::NATIVE.name(), loaded.name());

@@ -27,7 +27,8 @@ const MACHINE: u16 = 62;
 #[cfg(target_arch = "aarch64")]
 const MACHINE: u16 = 183;
 
-/// Decides from the first [`HEAD`] bytes. An ELF file's program headers must lie in them, as every linker puts them.
+/// Decides from the first [`HEAD`] bytes. An ELF file's program headers must lie in them, as every linker
+/// puts them.
 pub(crate) fn classify(head: &[u8]) -> Program {
     if let Some(line) = head.strip_prefix(b"#!") {
         return script(line);

@@ -122,8 +122,8 @@ pub(super) fn require_kernel_and_privilege(
     Ok(privilege)
 }
 
-/// Limits of the cgroup for each sandbox of `serve`, if one is delegated. `required` refuses to run without. `run` makes no
-/// group; with `required` its own group, the unit's, must have limits.
+/// Limits of the cgroup for each sandbox of `serve`, if one is delegated. `required` refuses to run without.
+/// `run` makes no group; with `required` its own group, the unit's, must have limits.
 pub(super) fn cgroup(
     options: &Options,
     purpose: Purpose,

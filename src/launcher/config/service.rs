@@ -253,9 +253,9 @@ fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError>
     })
 }
 
-/// `run` has its connection already. A handler that may exec again would be parked again. Behind a proxy getpeername(2)
-/// answers the proxy's address: only the environment, which is made at exec, can name the peer. A service that needs no
-/// peer says so by asking for another place.
+/// `run` has its connection already. A handler that may exec again would be parked again. Behind a proxy
+/// getpeername(2) answers the proxy's address: only the environment, which is made at exec, can name the
+/// peer. A service that needs no peer says so by asking for another place.
 fn park(options: &Options, purpose: Purpose, init: bool) -> Park {
     match (purpose, options.park) {
         (Purpose::Run, _) => Park::None,
@@ -273,7 +273,8 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
     }
 }
 
-/// PATH, the service's variables, and those that describe passed descriptors and credentials; the last of a name wins.
+/// PATH, the service's variables, and those that describe passed descriptors and credentials; the last of a
+/// name wins.
 fn environment(set: Vec<Variable>, handed: &Handed, plan: &Plan) -> Result<Vec<CString>, ConfigError> {
     let variable = |(name, value): (&str, String)| Variable { name: name.to_owned(), value };
     let directory =

@@ -8,8 +8,8 @@ use sandbox::plan::credentials;
 use sandbox::plan::rootfs;
 use std::ffi::CStr;
 
-/// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it leads to depends on
-/// the template's links.
+/// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it
+/// leads to depends on the template's links.
 pub(super) fn normal(path: &str) -> Result<String, ValueError> {
     let wrong = |why: &str| Err(ValueError(format!("invalid path '{path}' in the sandbox: {why}")));
     if !path.starts_with('/') {

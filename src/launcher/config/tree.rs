@@ -138,7 +138,8 @@ fn tmpfs_list(options: &Options, template: &TrustedFile) -> Vec<TmpfsSpec> {
     list
 }
 
-/// Sources are content, which may be users': only symlinks on the way must be root's. The last of a target wins.
+/// Sources are content, which may be users': only symlinks on the way must be root's. The last of a target
+/// wins.
 fn binds(options: &Options, privilege: Privilege) -> Result<Vec<Bind>, ConfigError> {
     let mut binds: Vec<Bind> = Vec::new();
     for spec in options.bind_ro.iter().flatten() {
@@ -176,7 +177,8 @@ fn stacked(spec: &StackSpec, target: CString, privilege: Privilege) -> Result<Bi
     Ok(Bind { source: source(Path::new(&shown), &mount)?, stack: Some(mount), target })
 }
 
-/// Defaults: read all; write all of a snapshot that can be written, else each tmpfs and writable bind. A list given replaces its default.
+/// Defaults: read all; write all of a snapshot that can be written, else each tmpfs and writable bind. A list
+/// given replaces its default.
 pub(super) fn landlock_plan(
     options: &Options,
     rootfs: &rootfs::Plan,

@@ -1,7 +1,7 @@
 //! Trusted paths: only root (without root: the caller) may be able to change what sandboxes are made of.
 //!
-//! Each component is opened without following links, and checked. Symlinks are followed by hand and checked too. `..` and
-//! absolute links stay below the root where the walk began.
+//! Each component is opened without following links, and checked. Symlinks are followed by hand and checked
+//! too. `..` and absolute links stay below the root where the walk began.
 
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat};

@@ -368,7 +368,8 @@ impl FromStr for TmpfsSpec {
     }
 }
 
-/// `NAME=V` or `NAME=SOFT:HARD`, names as in setrlimit(2) without RLIMIT_; sizes may carry K, M, G; 0 is a limit here.
+/// `NAME=V` or `NAME=SOFT:HARD`, names as in setrlimit(2) without RLIMIT_; sizes may carry K, M, G; 0 is a
+/// limit here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RlimitSpec {
     pub(crate) name: String,

@@ -1,6 +1,7 @@
 //! `dayfly explain`: the whole sandbox as it would be, from the data that it would be made by.
 //!
-//! The plans are taken apart field by field, without `..`: what is added to one and not explained does not compile.
+//! The plans are taken apart field by field, without `..`: what is added to one and not explained does not
+//! compile.
 
 mod filters;
 mod layers;

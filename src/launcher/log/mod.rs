@@ -1,7 +1,8 @@
 //! Records: one function an event, fixed field names. Nothing here runs between clone and exec.
 //!
-//! tracing carries the events; the subscriber is ours because journald's socket must be connected before the supervisor
-//! leaves the host's file system, and because every byte that came from a handler or a peer must be escaped.
+//! tracing carries the events; the subscriber is ours because journald's socket must be connected before the
+//! supervisor leaves the host's file system, and because every byte that came from a handler or a peer must
+//! be escaped.
 
 mod sink;
 mod subscriber;
@@ -25,8 +26,9 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
-/// Opens the destination and makes it the program's. Called once, before the first record and before any namespace is
-/// entered. `stderr_is_connection`: inetd gives the connection as 0, 1 and 2; then nothing is ever written to 2.
+/// Opens the destination and makes it the program's. Called once, before the first record and before any
+/// namespace is entered. `stderr_is_connection`: inetd gives the connection as 0, 1 and 2; then nothing is
+/// ever written to 2.
 pub(crate) fn init(format: Option<LogFormat>, verbosity: Verbosity, stderr_is_connection: bool) {
     let level = match verbosity {
         Verbosity::Quiet => Level::WARN,
@@ -145,8 +147,8 @@ pub(crate) fn refusal_message(failure: &Failure, operand: Option<&str>) -> Strin
     format!("cannot {}{operand}: {errno:?} ({}){hint}", failure.step.phrase(), errno.desc())
 }
 
-/// The end of a connection: one event, always the same fields; docs/records.md says what they mean. A refusal is an error,
-/// with its cause for a message.
+/// The end of a connection: one event, always the same fields; docs/records.md says what they mean. A refusal
+/// is an error, with its cause for a message.
 pub(crate) fn ended(record: &Record<'_>) {
     let denied = record.outcome.denied().map(ToString::to_string);
     macro_rules! say {

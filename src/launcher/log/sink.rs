@@ -53,8 +53,8 @@ fn stderr_is_journal() -> bool {
 /// A record is at most as long as a pipe takes at once (PIPE_BUF, pipe(7)).
 pub(super) const RECORD_MAX: usize = 4096;
 
-/// Writes each record in one call, so that records of several processes do not mix. It never blocks: a slow reader of the log
-/// must not stop the service. Returns whether the record was written.
+/// Writes each record in one call, so that records of several processes do not mix. It never blocks: a slow
+/// reader of the log must not stop the service. Returns whether the record was written.
 pub(super) fn write_stderr(record: &str) -> bool {
     let stderr = io::stderr();
     let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

@@ -123,8 +123,8 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
     line
 }
 
-/// Line and paragraph separators, and the format characters of Unicode (category Cf): they turn the writing direction of a
-/// terminal, or change what is shown without being seen.
+/// Line and paragraph separators, and the format characters of Unicode (category Cf): they turn the writing
+/// direction of a terminal, or change what is shown without being seen.
 fn is_format(c: char) -> bool {
     matches!(u32::from(c),
         0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x180e | 0x200b..=0x200f
@@ -203,8 +203,8 @@ fn json(level: Level, fields: &Fields) -> serde_json::Map<String, serde_json::Va
     object
 }
 
-/// Makes one line. If it is too long, its longest texts are cut, because half an object cannot be parsed, and a write larger than
-/// a pipe's atomic size would block.
+/// Makes one line. If it is too long, its longest texts are cut, because half an object cannot be parsed, and
+/// a write larger than a pipe's atomic size would block.
 fn cut_json(mut object: serde_json::Map<String, serde_json::Value>) -> String {
     loop {
         let line = format!("{}\n", serde_json::json!(object));
@@ -233,7 +233,8 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// `KEY=value` lines; a value with a line feed would need the binary form, so the message is escaped as in text.
+/// `KEY=value` lines; a value with a line feed would need the binary form, so the message is escaped as in
+/// text.
 fn journal(level: Level, fields: &Fields) -> String {
     let mut entry = format!(
         "PRIORITY={}\nSYSLOG_IDENTIFIER=dayfly\nMESSAGE={}\n",

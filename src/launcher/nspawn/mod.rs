@@ -1,8 +1,8 @@
 //! `dayfly nspawn`: runs a systemd-nspawn command line as `run` would.
 //!
-//! [`translate`] turns the words into options of `run`; this module does the parts that need the host, then calls `run`. The sandbox is
-//! as tight as any other. No option is ignored: an option that dayfly cannot honour is refused.
-//! docs/from-systemd-nspawn.md lists each option.
+//! [`translate`] turns the words into options of `run`; this module does the parts that need the host, then
+//! calls `run`. The sandbox is as tight as any other. No option is ignored: an option that dayfly cannot
+//! honour is refused. docs/from-systemd-nspawn.md lists each option.
 
 pub(crate) mod translate;
 
@@ -25,7 +25,8 @@ use translate::{Calls, Line, Root, Volatile};
 /// By this name, in whatever directory, the program is `dayfly nspawn`.
 const NAME: &str = "systemd-nspawn";
 
-/// The words for nspawn, if this is an nspawn command line: those after `nspawn`, or after a program name that means it.
+/// The words for nspawn, if this is an nspawn command line: those after `nspawn`, or after a program name
+/// that means it.
 pub(crate) fn words(mut arguments: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let program = arguments.next()?;
     let by_name = Path::new(&program).file_name().is_some_and(|name| name == NAME);
@@ -120,7 +121,8 @@ fn tree(root: &Root) -> Result<PathBuf, String> {
     }
 }
 
-/// nspawn reads a settings file named like the machine, in part even from a place that the tree's owner controls.
+/// nspawn reads a settings file named like the machine, in part even from a place that the tree's owner
+/// controls.
 fn refuse_settings(line: &Line, tree: &Path) -> Result<(), String> {
     let absolute = std::path::absolute(tree).map_err(|error| format!("{}: {error}", tree.display()))?;
     let last = absolute.file_name().unwrap_or_default();

@@ -126,8 +126,8 @@ fn address(peer: &str) -> &str {
     }
 }
 
-/// The request that a handler's stderr line names: `… selector="/x" … status=ok …`, as gopher-handler writes it. The handler
-/// is not trusted: dayfly counts one request per connection, cuts it, and skips failed ones.
+/// The request that a handler's stderr line names: `… selector="/x" … status=ok …`, as gopher-handler writes
+/// it. The handler is not trusted: dayfly counts one request per connection, cuts it, and skips failed ones.
 pub(crate) fn selector_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(" selector=\"")?;
     let mut escaped = false;

@@ -1,5 +1,6 @@
-//! The counts of services that have no supervisor (`Accept=yes`), from what each `run` has left in the journal. journalctl
-//! reads it, as one JSON object a line: the journal's files have no other stable interface but libsystemd.
+//! The counts of services that have no supervisor (`Accept=yes`), from what each `run` has left in the
+//! journal. journalctl reads it, as one JSON object a line: the journal's files have no other stable
+//! interface but libsystemd.
 
 use super::Report;
 use super::counters::{Counters, Ended, selector_of};
@@ -8,7 +9,8 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// The handler's line comes before the record of the connection's end; those of connections that have not ended are few.
+/// The handler's line comes before the record of the connection's end; those of connections that have not
+/// ended are few.
 const PENDING_MAX: usize = 4096;
 
 /// Every service that has records since then (any time journalctl understands).

@@ -1,5 +1,5 @@
-//! Statistics. The supervisor counts connections as they end, in bounded memory. It answers `dayfly stats` over a socket, and
-//! writes totals to a file for the handler.
+//! Statistics. The supervisor counts connections as they end, in bounded memory. It answers `dayfly stats`
+//! over a socket, and writes totals to a file for the handler.
 //!
 //! | file | |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! OpenMetrics text (version 1.0.0 of its specification): families one after the other, each with its type, `# EOF` at the
-//! end. For a node exporter's textfile directory or a timer that posts it; nothing here listens to the network.
+//! OpenMetrics text (version 1.0.0 of its specification): families one after the other, each with its type,
+//! `# EOF` at the end. For a node exporter's textfile directory or a timer that posts it; nothing here
+//! listens to the network.
 
 use super::Report;
 use super::counters::Words;
@@ -12,8 +13,8 @@ struct Labelled<'a> {
     labels: String,
 }
 
-/// By the service; where several supervisors serve one of that name, by the supervisor too: no two samples may be labelled
-/// alike.
+/// By the service; where several supervisors serve one of that name, by the supervisor too: no two samples
+/// may be labelled alike.
 fn labelled<'a>(report: &'a Report, all: &[Report]) -> Labelled<'a> {
     let alike = all.iter().filter(|other| other.service == report.service).count();
     let mut labels = format!("service=\"{}\"", label(&report.service));

@@ -1,5 +1,6 @@
-//! Statistics for the handler: totals in `stats.json`. If the template has [`MOUNT_POINT`], sandboxes see the service's directory
-//! there, read-only. The file is replaced by rename, so a reader always sees a complete one.
+//! Statistics for the handler: totals in `stats.json`. If the template has [`MOUNT_POINT`], sandboxes see the
+//! service's directory there, read-only. The file is replaced by rename, so a reader always sees a complete
+//! one.
 //!
 //! With systemd's StateDirectory= the file survives the supervisor, and counting continues from it.
 
@@ -52,8 +53,8 @@ fn place() -> (PathBuf, bool) {
     }
 }
 
-/// Binds each service's directory at the mount point, if its template has one and the service mounts nothing else there.
-/// Statistics are not a layer: a failure is logged, and the service runs without.
+/// Binds each service's directory at the mount point, if its template has one and the service mounts nothing
+/// else there. Statistics are not a layer: a failure is logged, and the service runs without.
 pub(crate) fn bind_all(settings: &mut [Settings]) -> Vec<Option<PathBuf>> {
     let (place, kept) = place();
     if !kept {
@@ -139,8 +140,8 @@ impl PublicDirectory {
         Ok(PublicDirectory { fd, parent, name: name.to_string_lossy().into_owned(), kept })
     }
 
-    /// Counters from an earlier run, if the directory is persistent. Other leftovers belong to a killed supervisor with the same
-    /// pid.
+    /// Counters from an earlier run, if the directory is persistent. Other leftovers belong to a killed
+    /// supervisor with the same pid.
     pub(crate) fn restore(&self) -> Option<Counters> {
         if !self.kept {
             return None;

@@ -1,4 +1,5 @@
-//! The unix socket that a live supervisor tells its counts over: who connects gets one JSON document and the end.
+//! The unix socket that a live supervisor tells its counts over: who connects gets one JSON document and the
+//! end.
 
 use super::Report;
 use crate::listener::{SocketFile, bind_unix};
@@ -65,8 +66,8 @@ impl StatsSocket {
         Ok(StatsSocket { fd, _own_file })
     }
 
-    /// Answers one client with a single write into the socket's buffer. A client that does not read gets a cut answer, and cannot
-    /// block the loop.
+    /// Answers one client with a single write into the socket's buffer. A client that does not read gets a
+    /// cut answer, and cannot block the loop.
     pub(crate) fn answer(&self, reports: &[Report]) {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let Ok(number) = accept4(self.fd.as_raw_fd(), flags) else { return };
@@ -102,7 +103,8 @@ fn candidates_in(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_ours).collect()
 }
 
-/// Where a live supervisor may listen: the own runtime directory's, the shared directory's and those of directories in it.
+/// Where a live supervisor may listen: the own runtime directory's, the shared directory's and those of
+/// directories in it.
 pub(super) fn candidates() -> Vec<PathBuf> {
     let shared = Path::new(SHARED);
     let below = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -1,6 +1,6 @@
-//! Counts names in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi, 2005). When the table is full, a new
-//! name replaces the rarest one and inherits its count, so frequent names stay and are overestimated by at most that count. A
-//! flood of unique names does not displace frequent ones.
+//! Counts names in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi, 2005). When the
+//! table is full, a new name replaces the rarest one and inherits its count, so frequent names stay and are
+//! overestimated by at most that count. A flood of unique names does not displace frequent ones.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Adapts the shipped units to a service file: pure functions from options to settings.
 //!
-//! Each function keeps the shipped value unless the file changes it, so the shipped service file gives the shipped units.
+//! Each function keeps the shipped value unless the file changes it, so the shipped service file gives the
+//! shipped units.
 
 use super::UnitOptions;
 use super::text::UnitText;

@@ -19,7 +19,8 @@ pub(crate) struct UnitOptions {
     /// Let systemd start a launcher for each connection (Accept=yes), instead of one resident launcher
     #[arg(long)]
     inetd: bool,
-    /// Address for the socket unit: ADDR:PORT, :PORT or unix:PATH[?mode=0660] [repeatable; default: 70 for gopher]
+    /// Address for the socket unit: ADDR:PORT, :PORT or unix:PATH[?mode=0660] [repeatable; default: 70 for
+    /// gopher]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
     /// Slice to put the service into
@@ -66,7 +67,8 @@ fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     units(given, &settings, file.as_deref())
 }
 
-/// Pure, except that it looks at the template and the profile. `file` is the service file's path, if it was given.
+/// Pure, except that it looks at the template and the profile. `file` is the service file's path, if it was
+/// given.
 fn units(
     given: &UnitOptions,
     settings: &Settings,

@@ -42,8 +42,8 @@ impl UnitText {
         self.changes.push(Change { section, key, value });
     }
 
-    /// Also removes the comment directly above it. Lines below that rely on the same comment lose it too; such lines are removed
-    /// together.
+    /// Also removes the comment directly above it. Lines below that rely on the same comment lose it too;
+    /// such lines are removed together.
     pub(super) fn remove(&mut self, key: &str) {
         let Some(at) = self.lines.iter().position(|line| value_of(line, key).is_some()) else { return };
         let comments = self.lines[..at].iter().rev().take_while(|line| line.starts_with('#')).count();

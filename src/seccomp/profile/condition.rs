@@ -7,7 +7,8 @@ use sys::names::Machine;
 
 const ALTERNATIVES_MAX: usize = 64;
 
-/// Alternatives, each a list of conditions that must hold together. `after` is the place where the words should begin.
+/// Alternatives, each a list of conditions that must hold together. `after` is the place where the words
+/// should begin.
 pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Vec<Vec<Condition>>, Flaw> {
     let mut alternatives = Vec::new();
     for alternative in words.split(|word| word.text == "or") {

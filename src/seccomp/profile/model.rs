@@ -24,12 +24,13 @@ pub struct Traits {
 pub enum Exec {
     /// The handler's own file, once.
     Once,
-    /// All programs in the template, loaders and libraries too. The tree is executable and W^X is not enforced.
+    /// All programs in the template, loaders and libraries too. The tree is executable and W^X is not
+    /// enforced.
     Tree,
 }
 
-/// One call with one action. A call may have one entry with conditions and one without; the latter applies if no condition
-/// holds. A call without an entry is notified, and the sandbox killed.
+/// One call with one action. A call may have one entry with conditions and one without; the latter applies if
+/// no condition holds. A call without an entry is notified, and the sandbox killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: &'static str,

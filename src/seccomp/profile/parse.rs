@@ -1,7 +1,7 @@
 //! Parses a profile. Pure: included files come from a callback.
 //!
-//! docs/profiles.md describes the language. Errors have file, line and column. A profile is checked for all machines that it names,
-//! not only for the one that it is read for.
+//! docs/profiles.md describes the language. Errors have file, line and column. A profile is checked for all
+//! machines that it names, not only for the one that it is read for.
 
 use super::model::{Action, Entry, Exec, Profile, Traits};
 pub use super::statement::ProfileError;

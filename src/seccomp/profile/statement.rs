@@ -51,7 +51,8 @@ pub(super) struct Statement<'t> {
 /// Much more than a profile needs; a bound, so that no text costs much.
 const STATEMENTS_MAX: usize = 1024;
 
-/// Splits a text. A line that begins with `#` is a comment; an indented one belongs to the statement above it.
+/// Splits a text. A line that begins with `#` is a comment; an indented one belongs to the statement above
+/// it.
 pub(super) fn statements(text: &str) -> Result<Vec<Statement<'_>>, Flaw> {
     let mut statements: Vec<Statement<'_>> = Vec::new();
     let mut open = false;

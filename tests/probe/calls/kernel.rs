@@ -115,7 +115,8 @@ fn waiting(name: &str) -> Option<Answer> {
             libc::EAGAIN,
         ),
         "rt_sigpending" => call(libc::SYS_rt_sigpending, [info.as_mut_ptr() as i64, 8, 0, 0, 0, 0]),
-        // There is nothing to restart, or a poll of the start that a stop has interrupted: with what it was given then.
+        // There is nothing to restart, or a poll of the start that a stop has interrupted: with what it was
+        // given then.
         "restart_syscall" => even(even(call(libc::SYS_restart_syscall, [0; 6]), libc::EINTR), libc::EFAULT),
         _ => return None,
     })

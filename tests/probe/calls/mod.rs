@@ -1,7 +1,7 @@
 //! `probe calls NAME…`: makes each system call as an ordinary program does, and prints the kernel's answer.
 //!
-//! Other calls prepare its operands (a file, a timer, a child). `probe answers NAME=NUMBER…` makes calls with zeros only, for
-//! those that are denied anyway.
+//! Other calls prepare its operands (a file, a timer, a child). `probe answers NAME=NUMBER…` makes calls with
+//! zeros only, for those that are denied anyway.
 
 mod files;
 mod kernel;

@@ -54,7 +54,8 @@ fn start_up(name: &str) -> Option<Answer> {
         #[cfg(target_arch = "x86_64")]
         "arch_prctl" => {
             let own: i64;
-            // SAFETY: the thread pointer's first word is its own address (x86-64 ABI); reading it changes nothing.
+            // SAFETY: the thread pointer's first word is its own address (x86-64 ABI); reading it changes
+            // nothing.
             unsafe { std::arch::asm!("mov {}, fs:0", out(reg) own) };
             call(libc::SYS_arch_prctl, [0x1002, own, 0, 0, 0, 0])
         }

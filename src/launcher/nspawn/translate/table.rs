@@ -22,7 +22,8 @@ pub(crate) struct Known {
 pub(crate) enum Does {
     /// Its meaning becomes options of `run`, or is looked at before.
     Honour(fn(&mut Draft, &str) -> Result<(), String>),
-    /// Every sandbox has it already, for these values; an empty list means any value. Other values are refused.
+    /// Every sandbox has it already, for these values; an empty list means any value. Other values are
+    /// refused.
     Already(&'static [&'static str]),
     Refuse,
 }
@@ -223,7 +224,8 @@ options! {
     "system", "", [already], "always so";
 }
 
-/// dayfly's own options that may stand among nspawn's, with their arguments. Those that nspawn has too are nspawn's.
+/// dayfly's own options that may stand among nspawn's, with their arguments. Those that nspawn has too are
+/// nspawn's.
 pub(crate) const OWN: &[(&str, &str)] = &[
     ("explain", ""),
     ("json", ""),

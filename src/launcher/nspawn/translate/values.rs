@@ -95,7 +95,8 @@ pub(super) fn bind(text: &str, known: &dyn Fn(&str) -> Result<(), String>) -> Re
     Ok(format!("{}:{}", escaped(source), escaped(target)))
 }
 
-/// `PATH:PATH[:PATH...]:PATH` as `PATH:PATH:DST` of `run`; of two paths the second is both a layer and the place.
+/// `PATH:PATH[:PATH...]:PATH` as `PATH:PATH:DST` of `run`; of two paths the second is both a layer and the
+/// place.
 pub(super) fn stack(text: &str) -> Result<String, String> {
     let mut fields = fields(text)?;
     if let [_lowest, highest] = fields.as_slice() {

@@ -1,4 +1,5 @@
-//! The words of a command line as getopt_long(3) with `+` reads them: options end at the first word that is none.
+//! The words of a command line as getopt_long(3) with `+` reads them: options end at the first word that is
+//! none.
 
 use super::table::{Known, OPTIONS, OWN, Takes, takes};
 

@@ -17,7 +17,8 @@ fn service(site: &mut Site, config: &str, more: &[(PathBuf, &str)]) -> PathBuf {
     let config = site.file("gopher.conf", config);
     let mut binds = vec![(tree, "/srv/gopher"), (config, "/srv/gopher.conf")];
     binds.extend_from_slice(more);
-    let binds: Vec<String> = binds.iter().map(|(from, to)| format!("{:?}", format!("{}:{to}", from.display()))).collect();
+    let binds: Vec<String> =
+        binds.iter().map(|(from, to)| format!("{:?}", format!("{}:{to}", from.display()))).collect();
     let text = format!(
         "template = {:?}\nsnapshot = \"readonly\"\nbind_ro = [{}]\n\
          handler = [\"/bin/gopher-handler\", \"--config\", \"/srv/gopher.conf\"]\n",
@@ -33,7 +34,10 @@ fn the_documented_configuration_starts_on_the_shipped_template() {
     let file = service(&mut site, "host = \"gopher.example\"\nport = 70\n", &[]);
     let serving = Serve::file(&site, &file).start();
     let answer = String::from_utf8(serving.ask(b"\r\n")).unwrap();
-    assert_eq!(answer, "iHello\t\tnull.host\t1\r\n1docs\t/docs\tgopher.example\t70\r\ni~\t\tnull.host\t1\r\n.\r\n");
+    assert_eq!(
+        answer,
+        "iHello\t\tnull.host\t1\r\n1docs\t/docs\tgopher.example\t70\r\ni~\t\tnull.host\t1\r\n.\r\n"
+    );
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn volatile_yes_shows_usr_alone() {
     let mut site = a_site!();
     let template = site.template();
     let split = nspawn(&site, &["--volatile"], &["echo"]).talk(b"");
-    split.is_usage_error("/bin of the tree is no link into /usr");
+    split.is_usage_error("/bin in the tree is not a link into /usr");
     std::fs::create_dir(template.join("usr")).unwrap();
     std::fs::rename(template.join("bin"), template.join("usr/bin")).unwrap();
     symlink("usr/bin", template.join("bin")).unwrap();

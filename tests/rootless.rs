@@ -135,7 +135,7 @@ fn a_bind_is_written_as_the_caller_and_as_nobody_else() {
     let own = write().talk(b"");
     let owner = std::fs::metadata(kept.join("note")).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
     std::fs::remove_dir_all(&kept).unwrap();
-    others.is_usage_error("rootless");
+    others.is_usage_error("without root");
     assert_eq!(own.value("write"), "ok 21", "{own}");
     assert_eq!(owner.unwrap(), 65534);
 }

@@ -100,7 +100,7 @@ fn what_is_given_up_is_said_once_and_explained() {
     }
     let (status, log) = serving.terminate();
     assert_eq!(status, 0, "{log}");
-    assert_eq!(log.matches("given up by --allow-degraded").count(), 1, "{log}");
+    assert_eq!(log.matches("disabled by --allow-degraded").count(), 1, "{log}");
     let explained = json(&site, "explain", &options).to_string();
     assert!(explained.contains("landlock-net landlock-scope mdwe"), "{explained}");
 }

@@ -72,7 +72,7 @@ impl Kernel {
     /// Walls that newer kernels have. Each property keeps another one.
     pub(crate) fn missing_walls(&self) -> Vec<MissingWall> {
         let abi = self.landlock.unwrap_or(0);
-        let seccomp = "the profile and the guard filter refuse the calls";
+        let seccomp = "the profile and the guard filter deny the calls";
         let mut missing = Vec::new();
         if !self.mdwe {
             let wall = "memory-deny-write-execute (Linux 6.3)";
@@ -109,7 +109,7 @@ pub(crate) fn why_no_user_namespace() -> Option<String> {
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
             1,
-            "AppArmor gives ordinary users' namespaces no rights",
+            "AppArmor restricts ordinary users' namespaces",
         ),
         ("/proc/sys/kernel/unprivileged_userns_clone", 0, "ordinary users may not make user namespaces"),
         ("/proc/sys/user/max_user_namespaces", 0, "no user namespaces may be made"),

@@ -119,11 +119,11 @@ fn cgroup(purpose: Purpose) -> Finding {
             finding(Level::Note, what, "there is no cgroup v2 group here: only rlimits limit a sandbox")
         }
         (Purpose::Run, Some(_)) => match cgroup::own_limits() {
-            Ok(()) => finding(Level::Ok, what, "the own group limits memory and tasks"),
+            Ok(()) => finding(Level::Ok, what, "the launcher's own cgroup limits memory and tasks"),
             Err(lacks) => finding(
                 Level::Note,
                 what,
-                format!("{lacks}: rlimits bound a sandbox (--cgroup required refuses this)"),
+                format!("{lacks}: only rlimits limit a sandbox (--cgroup required refuses this)"),
             ),
         },
         (Purpose::Serve, Some((group, true))) => {
@@ -131,7 +131,7 @@ fn cgroup(purpose: Purpose) -> Finding {
         }
         (Purpose::Serve, Some((group, false))) => {
             let text =
-                format!("{} is not delegated (Delegate=yes): rlimits bound a sandbox", group.display());
+                format!("{} is not delegated (Delegate=yes): only rlimits limit a sandbox", group.display());
             finding(Level::Note, what, text)
         }
     }
@@ -145,7 +145,7 @@ fn ids(source: IdSource) -> Vec<Finding> {
     for file in ["/etc/subuid", "/etc/subgid"] {
         let text = fs::read_to_string(file).unwrap_or_default();
         for line in text.lines().filter(|line| overlaps(line, base.into(), end)) {
-            let text = format!("{file} gives ids of --user-range away: {line}");
+            let text = format!("{file} assigns ids of --user-range: {line}");
             findings.push(finding(Level::Note, "ids", text).allowed_by("--user-range"));
         }
     }

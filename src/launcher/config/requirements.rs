@@ -102,7 +102,7 @@ pub(super) fn require_kernel_and_privilege(
             let missing = crate::privilege::missing_capabilities(overlay);
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
-                    "the launcher lacks {}; see CapabilityBoundingSet= of the unit",
+                    "the launcher lacks {}; see CapabilityBoundingSet= in the unit",
                     missing.join(", ")
                 )));
             }
@@ -115,7 +115,7 @@ pub(super) fn require_kernel_and_privilege(
         }
         Privilege::Rootless => {
             if let Some(why) = kernel::why_no_user_namespace() {
-                return Err(ConfigError::sandbox(format!("cannot run rootless: {why}")));
+                return Err(ConfigError::sandbox(format!("cannot run without root: {why}")));
             }
         }
     }
@@ -168,12 +168,13 @@ pub(super) fn remarks(
     let mut remarks: Vec<String> =
         missing.map(|wall| format!("this kernel lacks {}: {}", wall.wall, wall.instead)).collect();
     if !degraded.0.is_empty() {
-        remarks.push(format!("given up by --allow-degraded: {}", degraded.names().join(" ")));
+        remarks.push(format!("disabled by --allow-degraded: {}", degraded.names().join(" ")));
     }
     let none_wanted = options.cgroup == Some(CgroupMode::None) || degraded.has(Layer::Cgroup);
     if purpose == Purpose::Serve && !in_cgroup && !none_wanted {
         remarks.push(
-            "no cgroup was delegated (Delegate=): rlimits bound memory and tasks of a sandbox".to_owned(),
+            "no cgroup was delegated (Delegate=): only rlimits limit memory and tasks of a sandbox"
+                .to_owned(),
         );
     }
     if options.cpu.is_some() && !(in_cgroup && crate::cgroup::delegates_cpu()) {

@@ -200,7 +200,7 @@ fn filters_plan(
 }
 
 fn of_rootless(privilege: Privilege) -> Option<String> {
-    let remark = "rootless: no uid of its own for each sandbox, the caller's groups stay";
+    let remark = "without root: sandboxes have no separate uids, and they keep your groups";
     (privilege == Privilege::Rootless).then(|| remark.to_owned())
 }
 

@@ -25,7 +25,7 @@ pub(super) fn require(
         Some("it is an image; use --snapshot overlay")
     } else {
         why_not(template).map_err(|errno| {
-            ConfigError::sandbox(format!("cannot look at {}: {errno}", template.path.display()))
+            ConfigError::sandbox(format!("cannot read {}: {errno}", template.path.display()))
         })?
     };
     why.map_or(Ok(()), |why| {

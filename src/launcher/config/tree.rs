@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn source(path: &Path, fd: &OwnedFd) -> Result<Source, ConfigError> {
     let identity = sys::mount::identify(fd.as_fd(), c"")
-        .map_err(|errno| ConfigError::sandbox(format!("cannot look at {}: {errno}", path.display())))?;
+        .map_err(|errno| ConfigError::sandbox(format!("cannot read {}: {errno}", path.display())))?;
     Ok(Source { path: c_string(path.as_os_str().as_bytes(), "a path")?, identity })
 }
 
@@ -54,9 +54,7 @@ pub(super) fn rootfs_plan(
         SnapshotKind::Btrfs => Snapshot::Btrfs,
     };
     if upper.is_some() && snapshot != Snapshot::Overlay {
-        return Err(ConfigError::usage(
-            "--tmpfs /: only --snapshot overlay has a writable layer in memory to bound",
-        ));
+        return Err(ConfigError::usage("--tmpfs /: only --snapshot overlay has a writable layer in memory"));
     }
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
     // The layer's own directories: the tmpfs' root, lower, upper, work, root, work/work, work/index.
@@ -96,11 +94,11 @@ pub(super) fn rootfs_plan(
 /// Only a mount with an id map can make another's files the handler's.
 fn owner(options: &Options, snapshot: Snapshot, privilege: Privilege) -> Result<Identity, ConfigError> {
     match options.owner {
-        Some(_) if snapshot == Snapshot::Readonly => Err(ConfigError::usage(
-            "--owner is for --snapshot overlay and btrfs: else files are shown as they are",
-        )),
+        Some(_) if snapshot == Snapshot::Readonly => {
+            Err(ConfigError::usage("--owner needs --snapshot overlay or btrfs"))
+        }
         Some(_) if privilege == Privilege::Rootless => {
-            Err(ConfigError::sandbox("--owner needs root: in a user namespace no mount can be idmapped"))
+            Err(ConfigError::sandbox("--owner needs root: an ordinary user cannot idmap mounts"))
         }
         given => Ok(given.map_or(Identity::ROOT, |owner| owner.0)),
     }
@@ -111,7 +109,7 @@ fn dev(template: &TrustedFile, privilege: Privilege, exec: Exec) -> Result<bool,
     let wanted = exec == Exec::Tree && privilege == Privilege::Root && is_directory(template, c"dev");
     if wanted && !crate::privilege::can_make_devices() {
         return Err(ConfigError::sandbox(
-            "the launcher lacks CAP_MKNOD (the devices of /dev); see CapabilityBoundingSet= and PrivateDevices= of the unit",
+            "the launcher lacks CAP_MKNOD (the devices of /dev); see CapabilityBoundingSet= and PrivateDevices= in the unit",
         ));
     }
     Ok(wanted)

@@ -26,12 +26,13 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
         group("denied by name", notified.len(), notified),
     ];
     let rest = Node::new("everything else", "denied")
-        .why("the supervisor records number and arguments and kills; the call is never made");
-    let profile = Node::new("profile", profile.name()).why("what the handler may call, from its file");
+        .why("the supervisor records number and arguments, and kills the sandbox");
+    let profile = Node::new("profile", profile.name()).why("the system calls that the handler may make");
     let code = match read.refuses_code() {
-        true => Node::new("executable memory", "refused")
-            .why("PROT_EXEC in no call: the wall of W^X that every kernel has"),
-        false => Node::new("executable memory", "allowed").why("W^X is the kernel's alone, or not promised"),
+        true => {
+            Node::new("executable memory", "refused").why("no call may use PROT_EXEC: W^X on every kernel")
+        }
+        false => Node::new("executable memory", "allowed").why("only the kernel enforces W^X, if at all"),
     };
     let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
     Ok(Node::group("seccomp").why("two filters, built independently").with([profile, guard(files)]))
@@ -41,8 +42,8 @@ fn exec(exec: Exec) -> Node {
     match exec {
         Exec::Once => Node::new("exec", format!("once: execveat({EXEC_FD}, …, AT_EMPTY_PATH) only"))
             .why(format!("{EXEC_FD} is closed by the exec and above the hard limit of descriptors")),
-        Exec::Tree => Node::new("exec", "whatever the template holds")
-            .why("exception of this profile: exec is not single-shot, the tree not noexec, memory not W^X"),
+        Exec::Tree => Node::new("exec", "any program in the template")
+            .why("exception of this profile: exec more than once, an executable template, no W^X"),
     }
 }
 
@@ -64,7 +65,7 @@ fn guard(files: Files) -> Node {
     let by_argument =
         guard::judged_by_argument(files).map(|(name, allowed, why)| Node::new(name, allowed).why(why));
     Node::new("guard", "fixed, under every profile")
-        .why("a wrong line of a profile opens nothing: what only this one denies fails with ENOSYS")
+        .why("a mistake in a profile opens nothing; a call that only the guard denies fails with ENOSYS")
         .with(denied)
         .with(by_argument)
 }

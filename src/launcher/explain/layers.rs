@@ -60,7 +60,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         }),
         init_stub(*init),
         Node::new("working directory", directory.as_ref().map_or_else(|| "/".to_owned(), text)),
-        Node::new("oom_score_adj", text(oom_score)).why("the kernel takes a sandbox before the supervisor"),
+        Node::new("oom_score_adj", text(oom_score)).why("the kernel kills a sandbox before the supervisor"),
         Node::new("processors", cpus.as_ref().map_or_else(|| "the launcher's".to_owned(), processors)),
     ];
     Ok(vec![
@@ -83,7 +83,7 @@ fn switch(name: &str, on: bool, value: &str, why: &str) -> Node {
     if on {
         Node::new(name, value).why(why)
     } else {
-        Node::new(name, "no").why("given up, or not for this kernel or profile")
+        Node::new(name, "no").why("disabled, or unavailable on this kernel or with this profile")
     }
 }
 
@@ -101,7 +101,7 @@ fn handler(rootfs: &rootfs::Plan, argv: &[CString], environment: &[CString]) -> 
     });
     Node::new("handler", text(&rootfs.handler)).with([
         Node::group("arguments").with(arguments),
-        Node::group("environment").why("nothing of the launcher's own").with(variables),
+        Node::group("environment").why("nothing from the launcher's environment").with(variables),
     ])
 }
 
@@ -120,22 +120,22 @@ pub(super) fn kernel(kernel: &Kernel) -> Node {
 
 fn given_up(layers: &[&'static str]) -> Node {
     let value = if layers.is_empty() { "none".to_owned() } else { layers.join(" ") };
-    Node::new("layers given up", value).why("only by name, with --allow-degraded")
+    Node::new("layers given up", value).why("those that --allow-degraded names")
 }
 
 fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str) -> Node {
     let namespaces::Plan { network, own_ipc } = plan;
     let own = |own: bool| if own { "its own" } else { "shared with other sandboxes, sealed" };
     let user = if rootfs.in_user_namespace { "its launcher's own" } else { "the host's" };
-    let user_why = if rootfs.in_user_namespace { "an ordinary user" } else { "its ids are nobody's there" };
-    Node::group("namespaces").why("none is the host's, but for user as root").with([
+    let user_why = if rootfs.in_user_namespace { "an ordinary user" } else { "its ids are unused there" };
+    Node::group("namespaces").why("none is the host's, except user as root").with([
         Node::new("mount", "its own"),
-        Node::new("pid", "its own").why("it ends whole with its first process"),
+        Node::new("pid", "its own").why("all processes end with the first one"),
         Node::new("net", own(network == namespaces::Network::Own))
-            .why("empty, not even lo is up; without socket(2) nobody meets there"),
-        Node::new("ipc", own(own_ipc)).why("its own where the profile has calls that meet there"),
+            .why("empty, and lo is down; without socket(2) sandboxes cannot meet there"),
+        Node::new("ipc", own(own_ipc)).why("separate if the profile allows IPC calls"),
         Node::new("uts", own(false)).with([Node::new("hostname", hostname)]),
-        Node::new("cgroup", own(false)).why("nothing but a view"),
+        Node::new("cgroup", own(false)).why("only a view"),
         Node::new("user", user).why(user_why),
     ])
 }
@@ -174,7 +174,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         let (source, owner) = (text(&bind.source.path), bind.owner);
         let whose = format!("written as {}:{}", owner.uid, owner.gid);
         Node::new(text(&bind.target), format!("{source}, rw nosuid nodev noexec noatime, {whose}"))
-            .why("--bind: what is written stays, and nothing limits its size")
+            .why("--bind: writes stay, and their size is not limited")
     });
     let proc = proc.then(|| {
         Node::new("/proc", "own processes only, ro nosuid nodev noexec")
@@ -182,16 +182,14 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     });
     let dev = dev.then(|| {
         let names = devices::NODES.iter().map(|(name, _)| Node::new(name.to_string_lossy(), ""));
-        Node::new("/dev", "five devices, ro nosuid noexec")
-            .why("programs of a tree take them for granted")
-            .with(names)
+        Node::new("/dev", "five devices, ro nosuid noexec").why("ordinary programs expect them").with(names)
     });
     let tmpfs = tmpfs.iter().map(|tmpfs| {
         let shown = bounds(&text(&tmpfs.target), &tmpfs.bounds);
-        shown.why("private, rw nosuid nodev noexec noatime, gone with the sandbox")
+        shown.why("private, rw nosuid nodev noexec noatime, discarded with the sandbox")
     });
     Node::group("root file system")
-        .why("the old root is detached; nothing of the host's is left")
+        .why("the old root is detached")
         .with([template, root])
         .with(mounted)
         .with(written)
@@ -212,24 +210,24 @@ fn root(
     let root = match snapshot {
         Snapshot::Readonly => Node::new("/", format!("the template, ro nosuid nodev{exec} noatime")),
         Snapshot::Overlay => {
-            let layer = bounds("writable layer", upper).why("in memory, gone with the sandbox");
+            let layer = bounds("writable layer", upper).why("in memory, discarded with the sandbox");
             Node::new("/", format!("overlay on the template, rw nosuid nodev{exec} noatime"))
                 .with([layer, handlers_own(owner)])
         }
         Snapshot::Btrfs => {
             let shelf = snapshots::shelf_path(&template.path).display().to_string();
-            let place = Node::new("snapshots", format!("below {shelf}, which is root's alone"))
-                .why("on the disk, destroyed after the sandbox; nothing limits their size");
+            let place = Node::new("snapshots", format!("below {shelf}, which only root can enter"))
+                .why("on the disk, destroyed after the sandbox; their size is not limited");
             Node::new("/", format!("a btrfs snapshot of the template, rw nosuid nodev{exec} noatime"))
                 .with([place, handlers_own(owner)])
         }
     };
-    if executable { root.why("the profile executes what the template holds") } else { root }
+    if executable { root.why("the profile allows programs in the template") } else { root }
 }
 
 fn handlers_own(owner: Identity) -> Node {
     let whose = format!("what uid {} and gid {} own in the template", owner.uid, owner.gid);
-    Node::new("the handler's", whose).why("by an id-mapped mount; rootless, what the caller owns")
+    Node::new("the handler's", whose).why("by an idmapped mount; without root, the caller's files")
 }
 
 /// By name and size.
@@ -274,8 +272,8 @@ fn capability_sets(plan: identity::Plan) -> Node {
     let securebits: Vec<_> = capabilities::SECUREBIT_NAMES.iter().map(|(name, _)| *name).collect();
     Node::group("capabilities").with(sets).with([
         bounding,
-        Node::new("securebits", securebits.join(" ")).why("locked: uid 0 means nothing any more"),
-        Node::new("no_new_privs", "yes").why("no exec gives anything back"),
+        Node::new("securebits", securebits.join(" ")).why("locked: uid 0 has no special meaning"),
+        Node::new("no_new_privs", "yes").why("no exec can add privileges"),
     ])
 }
 
@@ -284,12 +282,12 @@ fn process(parts: [Node; 7], handed: &Handed) -> Node {
     let handed = handed.items().map(|(number, item)| {
         let (path, how) = (item.path().display(), item.how.word());
         Node::new(number.to_string(), format!("{}, {path}, {how}", item.name()))
-            .why("--open: anew for each sandbox")
+            .why("--open: opened again for each sandbox")
     });
     Node::group("process").with(parts).with([
         Node::new("session", "its own, no controlling terminal"),
         Node::new("descriptors", if last == 2 { "0, 1, 2".to_owned() } else { format!("0 to {last}") })
-            .why("0 and 1 the connection, 2 a pipe to the supervisor; all else is closed")
+            .why("0 and 1 are the connection, 2 is a pipe to the supervisor; others are closed")
             .with(handed),
         Node::new("umask", format!("{:03o}", child::UMASK)),
         Node::new("signals", "default dispositions, none blocked"),
@@ -303,7 +301,8 @@ fn processors(cpus: &CpuSet) -> String {
 
 fn init_stub(init: bool) -> Node {
     if init {
-        Node::new("PID 1", "a stub; the handler is PID 2").why("it reaps; four system calls are all it has")
+        Node::new("PID 1", "a stub; the handler is PID 2")
+            .why("it reaps processes, and can make four system calls")
     } else {
         Node::new("PID 1", "the handler")
             .why("signals with default disposition do nothing to it (pid_namespaces(7))")
@@ -344,15 +343,16 @@ fn landlock(plan: &landlock::Plan) -> Node {
         Node::new(name, plan.allowed(rule.right).join(" "))
     });
     let governed = |on: bool| if on { "denied" } else { "not governed" };
-    Node::new("Landlock", format!("ABI {}", plan.abi())).why("hard: less is a refusal").with([
-        Node::new("files", plan.handled().join(" ")).why("denied wherever no rule allows it"),
+    Node::new("Landlock", format!("ABI {}", plan.abi())).why("required: dayfly refuses less").with([
+        Node::new("files", plan.handled().join(" ")).why("denied unless a rule allows it"),
         Node::group("rules").with(rules).with([Node::new(
             "the handler's file",
             plan.allowed_of_handler().join(" "),
         )
-        .why("the only one, but under profile tree")]),
+        .why("the only one, except under the profile tree")]),
         Node::new("TCP", governed(network)).why("connect with an address, and bind; from ABI 4"),
-        Node::new("signals and abstract sockets", governed(scopes)).why("out of the sandbox; from ABI 6"),
+        Node::new("signals and abstract sockets", governed(scopes))
+            .why("to targets outside the sandbox; from ABI 6"),
     ])
 }
 
@@ -365,7 +365,7 @@ fn programs(plan: &plan::filters::Plan) -> Node {
 fn steps(service: &Service, purpose: Purpose) -> Node {
     let taken = Step::all().filter(|step| is_taken(*step, service, purpose));
     let nodes = taken.map(|step| Node::new(step.name(), step.phrase()));
-    Node::group("steps").why("one that fails refuses the connection").with(nodes)
+    Node::group("steps").why("a failed step refuses the connection").with(nodes)
 }
 
 fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {

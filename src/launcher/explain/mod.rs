@@ -70,7 +70,7 @@ fn explained(options: Options) -> Result<Node, ConfigError> {
         Ok(service) => Ok(sandbox(&service, purpose, &kernel)?.with(notes)),
         Err(error) if error.kind == ErrorKind::Usage => Err(error),
         Err(error) => {
-            let refused = Node::new("refused", error.message).why("on this host nothing would run");
+            let refused = Node::new("refused", error.message).why("nothing would run on this host");
             Ok(Node::new("sandbox", title(&name)).with([refused, layers::kernel(&kernel)]))
         }
     }

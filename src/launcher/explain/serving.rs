@@ -39,21 +39,21 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     let wait = wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
     let mut connection = vec![
         Node::new("wall time", time(*wall_time)).why("from the connection to the end"),
-        Node::new("idle time", time(*idle_time)).why("without a byte either way, sockets only"),
+        Node::new("idle time", time(*idle_time)).why("without a byte in either direction; sockets only"),
         Node::new("send buffer", bytes(send_buffer))
-            .why("memory of a peer that does not read, which outlives the sandbox"),
+            .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(
             "kill signal",
             kill_signal.map_or_else(|| "SIGKILL".to_owned(), |signal| signal.to_string()),
         )
-        .why("when run is told to end"),
+        .why("if run gets SIGTERM"),
         Node::new("on refusal", format!("{} bytes", on_refusal.len()))
-            .why("what the peer gets where no sandbox can be had"),
+            .why("text for the peer if its sandbox cannot be set up"),
     ];
     if purpose == Purpose::Serve {
         connection.extend([
-            Node::new("PROXY header from", proxies.to_string()).why("who may say who the peer is"),
-            Node::new("wait for data", wait).why("a silent connection costs no sandbox"),
+            Node::new("PROXY header from", proxies.to_string()).why("proxies that name the peer"),
+            Node::new("wait for data", wait).why("a silent connection uses no sandbox"),
             Node::new(
                 "least rate",
                 min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
@@ -66,20 +66,20 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     }
     let remarks =
         remarks.iter().enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
-    nodes.push(Node::list("remarks", remarks).why("said once at start"));
+    nodes.push(Node::list("remarks", remarks).why("logged once at start"));
     nodes
 }
 
 fn cgroup(bounds: Option<Bounds>) -> Node {
     let Some(Bounds { memory, tasks, cpu_percent }) = bounds else {
         return Node::new("cgroup", "none of its own")
-            .why("rlimits bound it, and under run the unit's group");
+            .why("rlimits limit it, and under run the unit's cgroup");
     };
     let shown = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
-    Node::group("cgroup").why("of its own, from its first moment").with([
-        Node::new("memory.max", shown(memory)).why("tmpfs, page tables and sockets count as well"),
+    Node::group("cgroup").why("separate, from the start").with([
+        Node::new("memory.max", shown(memory)).why("includes tmpfs, page tables and sockets"),
         Node::new("memory.swap.max", "0"),
-        Node::new("memory.oom.group", "1").why("out of memory ends the sandbox whole"),
+        Node::new("memory.oom.group", "1").why("running out of memory ends the whole sandbox"),
         Node::new("pids.max", tasks.to_string()),
         Node::new("cpu.max", cpu_percent.map_or_else(|| "max".to_owned(), |percent| format!("{percent}%"))),
     ])

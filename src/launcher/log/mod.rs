@@ -66,7 +66,7 @@ pub(crate) fn reloaded() {
 
 /// The old configuration goes on.
 pub(crate) fn not_reloaded(message: &str) {
-    error!("not reloaded, the old configuration goes on: {message}");
+    error!("not reloaded, the old configuration stays: {message}");
 }
 
 pub(crate) fn stopping(signal: i32, live: usize) {
@@ -89,7 +89,7 @@ pub(crate) fn parked_ended(outcome: &Outcome) {
 
 /// The handler does not make the call it was to be parked in, or dies of it.
 pub(crate) fn park_before_exec() {
-    warn!("this handler cannot be parked after exec: sandboxes are parked before it until a reload");
+    warn!("this handler cannot be parked after exec; until a reload its sandboxes are parked before exec");
 }
 
 /// Snapshots that dead launchers had left, if any.
@@ -126,7 +126,7 @@ pub(crate) fn backing_off(errno: nix::Error, unlogged: u64) {
 
 /// A connection whose ends could not be asked for was closed.
 pub(crate) fn unknown(why: &NoConnection, unlogged: u64) {
-    warn!(%why, unlogged, "cannot tell what was accepted, closed it");
+    warn!(%why, unlogged, "cannot identify an accepted connection, closed it");
 }
 
 /// One line of the handler's stderr, escaped already.

@@ -77,6 +77,80 @@ fn the_guard_uses_nothing_that_the_compiler_of_profiles_uses() {
     }
 }
 
+/// Each module of the launcher, after all that it imports: so there is no circle.
+const MODULES: &[(&str, &[&str])] = &[
+    ("cgroup", &[]),
+    ("kernel", &[]),
+    ("notify", &[]),
+    ("outcome", &[]),
+    ("output", &[]),
+    ("privilege", &[]),
+    ("proxy_header", &[]),
+    ("connection", &["outcome"]),
+    ("activation", &["connection"]),
+    ("config", &["cgroup", "connection", "kernel", "privilege"]),
+    ("listener", &["config", "connection"]),
+    ("log", &["config", "connection", "outcome"]),
+    ("programs", &["log"]),
+    ("stats", &["config", "listener", "log", "output"]),
+    ("unit", &["config", "listener", "log", "output", "privilege"]),
+    ("cli", &["config", "stats", "unit"]),
+    (
+        "supervisor",
+        &["cgroup", "config", "connection", "listener", "log", "notify", "outcome", "proxy_header", "stats"],
+    ),
+    ("check", &["cgroup", "cli", "config", "kernel", "log", "output", "privilege"]),
+    (
+        "command",
+        &[
+            "activation",
+            "cgroup",
+            "cli",
+            "config",
+            "connection",
+            "kernel",
+            "listener",
+            "log",
+            "notify",
+            "outcome",
+            "privilege",
+            "stats",
+            "supervisor",
+        ],
+    ),
+    ("explain", &["cgroup", "cli", "config", "kernel", "log", "output"]),
+    ("nspawn", &["cli", "command", "config", "explain", "output"]),
+];
+
+#[test]
+fn the_launchers_modules_import_each_other_as_the_table_says_and_in_no_circle() {
+    let launcher = root().join("src/launcher");
+    let mut found: std::collections::BTreeMap<String, BTreeSet<String>> = std::collections::BTreeMap::new();
+    for path in sources(&launcher) {
+        let inside = path.strip_prefix(&launcher).unwrap();
+        let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["lib", "main", "fuzz", "documents"].contains(&module.as_str()) || inside.ends_with("tests.rs") {
+            continue;
+        }
+        let edges = found.entry(module.clone()).or_default();
+        for line in code_lines(&path) {
+            assert!(!line.contains("crate::{"), "{}: one import a line: {line}", path.display());
+            let imports = line.split("crate::").skip(1);
+            let imported =
+                imports.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+            edges.extend(imported.filter(|name| *name != module).map(str::to_owned));
+        }
+    }
+    let mut above = BTreeSet::new();
+    for (module, edges) in MODULES {
+        let edges: BTreeSet<String> = edges.iter().map(|edge| (*edge).to_owned()).collect();
+        assert_eq!(found.get(*module), Some(&edges), "{module}");
+        assert!(edges.is_subset(&above), "{module} imports what comes after it in the table");
+        above.insert((*module).to_owned());
+    }
+    assert_eq!(found.into_keys().collect::<BTreeSet<_>>(), above);
+}
+
 #[test]
 fn nothing_between_clone_and_exec_allocates_formats_or_logs() {
     let forbidden = [

@@ -18,6 +18,7 @@ mod log;
 mod notify;
 mod nspawn;
 mod outcome;
+mod output;
 mod privilege;
 mod programs;
 mod proxy_header;

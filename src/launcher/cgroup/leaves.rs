@@ -5,7 +5,6 @@
 //! A sandbox is born in its group (CLONE_INTO_CGROUP), so no moment of it goes uncounted. Everything here
 //! goes by descriptors: the supervisor has left the mounts in which the groups have paths.
 
-use crate::log;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -49,9 +48,8 @@ pub(crate) struct GroupError {
 }
 
 impl GroupError {
-    /// For the refusal of a connection; which file it was is told apart.
+    /// For the refusal of a connection. The caller logs which file it was.
     pub(crate) fn failure(&self) -> Failure {
-        log::detail(&self.to_string());
         Failure { step: Step::Group, operand: 0, errno: self.errno }
     }
 }

@@ -8,12 +8,12 @@ mod template;
 mod unit;
 
 use crate::cli::CheckOptions;
-use crate::command::stdout_line;
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ErrorKind, places};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
+use crate::output::stdout_line;
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry};
 use serde_json::json;

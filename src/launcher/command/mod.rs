@@ -370,8 +370,3 @@ impl Prepared {
 fn loop_failed(errno: Errno) -> String {
     format!("the event loop failed: {errno}")
 }
-
-/// For the commands that print.
-pub(crate) fn stdout_line(line: &str) {
-    writeln!(std::io::stdout(), "{line}").ignoring("a reader that has closed wants no more");
-}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes the host, and every refusal comes before a sandbox starts.
 
+pub(crate) mod admission;
 pub(crate) mod cpus;
 pub(crate) mod credentials;
 pub(crate) mod handed;

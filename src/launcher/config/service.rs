@@ -1,5 +1,6 @@
 //! A service, resolved: everything looked at, checked and turned into the plan that sandboxes are made by.
 
+use super::admission;
 use super::credentials;
 use super::handed::Handed;
 use super::handler::{Search, Template, find_handler, open_for_snapshots};
@@ -16,7 +17,6 @@ use super::{ConfigError, Settings};
 use crate::cgroup::leaves;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
-use crate::supervisor::admission;
 use sandbox::IdSource;
 use sandbox::Plan;
 use sandbox::plan::Start;

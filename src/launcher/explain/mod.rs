@@ -9,12 +9,12 @@ mod serving;
 mod tree;
 
 use crate::cli::ExplainOptions;
-use crate::command::stdout_line;
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
+use crate::output::stdout_line;
 use seccomp::agreed::Files;
 use serde_json::json;
 use tree::Node;

@@ -7,12 +7,13 @@
 pub(crate) mod translate;
 
 use crate::cli::{Cli, Command, ExplainOptions};
-use crate::command::{self, stdout_line};
+use crate::command;
 use crate::config;
 use crate::config::options::Options;
 use crate::config::owner::{self, Owner};
 use crate::config::profiles::CallChanges;
 use crate::explain;
+use crate::output::stdout_line;
 use clap::Parser;
 use sandbox::plan::identity::Identity;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! `dayfly stats`: asks live supervisors, or counts the records in the journal.
 
 use super::{Report, journal, openmetrics, socket, text};
-use crate::command::stdout_line;
 use crate::log::{self, Verbosity};
+use crate::output::stdout_line;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]

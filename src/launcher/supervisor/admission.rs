@@ -1,21 +1,12 @@
 //! Admission: limits on all connections and on those of one source, before a sandbox is used.
 
 use super::seldom::Seldom;
+use crate::config::admission::Limits;
 use crate::config::values::Rate;
 use crate::connection::{Connection, Kind};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Instant;
-
-/// How many connections at a time, and what counts as one source.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) total: usize,
-    pub(crate) per_source: usize,
-    pub(crate) prefix4: u8,
-    pub(crate) prefix6: u8,
-    pub(crate) rate: Option<Rate>,
-}
 
 /// The source of connections, for counting. IPv6 is counted by /64, because one host has that many addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

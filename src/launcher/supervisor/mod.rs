@@ -278,7 +278,10 @@ impl<'a> Supervisor<'a> {
         park: Park,
     ) -> Result<(u64, Sandbox, Option<Leaf>), Failure> {
         let leaf = match &mut self.services[id].leaves {
-            Some(leaves) => Some(leaves.take().map_err(|error| error.failure())?),
+            Some(leaves) => Some(leaves.take().map_err(|error| {
+                log::detail(&error.to_string());
+                error.failure()
+            })?),
             None => None,
         };
         let group = leaf.as_ref().map(AsFd::as_fd);

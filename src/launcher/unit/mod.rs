@@ -3,10 +3,10 @@
 mod adapt;
 mod text;
 
-use crate::command::stdout_line;
 use crate::config::options::Options;
 use crate::config::{self, ConfigError, Settings};
 use crate::log::{self, Verbosity};
+use crate::output::stdout_line;
 use adapt::Subject;
 use std::fs;
 use std::path::{Path, PathBuf};

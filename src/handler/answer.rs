@@ -21,7 +21,7 @@ use crate::stats;
 use crate::tree::{Directory, Document, Node, Tree};
 use crate::web;
 
-/// What was sent, for the log and the exit status.
+/// The answer that was sent, for the log and the exit status.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) item_type: u8,
@@ -128,7 +128,7 @@ fn off_the_tree(site: &Site<'_>, line: &Line<'_>, output: &mut Output<'_>) -> io
     Ok(None)
 }
 
-/// What a selector leads to.
+/// The place that a selector leads to.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) path: TreePath,

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::site::Site;
 use crate::tree::{Node, Tree};
 
-/// Answers with the three blocks every server has: what the item is, who keeps it, how it can be had.
+/// Answers with the three blocks that every server has: the item, its administrator, its views.
 pub(crate) fn send(
     tree: &Tree,
     site: &Site<'_>,

@@ -1,12 +1,12 @@
 //! Text for clients of another time: from UTF-8, or from bytes that are not, to one character set.
 //!
-//! Off unless a site asks for it: text is delivered as it was uploaded.
+//! This is off by default: text is delivered as it was uploaded.
 
 use std::borrow::Cow;
 
 use crate::codepage::CodePage;
 
-/// What texts and the names in menus are turned into. Bytes that are not UTF-8 are taken as Windows-1252,
+/// The character set that texts and the names in menus are converted to. Bytes that are not UTF-8 are taken as Windows-1252,
 /// which has what Latin-1 has, and punctuation where that has control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charset {
@@ -71,7 +71,7 @@ impl Converter {
         Cow::Owned(self.charset.converted(&joined).into_owned())
     }
 
-    /// What the text ended in the middle of.
+    /// The beginning of a character that the text ended in.
     pub(crate) fn rest(&self) -> Cow<'_, [u8]> {
         self.charset.converted(&self.kept)
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::codepage::CodePage;
 
-/// Where TABs in a text lead to: every eighth column, as on a terminal.
+/// A TAB in a text leads to the next multiple of this column, as on a terminal.
 const TAB_COLUMNS: usize = 8;
 
 /// Text for a reader: every control character becomes `?`, a TAB a space, and sequences that only colour are left out. Bytes
@@ -29,8 +29,7 @@ pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
     clean
 }
 
-/// The same with the sequences that colour, for sites that use them and readers who like them. They cannot do anything but
-/// set colours and weights.
+/// The same, but with the sequences that colour. They can only set colours and weights.
 pub(crate) fn colored(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! The command line: what was typed, checked, and nothing else. No file is opened here.
+//! Parses and checks the command line. No file is opened here.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -24,7 +24,7 @@ Exit status: 0 an answer was sent (an error of type 3 is one) or nothing was ask
 1 the answer could not be sent, 2 wrong usage or configuration; of lint 0 clean, 1 findings.
 ";
 
-/// What a run of the program is to do.
+/// The task of a run of the program.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve(Options),
@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Version,
 }
 
-/// What was given; the rest is for the configuration file and the defaults.
+/// The options that were given. The configuration file and the defaults have the rest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,

@@ -20,14 +20,14 @@ const CP437: [char; 128] = [
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CodePage {
-    /// Nothing is where Latin-1 has controls, so the bytes can stay as they are.
+    /// No byte is where Latin-1 has controls, so the bytes can stay as they are.
     Latin1,
     Windows1252,
     Cp437,
 }
 
 impl CodePage {
-    /// What a line that is not UTF-8 is most likely written in. Windows-1252 has punctuation at 0x80 to 0x9F, which stands at
+    /// The most likely code page of a line that is not UTF-8. Windows-1252 has punctuation at 0x80 to 0x9F, which stands at
     /// the edge of a word; code page 437 has letters there, which stand inside, and lines above them, which stand in rows.
     pub(crate) fn of(line: &[u8]) -> CodePage {
         let (mut windows, mut ibm, mut seen) = (0, 0, false);

@@ -18,8 +18,8 @@ use crate::settings::Settings;
 use crate::site::{self, Site};
 use crate::tree::Tree;
 
-/// Answers the request that comes on stdin. Where the settings are wrong the client is told so as gopher, as it cannot mend
-/// them, and the operator in the log.
+/// Answers the request that comes on stdin. If the settings are wrong, the client gets an error of type 3, and the log has the
+/// reason for the operator.
 pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let (input, fd) = (stdin.as_fd(), stdout.as_fd());
@@ -32,8 +32,8 @@ pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     };
     let tree = if wrong { Err(Problem::Misconfigured) } else { Tree::open_root(&settings.root) };
 
-    // A launcher that keeps handlers ready stops this one here, at the only sched_yield(2) it ever makes, and puts the
-    // connection in its place: nothing above may ask about descriptors 0 and 1.
+    // A launcher that keeps handlers ready stops this process here, at the only sched_yield(2) it ever makes, and puts the
+    // connection in place: no code above may ask about descriptors 0 and 1.
     std::thread::yield_now();
     let started = Instant::now();
     let site = Site::find(&settings, input);
@@ -64,7 +64,7 @@ pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     }
 }
 
-/// Prints the answer to one selector, for tests and mirrors. Nobody is connected, so nothing is logged or drained.
+/// Prints the answer to one selector, for tests and mirrors. There is no connection, so nothing is logged or drained.
 pub(crate) fn render(settings: &Settings, selector: &[u8]) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let site = Site::find(settings, stdin.as_fd());
@@ -93,7 +93,7 @@ fn answer(
     output: &mut Output<'_>,
 ) -> io::Result<Sent> {
     let line = match received {
-        // Nobody is there to read an answer, or it would be noise to the one who is.
+        // There is no client to read an answer, or it speaks another protocol.
         Received::Nothing => return Ok(Sent { item_type: b'-', status: "no-request" }),
         Received::Foreign(protocol) => return Ok(Sent { item_type: b'-', status: protocol }),
         Received::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
@@ -112,7 +112,7 @@ fn answer(
     }
 }
 
-/// What the log shows as the selector: as much as was read of one that is too long or not finished.
+/// The selector for the log. Of one that is too long or not finished, it is the part that was read.
 fn selector(received: &Received) -> &[u8] {
     match received {
         Received::Line(line) => request::split(line).selector,

@@ -17,7 +17,7 @@ const LINKS_MAX: usize = 20_000;
 const TEXT_BYTES_MAX: u64 = 256 * 1024;
 const TEXTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Something of the tree that a page links to, each once.
+/// A file or directory that a page links to; each is found once.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) item_type: u8,
@@ -28,7 +28,7 @@ pub(crate) struct Found {
     pub(crate) changed: i64,
     /// The link is in a map, so its name is what an author called it.
     pub(crate) named: bool,
-    /// Of a text its beginning; of a page the lines that are no links.
+    /// The beginning of a text, or the lines of a page that are no links.
     pub(crate) text: Vec<u8>,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Crawl<'a> {
             let Ok(node) = self.tree.open(&found.path) else { continue };
             let mut links =
                 Links { host: self.site.host.clone().into_bytes(), port: self.site.port, ..Links::default() };
-            // A page that cannot be made has no links; those who ask for it are told what stands in its way.
+            // A page that cannot be made has no links. A client that asks for it gets the error.
             let target = Target { path: found.path.clone(), node, page };
             if answer::page(self.tree, self.site, target, &mut links)?.is_err() {
                 continue;

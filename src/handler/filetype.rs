@@ -57,7 +57,7 @@ pub(crate) fn by_name(name: &[u8]) -> Option<u8> {
     Some(row.0)
 }
 
-/// What follows the last dot of a name that has something before it.
+/// The part after the last dot of a name, if there is a part before it.
 pub(crate) fn extension(name: &[u8]) -> Option<&[u8]> {
     let dot = name.iter().rposition(|&byte| byte == b'.')?;
     (dot > 0 && dot + 1 < name.len()).then(|| &name[dot + 1..])
@@ -78,7 +78,7 @@ pub(crate) fn by_content(head: &[u8]) -> u8 {
     if evidence.is_text(b"") { b'0' } else { b'9' }
 }
 
-/// What the bytes of a file say about whether it is text, piece by piece.
+/// The evidence in the bytes of a file that it is text or not, collected piece by piece.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     nuls: usize,

@@ -1,4 +1,4 @@
-//! Where the links of a page lead: what an author wrote, made a whole menu line.
+//! Links: from the fields that an author wrote to a whole menu line.
 
 use crate::answer;
 use crate::document;

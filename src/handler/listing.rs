@@ -1,4 +1,4 @@
-//! What a directory holds: names in order, and a menu row for each.
+//! Listings of directories: names in order, and a menu row for each.
 
 use std::io::Read as _;
 

@@ -8,7 +8,7 @@ use crate::natural;
 use crate::settings::LogFormat;
 use crate::site::Site;
 
-/// What is known at the end of a request.
+/// The facts that are known at the end of a request.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     pub(crate) peer: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Our own format. The host is told where there is more than one.
+    /// Our own format. It has the host if there is more than one.
     fn fields(&self) -> String {
         let host = match self.site.settings.vhosts.is_empty() {
             true => String::new(),
@@ -86,12 +86,12 @@ fn field(text: &str) -> String {
     clean::logged(text.as_bytes()).replace(' ', "\\x20")
 }
 
-/// Something the operator must mend, said before there is a request.
+/// A problem that the operator must solve, reported before there is a request.
 pub(crate) fn diagnose(text: &str) {
     emit(format!("gopher-handler: {text}\n").as_bytes());
 }
 
-/// A log that cannot be written is no reason to fail a request, and there is nobody left to tell.
+/// An error is ignored: a request does not fail because its log line cannot be written.
 fn emit(line: &[u8]) {
     std::io::stderr().write_all(line).unwrap_or_default();
 }

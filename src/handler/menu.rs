@@ -19,7 +19,7 @@ pub(crate) struct Item<'a> {
     pub(crate) listed: bool,
 }
 
-/// Where the clean lines of a menu go: to the client, or to a program part that wants to know what a page links to.
+/// A receiver of the clean lines of a menu: the client, or code that looks for the links of a page.
 pub(crate) trait Sink {
     fn item(&mut self, item: &Item<'_>) -> io::Result<()>;
 

@@ -8,7 +8,7 @@ use crate::tree::Tree;
 /// The longest `.names` file that is read.
 const NAMES_BYTES_MAX: u64 = 64 * 1024;
 
-/// What a directory's `.names` says, in the form of the UMN server: blocks of `Path=./file`, `Name=Shown so`, and `Type=X`
+/// The entries of a directory's `.names`, in the form of the UMN server: blocks of `Path=./file`, `Name=Shown so`, and `Type=X`
 /// for a file that is not to be listed.
 #[derive(Debug, Default)]
 pub(crate) struct Renames(Vec<Rename>);

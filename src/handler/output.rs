@@ -21,7 +21,7 @@ pub(crate) struct Output<'fd> {
     fd: BorrowedFd<'fd>,
     buffer: Vec<u8>,
     sent: u64,
-    /// What text is turned into on the way.
+    /// The character set that text is converted to.
     pub(crate) charset: Charset,
 }
 

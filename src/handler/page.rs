@@ -20,7 +20,7 @@ use crate::tree::{Directory, Document, Node, Tree};
 const INCLUDE_DEPTH_MAX: usize = 4;
 const INCLUDES_MAX: usize = 64;
 
-/// What readers see in the place of a program.
+/// The text that readers see in the place of a program.
 pub(crate) const PROGRAM_NOTICE: &str = "(this part is a program; programs are off)";
 
 /// The page being made. Hidden names and types given by a map are in force from their line to the end of the page.
@@ -29,7 +29,7 @@ pub(crate) struct Page<'a> {
     tree: &'a Tree,
     menu: Menu<'a>,
     directory: TreePath,
-    /// What the page is asked for by: the directory, or a map in it.
+    /// The path by which the page was requested: the directory, or a map in it.
     own: TreePath,
     /// Which page of the first listing, from 1. The lines around the listing are on the first.
     number: usize,
@@ -346,8 +346,8 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The newest texts below a directory. For those who follow links, the directory stands in their place: its listing if it
-    /// is this one, else a link.
+    /// The newest texts below a directory. Code that follows links gets the directory instead: its listing if it is this one,
+    /// else a link.
     fn latest(&mut self, line: &[u8], count: Option<usize>, directory: &[u8]) -> io::Result<()> {
         let site = self.menu.site;
         let below = if directory.is_empty() { Some(self.directory.clone()) } else { self.named(directory) };

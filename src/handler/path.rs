@@ -20,7 +20,7 @@ pub(crate) struct Reading {
     pub(crate) page: usize,
 }
 
-/// What stands between the selector of a listing and the number of one of its further pages. A name that begins with a dot is
+/// The mark between the selector of a listing and the number of one of its further pages. A name that begins with a dot is
 /// never served, so no file can be meant.
 const PAGE_MARK: &[u8] = b"/.page/";
 

@@ -1,4 +1,4 @@
-//! Reading the request, and reading what nobody asked for after it.
+//! Reads the request, and after the answer drains the bytes that no one asked for.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@ pub(crate) const LINE_BYTES_MAX: usize = 4096;
 /// The signature of PROXY protocol version 2, which looks like an empty request.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What the bytes so far amount to.
+/// The state of a request line after the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Scan {
     More,
@@ -42,7 +42,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) selector: &'a [u8],
-    /// Search words of a type 7 item, or what Gopher+ appends; nothing we serve wants them yet, so they are ignored.
+    /// Search words of a type 7 item, or a suffix of Gopher+.
     pub(crate) extra: Option<&'a [u8]>,
 }
 

@@ -22,7 +22,7 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(2);
 /// Columns of the line that shows where a text has the words.
 const EXCERPT_COLUMNS: usize = 64;
 
-/// What is searched for, and below which selector of the tree.
+/// The words of a search, and the selector that it starts from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     below: Vec<u8>,

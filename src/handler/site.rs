@@ -1,4 +1,4 @@
-//! Who is at the two ends of the connection: our own name for menus, the peer's for the log.
+//! The two ends of the connection: our own name for menus, the peer's address for the log.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -49,12 +49,12 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// What an author wrote as an absolute selector: that of the host, not of the user.
+    /// An absolute selector that an author wrote. It is one of the host, not of the user.
     pub(crate) fn absolute(&self, written: &[u8]) -> Vec<u8> {
         [&self.host_prefix, written].concat()
     }
 
-    /// What an author wrote as a relative selector in a map of `directory`; `None` leads out of the tree. From the tree of a user
+    /// A relative selector that an author wrote in a map of `directory`; `None` leads out of the tree. From the tree of a user
     /// `..` leads to that of the site, and from the site's root to itself, as in a file system.
     pub(crate) fn relative(&self, directory: &TreePath, written: &[u8]) -> Option<Vec<u8>> {
         let path = match (self.user_prefix.is_empty(), directory.is_root()) {

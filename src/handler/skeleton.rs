@@ -1,4 +1,4 @@
-//! Pages that a new account begins with: a user who has changed nothing has no page that anybody wants to visit.
+//! Finds users who have only the pages that a new account begins with: a list of users can leave them out.
 
 use std::fs;
 use std::io::Read as _;

@@ -26,13 +26,13 @@ const SYMLINKS_MAX: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: OwnedFd,
-    /// Where the root is, for absolute symlinks that lead into it.
+    /// The path of the root, for absolute symlinks that lead into it.
     at: PathBuf,
     /// This process may read everything, so closed directories are kept closed here and not by the kernel.
     privileged: bool,
 }
 
-/// Something of the tree, open and checked.
+/// A file or directory of the tree, open and checked.
 #[derive(Debug)]
 pub(crate) enum Node {
     File(Document),
@@ -204,7 +204,7 @@ impl Tree {
         TreePath::of_author(&done.join(&b'/'))
     }
 
-    /// What a path is a symlink to; `Some(None)` is no symlink, and `None` is nothing.
+    /// The target of a symlink. `Some(None)` is no symlink; `None` means that the path does not exist.
     fn symlink(&self, path: &[u8]) -> Option<Option<Vec<u8>>> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = self.open_below(&TreePath::of_author(path)?, flags).ok()?;

@@ -14,9 +14,9 @@ const NAME_BYTES_MAX: usize = 32;
 /// `/home/%s/public_gopher`, taken apart at the name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Template {
-    /// What all of them are below: `/home`.
+    /// The directory of all homes: `/home`.
     base: PathBuf,
-    /// Where the tree is in what belongs to the user: `public_gopher`. May be empty.
+    /// The path of the tree in a home: `public_gopher`. It may be empty.
     rest: PathBuf,
 }
 

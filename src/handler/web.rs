@@ -1,4 +1,4 @@
-//! Where the web meets gopher: links out of it, and browsers that come in by mistake.
+//! The web: links to it, and browsers that connect to a gopher server by mistake.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use crate::clean;
 use crate::output::Output;
 use crate::site::Site;
 
-/// What an `h` link with a selector `URL:…` may lead to. Schemes that run something in the browser are what this list keeps
-/// out; gopher and telnet have item types of their own and no business here.
+/// The schemes that an `h` link with a selector `URL:…` may have. This list keeps out schemes that run code in the browser.
+/// gopher and telnet have item types of their own.
 const SCHEMES: &[&str] = &[
     "http", "https", "ftp", "ftps", "mailto", "news", "nntp", "irc", "ircs", "xmpp", "matrix", "gemini",
     "spartan", "nex", "finger", "git", "ssh", "sftp", "magnet", "tel",
@@ -25,7 +25,7 @@ pub(crate) fn is_allowed(target: &[u8]) -> bool {
     SCHEMES.iter().any(|known| known.as_bytes() == scheme) && target.len() > colon + 1
 }
 
-/// Where a gopher URL leads.
+/// The place that a gopher URL names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) item_type: u8,
@@ -81,7 +81,7 @@ pub(crate) fn is_http(line: &[u8]) -> bool {
     line.starts_with(b"GET /") || (versioned && method.iter().any(|method| line.starts_with(method)))
 }
 
-/// What a browser gets that speaks HTTP to the gopher port: where to go, with what.
+/// The answer to a browser that speaks HTTP to the gopher port: the URL to open with a gopher client.
 pub(crate) fn hint(line: &[u8], site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     let port = if site.port == 70 { String::new() } else { format!(":{}", site.port) };
     let url = clean::html(format!("gopher://{}{port}/", site.host).as_bytes());

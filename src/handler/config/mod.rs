@@ -79,7 +79,7 @@ fn directory(value: Value) -> Result<PathBuf, String> {
     }
 }
 
-/// The selector of something that is no file; false turns it off.
+/// The selector of a page that the handler makes; false turns it off.
 fn selector(value: Value) -> Result<Option<Vec<u8>>, String> {
     match value {
         Value::Truth(false) => Ok(None),

@@ -15,11 +15,11 @@ use crate::path::TreePath;
 use crate::tree::Node;
 use crate::web;
 
-/// What fits beside a client's numbers on a terminal of 80 columns; where gophernicus cuts.
+/// This many columns fit beside a client's numbers on a terminal of 80; gophernicus cuts here.
 const COLUMNS_MAX: usize = 67;
 
-/// Findings that many lines of one map may have. The author mends all of them at once, so the first is told, with the number of
-/// the others.
+/// A finding that many lines of one map may have. The author can correct them all at once, so the first line is reported, with the
+/// number of the others.
 #[derive(Debug, Default)]
 struct Repeated {
     first: Option<(usize, String)>,
@@ -170,7 +170,7 @@ impl Lint<'_> {
         }
     }
 
-    /// What is wrong with a link to this site: nothing is there, or something of another kind than it says.
+    /// The problem of a link to this site: it is dead, or its type does not fit the file.
     pub(super) fn target(&self, item_type: u8, selector: &[u8]) -> Option<String> {
         let (shown, of_type) = (quoted(selector), format!("of type {}", char::from(item_type)));
         let Target { path, node, .. } = match self.leads_to(selector)? {

@@ -1,6 +1,6 @@
 //! `lint`: tells an author what readers would trip over. It looks at a tree as the server would, and changes nothing.
 //!
-//! A finding is something that the author can mend. What many lines of one file have is told once.
+//! A finding is a problem that the author can solve. One that many lines of a file have is reported once.
 
 mod hosts;
 mod kinds;
@@ -179,7 +179,7 @@ impl Lint<'_> {
         Ok(text)
     }
 
-    /// What answers a selector of this site; `None` for one that is answered without the tree.
+    /// The place that a selector of this site leads to; `None` for one that is answered without the tree.
     pub(super) fn leads_to(&self, selector: &[u8]) -> Option<Result<Target, Problem>> {
         let path = self.site.in_tree(selector)?;
         let found = answer::find(&self.tree, path);

@@ -1,7 +1,7 @@
 //! Statistics as a page: what the launcher counted, which it leaves in a file that this program can read.
 //!
-//! Off unless a selector is given for it. The file may be missing, older or newer than this program: what is there and
-//! understood is shown.
+//! It is off unless the configuration gives its selector. The file may be missing, older or newer than this program: the page
+//! shows the members that are known.
 
 mod json;
 

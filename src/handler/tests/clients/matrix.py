@@ -121,6 +121,15 @@ def lynx(site, path, task):
     return command(site, path, how, site.url(asked), save="saved" if task == "binary" else None)
 
 
+def w3m(site, path, task):
+    if task == "binary":
+        # A name is proposed: Ctrl-U clears it.
+        steps = [("(?i)save", f"\x15{site.home}/saved\r"), ("complete", "")]
+        return drive([path, site.url(PATHS[task])], steps, site.home, site.environment)
+    asked = "7/search?TEXT-MARK-42" if task == "search" else PATHS[task]
+    return command(site, path, "-dump", site.url(asked))
+
+
 def vf1(site, path, task):
     then = {"binary": f"save {site.home}/saved\n", "search": "TEXT-MARK-42\n", "text": "cat\n", "error": "cat\n"}
     asked = {"search": "7/search", "web": ""}.get(task, PATHS[task])
@@ -175,7 +184,7 @@ def sacc(site, path, task):
     return drive([path, site.url(PATHS[task])], steps, site.home, site.environment)
 
 
-CLIENTS = {"lynx": lynx, "curl": curl, "gopher": gopher, "bombadillo": bombadillo, "sacc": sacc, "vf1": vf1,
+CLIENTS = {"lynx": lynx, "w3m": w3m, "curl": curl, "gopher": gopher, "bombadillo": bombadillo, "sacc": sacc, "vf1": vf1,
            "phetch": phetch}
 
 

@@ -126,7 +126,7 @@ impl Lint<'_> {
         Some(format!("{what}: readers see \"{}\"", page::PROGRAM_NOTICE))
     }
 
-    fn link(&mut self, map: &TreePath, directory: &TreePath, line: usize, link: &Link<'_>) {
+    pub(super) fn link(&mut self, map: &TreePath, directory: &TreePath, line: usize, link: &Link<'_>) {
         if !link::is_known_type(link.item_type) {
             let prose = link::is_prose(&self.tree, directory, link);
             let shown = if prose { ": shown as text" } else { "" };

@@ -2,6 +2,7 @@
 //!
 //! A finding is a problem that the author can solve. One that many lines of a file have is reported once.
 
+mod forms;
 mod hosts;
 mod kinds;
 mod map;
@@ -152,7 +153,8 @@ impl Lint<'_> {
             return match (Map::read(document, form), form) {
                 (Err(_), _) => self.find(path, None, "a program: programs are off, and readers get an error"),
                 (Ok(_), Form::Gophermap) => self.map(path, &text),
-                (Ok(_), Form::Gph | Form::Gemtext) => {}
+                (Ok(_), Form::Gph) => self.gph(path, &text),
+                (Ok(_), Form::Gemtext) => self.gemtext(path, &text),
             };
         }
         if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {

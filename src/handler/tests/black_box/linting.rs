@@ -173,3 +173,15 @@ fn commands_programs_and_parts_that_are_missing_are_told() {
     ];
     assert_eq!(findings(&tree), expected);
 }
+
+#[test]
+fn dead_links_of_other_menus_are_told() {
+    let tree = Tree::new();
+    tree.file("m.gph", "[0|A|a.txt|server|port]\n[0|Gone|gone.txt|server|port]\n[1|Other|/x|b.example|70]\n");
+    tree.file("t.gmi", "=> a.txt A\n=> gone.txt Gone\n=> gemini://b.example/ B\n").file("a.txt", "");
+    let expected = [
+        "m.gph:2: a dead link: \"/gone.txt\" (not-found)",
+        "t.gmi: a dead link: \"gone.txt\" (not-found), so shown as text",
+    ];
+    assert_eq!(findings(&tree), expected);
+}

@@ -95,3 +95,93 @@ fn a_status_that_differs_from_the_record_is_found() {
     assert!(ended.record.is_null());
     assert!(std::panic::catch_unwind(|| ended.expect(0, "exited")).is_err());
 }
+
+/// Set for a test of this file that fails on purpose, in a process of its own.
+const PURPOSE: &str = "DAYFLY_TEST_FAILS_ON_PURPOSE";
+
+/// Says its tag, makes what tests make, and ends as it is told.
+#[test]
+fn fails_on_purpose() {
+    let Ok(how) = std::env::var(PURPOSE) else { return };
+    let mut site = a_site!();
+    println!("tag {}", site.tag());
+    let beside = common::site::Beside::new(&site);
+    beside.file("host", "the host's\n", 0o644);
+    std::fs::write(format!("/var/tmp/{}-alone", site.tag()), "of no guard's").unwrap();
+    let (below, bound) = (site.directory().join("below"), site.template().join("empty"));
+    common::site::make_directory(&below, 0o755);
+    common::sys::mount_tmpfs(&common::site::c_path(&below)).unwrap();
+    let host = std::env::var("DAYFLY_TEST_HOST").unwrap();
+    let mount = std::process::Command::new("mount").arg("--bind").arg(host).arg(&bound).status();
+    assert!(mount.unwrap().success());
+    site.settle();
+    site.settle_mounts();
+    let serving = common::serve::Serve::probe(&site, &["spin"]).start();
+    let mut client = serving.connect();
+    assert_eq!(client.line(), "ready");
+    match how.as_str() {
+        "panic" => panic!("on purpose"),
+        // While it starts: nothing waits for it.
+        "early" => {
+            let _starting = common::serve::Serve::probe(&site, &["spin"]).start();
+            panic!("on purpose")
+        }
+        "abort" => std::process::abort(),
+        "kill" => common::process::kill(std::process::id()),
+        other => panic!("no such end: {other}"),
+    }
+}
+
+/// The tag of a test that has failed like this; the host's directory of the test is bound in its site.
+fn failed(how: &str, host: &std::path::Path) -> String {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fails_on_purpose", "--nocapture"])
+        .env(PURPOSE, how)
+        .env("DAYFLY_TEST_HOST", host)
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{how}: {output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let tag = text.lines().find_map(|line| line.split_once("tag ")).map(|(_, tag)| tag.trim().to_owned());
+    let tag = tag.unwrap_or_else(|| panic!("{how}: {output:?}"));
+    let text = text + &String::from_utf8_lossy(&output.stderr);
+    assert!(how == "abort" || how == "kill" || text.contains("on purpose"), "{how}: {text}");
+    tag
+}
+
+#[test]
+fn a_failed_test_leaves_no_process_no_mount_and_no_file() {
+    let mut site = a_site!();
+    let host = site.directory().join("host");
+    common::site::make_directory(&host, 0o755);
+    site.file("host/file", "of the host\n");
+    for how in ["panic", "early"] {
+        let tag = failed(how, &host);
+        let (left, processes) = (common::cleanup::left(&tag), common::process::tagged(&tag));
+        assert!(left.is_empty() && processes.is_empty(), "{how}: {left:?} {processes:?}");
+        // What was bound in its site is the host's: not to be removed with it.
+        assert_eq!(std::fs::read(host.join("file")).unwrap(), b"of the host\n", "{how}");
+    }
+    site.check_nothing_left();
+}
+
+/// It cannot do it itself: a later test's process does.
+#[test]
+fn what_a_killed_test_leaves_is_found_and_removed() {
+    let mut site = a_site!();
+    let host = site.directory().join("host");
+    common::site::make_directory(&host, 0o755);
+    site.file("host/file", "of the host\n");
+    for how in ["abort", "kill"] {
+        let tag = failed(how, &host);
+        assert!(common::cleanup::left(&tag).len() >= 3, "{how}: the test itself");
+        let dead: Vec<_> = common::cleanup::dead().into_iter().map(|(tag, _)| tag).collect();
+        assert!(dead.contains(&tag), "{how}: {dead:?}");
+        assert!(!dead.iter().any(|tag| tag == site.tag()), "one that lives is not dead");
+        common::cleanup::clean(&tag);
+        let (left, processes) = (common::cleanup::left(&tag), common::process::tagged(&tag));
+        assert!(left.is_empty() && processes.is_empty(), "{how}: {left:?} {processes:?}");
+        assert_eq!(std::fs::read(host.join("file")).unwrap(), b"of the host\n", "{how}");
+    }
+    site.check_nothing_left();
+}

@@ -8,6 +8,7 @@
 #![allow(unused_imports, unused_macros, reason = "each test binary uses its part of the harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
+pub(crate) mod cleanup;
 pub(crate) mod client;
 pub(crate) mod ended;
 pub(crate) mod inject;

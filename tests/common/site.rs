@@ -1,6 +1,7 @@
 //! A place of a test's own: a template, a mount namespace, and the check that nothing is left in it.
 
-use super::{Launch, process, sys, test_bin};
+pub(crate) use super::cleanup::remove as remove_own_directory;
+use super::{Launch, cleanup, process, sys, test_bin};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
@@ -19,6 +20,8 @@ pub(crate) struct Site {
     directory: PathBuf,
     mounts: String,
     print: Print,
+    /// For as long as the test lives.
+    _lock: fs::File,
 }
 
 impl Site {
@@ -34,11 +37,11 @@ impl Site {
             sys::mount_tmpfs(c"/tmp").expect("a /tmp for the test");
         }
         // The end keeps one from being found in another: 1 is how 10 begins.
-        let tag = format!("dayfly-test-{}-{}x", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let directory = Path::new("/var/tmp").join(&tag);
-        make_directory(&directory, 0o755);
+        let tag =
+            format!("{}{}-{}x", cleanup::PREFIX, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (directory, lock) = cleanup::claim(&tag);
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
-        let mut site = Site { tag, directory, mounts, print: Print::new() };
+        let mut site = Site { tag, directory, mounts, print: Print::new(), _lock: lock };
         site.fill_template();
         site.settle();
         Some(site)
@@ -133,52 +136,13 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // A failed test may leave what it was about: end it, by pid, so that it does not disturb the others.
-        for pid in process::tagged(&self.tag) {
-            let _may_have_ended = sys::kill(pid, libc::SIGKILL);
-        }
         // One test makes the host read-only around itself.
         let _was_not = sys::read_write(c"/");
-        remove_own_directory(&self.directory);
+        cleanup::clean(&self.tag);
+        let left = cleanup::left(&self.tag);
+        // Beside a failure, which is the thing to see.
+        assert!(left.is_empty() || std::thread::panicking(), "the test leaves {left:?}");
     }
-}
-
-/// Removes a test's directory after unmounting everything below it. If a mount stays, it removes nothing,
-/// because files of a bind mount belong to the host.
-pub(crate) fn remove_own_directory(directory: &Path) {
-    if unmount_below(directory) {
-        let _best_effort = fs::remove_dir_all(directory);
-    }
-}
-
-/// Whether nothing is mounted below a directory any more, in this thread's mount namespace.
-fn unmount_below(directory: &Path) -> bool {
-    let below = || -> Option<Vec<PathBuf>> {
-        let table = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
-        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-        // Octal escapes of proc(5) are in no name that the tests give.
-        Some(points.map(PathBuf::from).filter(|point| point.starts_with(directory)).collect())
-    };
-    for _ in 0..100 {
-        match below() {
-            Some(points) if points.is_empty() => return true,
-            Some(points) => {
-                for point in points.iter().rev() {
-                    let _may_be_gone_with_another = nix_like_detach(point);
-                }
-            }
-            None => return false,
-        }
-    }
-    false
-}
-
-fn nix_like_detach(point: &Path) -> bool {
-    let path = c_path(point);
-    // SAFETY: the path is a live C string.
-    #[allow(unsafe_code, reason = "umount2(2) has no safe wrapper here")]
-    let result = unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
-    result == 0
 }
 
 pub(crate) fn make_directory(path: &Path, mode: u32) {

@@ -4,7 +4,7 @@ use super::{
     SERVE_FAILED, USAGE, attach, claim_place, fail, in_words, init_log, loop_failed, or_say, prepare, resolve,
 };
 use crate::activation::{self, Inherited};
-use crate::config::options::Options;
+use crate::config::options::{Net, Options};
 use crate::config::service::{Purpose, Service, ServiceId};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::listener::{Address, Listener};
@@ -16,6 +16,7 @@ use crate::stats::socket::StatsSocket;
 use crate::supervisor::statistics::Telling;
 use crate::supervisor::{self, Reloaded, Supervisor};
 use sandbox::launch::base::{Base, Clones};
+use sandbox::launch::namespaces;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -135,9 +136,25 @@ fn reload(
     if !has_groups && services.iter().any(|service| service.cgroup.is_some()) {
         return Err("cgroups were not used until now: restart to use them".to_owned());
     }
+    keep_out_of_host_network(&services, base)?;
     attach(base, &mut services, clones).map_err(|error| error.message)?;
+    if let Some(service) = services.first() {
+        namespaces::set_hostname(&service.hostname)
+            .map_err(|errno| format!("cannot set the sandboxes' hostname: {errno}"))?;
+    }
     let wanted = wanted.into_iter().map(|(service, address, _)| (service, address)).collect();
     Ok(Reloaded { services, wanted, bound })
+}
+
+/// A supervisor of private sandboxes alone has stayed in the host's network: a sandbox that shared its network would be there.
+fn keep_out_of_host_network(services: &[Service], base: &Base) -> Result<(), String> {
+    let left = base
+        .has_left_host_network()
+        .map_err(|errno| format!("cannot look at the network namespaces: {errno}"))?;
+    if left || services.iter().all(|service| service.net == Net::Private) {
+        return Ok(());
+    }
+    Err("net: 'shared' takes a restart, because every sandbox was private at the start".to_owned())
 }
 
 fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {

@@ -77,6 +77,12 @@ impl Base {
         Ok(result)
     }
 
+    /// Whether the supervisor has left the host's network namespace. If not, no sandbox may share the supervisor's.
+    pub fn has_left_host_network(&self) -> Result<bool, Errno> {
+        let number = |fd: &OwnedFd| Ok::<_, Errno>(nix::sys::stat::fstat(fd)?.st_ino);
+        Ok(number(&self.host_network)? != number(&self.own_network)?)
+    }
+
     /// Makes the trees of a service stand ready.
     pub fn attach(&self, clones: Clones, plan: &Plan) -> Result<Prebuilt, Failure> {
         let step = Step::AttachRoot;

@@ -50,8 +50,8 @@ pub fn leave_network() -> Result<u64, Errno> {
     if before == after { Err(Errno::EBADE) } else { Ok(after) }
 }
 
-/// And reads it back: with a call that only said so it would still be the host's.
-fn set_hostname(hostname: &str) -> Result<(), Errno> {
+/// Sets the name that sandboxes see, and reads it back: with a call that only said so it would still be the host's.
+pub fn set_hostname(hostname: &str) -> Result<(), Errno> {
     sys::process::set_hostname(hostname.as_bytes())?;
     if nix::sys::utsname::uname()?.nodename() == hostname { Ok(()) } else { Err(Errno::EBADE) }
 }

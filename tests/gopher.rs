@@ -7,6 +7,7 @@ mod common;
 use common::serve::Serve;
 use common::{Site, a_site, dist};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 /// A service file with the shipped template, and these binds beside a tree of content.
@@ -63,4 +64,18 @@ fn trees_of_users_and_virtual_hosts_have_places_in_the_shipped_template() {
     assert_eq!(ask("/~ann/a.txt\r\n"), "ann\r\n");
     assert!(ask("\r\n").contains("1~ann\t/~ann\t") && !ask("\r\n").contains("~new"));
     assert_eq!(ask("/;b.example\r\n"), "iB\t\tnull.host\t1\r\n.\r\n");
+}
+
+/// The kernel follows no absolute symlink below a directory, so the handler reads where it leads.
+#[test]
+fn absolute_symlinks_into_the_tree_are_followed_in_a_sandbox() {
+    let mut site = a_site!();
+    let file = service(&mut site, "host = 'a.example'\nport = 70\n", &[]);
+    let hole = site.directory().join("hole");
+    fs::write(hole.join("t.txt"), "text\n").unwrap();
+    symlink("/srv/gopher/t.txt", hole.join("inside")).unwrap();
+    symlink("/etc/os-release", hole.join("outside")).unwrap();
+    let serving = Serve::file(&site, &file).start();
+    assert_eq!(serving.ask(b"/inside\r\n"), b"text\r\n");
+    assert_eq!(serving.ask(b"/outside\r\n"), b"3Not found\t\terror.host\t1\r\n.\r\n");
 }

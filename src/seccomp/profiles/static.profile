@@ -33,6 +33,7 @@ allow newfstatat                # sizes and kinds by name
 allow statx                     # sizes and kinds, Rust's way; not the unique ids of mounts, which count other sandboxes'
     if arg3 has no STATX_MNT_ID_UNIQUE
 errno ENOSYS statx              # libc goes on with newfstatat
+allow readlinkat                # where a symlink below the tree leads; static glibc asks for /proc/self/exe
 allow lseek                     # positions in files
 allow getdents64                # lists directories
 allow getcwd                    # asks where it is: always below /
@@ -89,5 +90,4 @@ allow exit exit_group           # ends
 errno ENOSYS set_robust_list    # static glibc: robust locks, not had
 errno ENOSYS rseq               # static glibc: restartable sequences, not had
 errno EPERM prlimit64           # static glibc asks for the stack limit
-errno ENOENT readlinkat         # static glibc: /proc/self/exe is not there
 errno ENOENT readlink on x86_64 # static glibc: /proc/self/exe is not there

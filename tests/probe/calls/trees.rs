@@ -59,8 +59,11 @@ fn links(name: &str) -> Option<Answer> {
         "readlink" => {
             link(c"/tmp/one").and_then(|_| call(libc::SYS_readlink, [at(c"/tmp/one"), room, 64, 0, 0, 0]))
         }
-        "readlinkat" => link(c"/tmp/two")
-            .and_then(|_| call(libc::SYS_readlinkat, [HERE, at(c"/tmp/two"), room, 64, 0, 0])),
+        // Profiles allow it that make no symlink: of a file, EINVAL is the kernel's own answer.
+        "readlinkat" => match call(libc::SYS_readlinkat, [HERE, at(c"/bin/probe"), room, 64, 0, 0]) {
+            Err(errno) if errno == libc::EINVAL => Ok(0),
+            answer => answer,
+        },
         _ => return None,
     })
 }

@@ -55,7 +55,7 @@ EOT
 }
 
 slope() {
-    heading 'A launch on a host with many mounts' "\`run\` copies the host's mount table, as every launcher does that begins there."
+    heading 'A launch on a host with many mounts' "\`run\` copies the host's mount table, like every launcher that starts in it."
     local mounts
     for mounts in 0 100 500; do
         echo

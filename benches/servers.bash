@@ -70,7 +70,7 @@ throughput() {
 
 grid() {
     heading 'What a sandbox costs, by mounts of the host and files of the template' \
-        "\`--park none\`: each connection waits for a sandbox to be built. Flat is the aim."
+        "\`--park none\`: each connection waits until its sandbox is built. The aim is a flat line."
     local kind files mounts parallel
     set --
     for files in small large; do
@@ -123,7 +123,7 @@ kinds() {
 kernel_memory() { awk '/^(Slab|KernelStack|PageTables|Percpu):/ { sum += $2 } END { print sum }' /proc/meminfo; }
 
 memory() {
-    heading 'Memory' "Of 200 parked sandboxes: proportional set size of the processes, and what the kernel keeps, each."
+    heading 'Memory' "200 parked sandboxes: the proportional set size of each one's processes, and its kernel memory."
     echo '| network | PSS KiB | kernel KiB | together | supervisor, anonymous KiB |'
     echo '|---|---|---|---|---|'
     local net before after pss child

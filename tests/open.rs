@@ -243,7 +243,7 @@ fn mistakes_are_said_in_one_line() {
         (open(&file, "a b", "ro"), "invalid descriptor name"),
         (open(&directory, "a", "ro"), "not a regular file"),
         (open(Path::new("/dev/null"), "a", "append"), "not a regular file"),
-        (open(&file, "a", "connect"), "no socket"),
+        (open(&file, "a", "connect"), "not a socket"),
     ] {
         run(&site, &[&option], &["echo"]).is_usage_error(named);
     }

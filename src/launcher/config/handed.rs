@@ -177,8 +177,8 @@ impl Item {
     fn check_kind(&self, file: &TrustedFile) -> Result<(), &'static str> {
         match (self.how, file.stat.st_mode & libc::S_IFMT) {
             (How::Read | How::Append, libc::S_IFREG) | (How::Connect, libc::S_IFSOCK) => Ok(()),
-            (How::Read | How::Append, _) => Err("no regular file"),
-            (How::Connect, _) => Err("no socket"),
+            (How::Read | How::Append, _) => Err("not a regular file"),
+            (How::Connect, _) => Err("not a socket"),
         }
     }
 

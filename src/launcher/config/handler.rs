@@ -180,7 +180,7 @@ fn not_executable(name: &str, why: &str) -> ConfigError {
 fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Program, ConfigError> {
     let mode = handler.stat.st_mode;
     if mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(not_executable(name, "no regular file"));
+        return Err(not_executable(name, "not a regular file"));
     }
     // As another uid than its owner, which every sandbox is; rootless it may be the owner.
     let needed =

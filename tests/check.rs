@@ -88,7 +88,7 @@ fn files_with_capabilities_are_named() {
     let file = site.template().join("bin/other");
     let set = Command::new(setcap).arg("cap_net_raw=ep").arg(&file).status().unwrap();
     assert!(set.success());
-    notes(&site, &["template", "1 with capabilities", "/bin/other"]);
+    notes(&site, &["template", "1 with file capabilities", "/bin/other"]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn what_others_can_change_is_named() {
     set_mode(&site.template().join("srv/hello"), 0o666);
     notes(&site, &["template", "1 writable by everyone", "/srv/hello"]);
     common::site::give_to(&site.template().join("srv/hello"), 1234);
-    notes(&site, &["template", "1 of other users", "/srv/hello"]);
+    notes(&site, &["template", "1 owned by other users", "/srv/hello"]);
 }
 
 /// A link that a sandbox resolves in its own root is fine, whatever the host makes of it.

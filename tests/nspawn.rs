@@ -171,12 +171,12 @@ fn values_that_make_no_sense_are_refused() {
         ("--machine=-", "'-'"),
         ("--uuid=7", "'7'"),
         ("--uuid=00000000000000000000000000000000", "zero"),
-        ("--setenv==x", "names no variable"),
+        ("--setenv==x", "variable is missing"),
         ("--rlimit=nofile", "NAME=LIMIT"),
         ("--rlimit=nosuch=3", "nosuch"),
         ("--rlimit=nofile=many", "many"),
         ("--uid=nobody", "nobody"),
-        ("--uid=", "names no user"),
+        ("--uid=", "user is missing"),
         ("--oom-score-adjust=2000", "'2000'"),
         ("--system-call-filter=socket", "refused: the guard"),
         ("--system-call-filter=ioctl", "refused: the guard"),
@@ -203,7 +203,7 @@ fn values_that_make_no_sense_are_refused() {
         ("--wall-time=never", "never"),
         ("--nonesuch", "unknown option --nonesuch"),
         ("-y", "unknown option -y"),
-        ("--network=x", "may be"),
+        ("--network=x", "ambiguous"),
     ] {
         let site = Site::new();
         let template = site.as_ref().map_or("/srv".into(), Site::template);

@@ -404,7 +404,7 @@ fn what_the_user_owns_in_the_tree_is_the_programs_and_roots_stays_roots() {
     closed(&tried(&site, &["--read-only", "--uid=moon"], &["open", "/srv/own"]));
     nspawn(&site, &["-x", "--uid=nosuch"], &["echo"]).talk(b"").is_usage_error("nosuch");
     let refused = site.probe(&["echo"]).options(&["--owner=7", "--snapshot=readonly"]).talk(b"");
-    refused.is_usage_error("--owner is for --snapshot overlay");
+    refused.is_usage_error("--owner needs --snapshot overlay");
 }
 
 #[test]

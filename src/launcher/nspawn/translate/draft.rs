@@ -44,14 +44,14 @@ impl Draft {
         self.line.without_settings = match (values::boolean(mode), mode) {
             (Some(on), _) => !on,
             (None, "override" | "trusted") => false,
-            _ => return Err(format!("'{mode}' is no mode: there are yes, no, override and trusted")),
+            _ => return Err(format!("invalid mode '{mode}': use yes, no, override or trusted")),
         };
         Ok(())
     }
 
     pub(super) fn directory(&mut self, path: &str) -> Done {
         if path.is_empty() {
-            return Err("it names no directory".to_owned());
+            return Err("the directory is missing".to_owned());
         }
         self.line.root = Root::Directory(path.to_owned());
         Ok(())
@@ -73,7 +73,7 @@ impl Draft {
             ("state", _) => Some(Volatile::State),
             ("", _) | (_, Some(true)) => Some(Volatile::Yes),
             (_, Some(false)) => None,
-            _ => return Err(format!("'{mode}' is no mode: there are yes, state, overlay and no")),
+            _ => return Err(format!("invalid mode '{mode}': use yes, state, overlay or no")),
         };
         Ok(())
     }
@@ -84,20 +84,19 @@ impl Draft {
             None => (text, (self.variable)(text)),
         };
         if name.is_empty() {
-            return Err("it names no variable".to_owned());
+            return Err("the name of the variable is missing".to_owned());
         }
         match value {
             Some(value) => self.add("setenv", &format!("{name}={value}")),
-            None => {
-                self.note(format!("--setenv={name}: the launcher has no such variable, nor has the program"))
-            }
+            None => self
+                .note(format!("--setenv={name}: the launcher has no such variable, so the program has none")),
         }
         Ok(())
     }
 
     pub(super) fn uid(&mut self, user: &str) -> Done {
         if user.is_empty() {
-            return Err("it names no user".to_owned());
+            return Err("the user is missing".to_owned());
         }
         self.line.user = (user != "root" && user != "0").then(|| user.to_owned());
         Ok(())
@@ -106,8 +105,7 @@ impl Draft {
     pub(super) fn user(&mut self, user: &str) -> Done {
         if user.is_empty() {
             return Err(
-                "without a name it is for the user's service manager, which has no part in a sandbox"
-                    .to_owned(),
+                "without a name it means the user's service manager, which sandboxes do not use".to_owned()
             );
         }
         self.uid(user)
@@ -145,7 +143,7 @@ impl Draft {
             Ok(-1000..0) => {
                 Err("not below 0: the kernel kills a sandbox before the host's processes".to_owned())
             }
-            _ => Err(format!("'{score}' is no score: from 0 to 1000")),
+            _ => Err(format!("invalid score '{score}': use 0 to 1000")),
         }
     }
 
@@ -161,7 +159,7 @@ impl Draft {
 
     pub(super) fn rlimit(&mut self, text: &str) -> Done {
         let Some((name, limit)) = text.split_once('=') else {
-            return Err(format!("'{text}' is no limit: write NAME=LIMIT, for example nofile=32"));
+            return Err(format!("invalid limit '{text}': use NAME=LIMIT, for example nofile=32"));
         };
         self.add("rlimit", &format!("{name}={limit}"));
         Ok(())
@@ -174,7 +172,7 @@ impl Draft {
                 self.add("bind-ro", "/etc/localtime");
                 Ok(())
             }
-            _ => Err(format!("'{mode}' would write into the tree: there are off, auto and bind")),
+            _ => Err(format!("'{mode}' would write into the tree: use off, auto or bind")),
         }
     }
 
@@ -223,7 +221,7 @@ impl Draft {
                 let into = if prohibits { &mut calls.prohibited } else { &mut calls.permitted };
                 into.insert(name.to_owned());
             } else {
-                return Err(format!("'{name}' is no system call"));
+                return Err(format!("unknown system call '{name}'"));
             }
         }
         Ok(())
@@ -231,7 +229,7 @@ impl Draft {
 
     pub(super) fn inaccessible(&mut self, path: &str) -> Done {
         if !path.starts_with('/') || path == "/" {
-            return Err(format!("'{path}' is no path below the root"));
+            return Err(format!("invalid path '{path}': it must be below the root"));
         }
         self.line.inaccessible.push(path.to_owned());
         Ok(())
@@ -242,7 +240,7 @@ impl Draft {
         let Some((name, path)) =
             text.split_once(':').filter(|(name, path)| !name.is_empty() && !path.is_empty())
         else {
-            return Err(format!("'{text}' is no credential: write ID:PATH"));
+            return Err(format!("invalid credential '{text}': use ID:PATH"));
         };
         let path = match path.starts_with('/') {
             true => path.to_owned(),

@@ -189,13 +189,13 @@ options! {
     "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network";
     "timezone", "=MODE", [honour timezone], "`off` and `auto` leave the template's /etc/localtime, `bind` shows the host's over it";
     "link-journal", "=MODE", [already "no" "auto" "try-guest" "try-host"],
-        "a sandbox has no journal of its own; what it writes to stderr is logged by the launcher";
+        "a sandbox has no journal; the launcher logs its stderr";
     "" 'j', "", [already], "as --link-journal=try-guest: there is no journal to link";
-    "forward-journal", "=PATH", [refuse], "a sandbox has no journal of its own; what it writes to stderr is logged by the launcher";
-    "forward-journal-max-use", "=BYTES", [refuse], "a sandbox has no journal of its own";
-    "forward-journal-keep-free", "=BYTES", [refuse], "a sandbox has no journal of its own";
-    "forward-journal-max-file-size", "=BYTES", [refuse], "a sandbox has no journal of its own";
-    "forward-journal-max-files", "=N", [refuse], "a sandbox has no journal of its own";
+    "forward-journal", "=PATH", [refuse], "a sandbox has no journal; the launcher logs its stderr";
+    "forward-journal-max-use", "=BYTES", [refuse], "a sandbox has no journal";
+    "forward-journal-keep-free", "=BYTES", [refuse], "a sandbox has no journal";
+    "forward-journal-max-file-size", "=BYTES", [refuse], "a sandbox has no journal";
+    "forward-journal-max-files", "=N", [refuse], "a sandbox has no journal";
 
     "bind", "=PATH[:PATH[:OPTIONS]]", [honour bind],
         "--bind of run: the program writes as the owner of the source, not as root; options: `norbind`, `rootidmap`, `owneridmap`";

@@ -30,13 +30,13 @@ pub(super) fn host_name(name: &str) -> Result<(), String> {
     if name.is_empty() || (name.len() <= 64 && name.split('.').all(label)) {
         Ok(())
     } else {
-        Err(format!("'{name}' is no host name"))
+        Err(format!("invalid host name '{name}'"))
     }
 }
 
 /// 32 hexadecimal digits, with or without the four dashes, not all zero; answered with them.
 pub(super) fn uuid(text: &str) -> Result<String, String> {
-    let error = || format!("'{text}' is no UUID: 32 hexadecimal digits that are not all zero");
+    let error = || format!("invalid UUID '{text}': use 32 hexadecimal digits that are not all zero");
     let dashed =
         text.len() == 36 && text.char_indices().all(|(at, c)| (c == '-') == [8, 13, 18, 23].contains(&at));
     let digits: String = if dashed { text.replace('-', "") } else { text.to_owned() };
@@ -82,7 +82,7 @@ pub(super) fn bind(text: &str, known: &dyn Fn(&str) -> Result<(), String>) -> Re
         [source] => (source, source, ""),
         [source, target] => (source, target, ""),
         [source, target, options] => (source, target, options.as_str()),
-        _ => return Err(format!("'{text}' is no bind: write PATH, PATH:PATH or PATH:PATH:OPTIONS")),
+        _ => return Err(format!("invalid bind '{text}': use PATH, PATH:PATH or PATH:PATH:OPTIONS")),
     };
     if source.is_empty() {
         return Err("an empty source would be a directory that stays: use --tmpfs".to_owned());
@@ -103,7 +103,7 @@ pub(super) fn stack(text: &str) -> Result<String, String> {
         fields.push(highest.clone());
     }
     if fields.len() < 3 || fields.contains(&String::new()) {
-        return Err(format!("'{text}' is no overlay: write PATH:PATH or PATH:PATH:PATH, none of them empty"));
+        return Err(format!("invalid overlay '{text}': use PATH:PATH or PATH:PATH:PATH, none of them empty"));
     }
     if let Some(own) = fields.iter().find(|path| path.starts_with('+')) {
         return Err(format!("'{own}' is of the tree itself: name it by its path on the host"));
@@ -117,7 +117,7 @@ pub(super) fn tmpfs(text: &str) -> Result<String, String> {
     let (path, options) = match fields.as_slice() {
         [path] => (path, ""),
         [path, options] => (path, options.as_str()),
-        _ => return Err(format!("'{text}' is no tmpfs: write PATH or PATH:OPTIONS")),
+        _ => return Err(format!("invalid tmpfs '{text}': use PATH or PATH:OPTIONS")),
     };
     if path == "/" {
         return Err("the root is the snapshot's: use -x".to_owned());

@@ -120,7 +120,7 @@ fn find_long(name: &str) -> Result<Which, String> {
     match (candidates.next(), candidates.next()) {
         (Some(known), None) => Ok(Which::Nspawn(known)),
         (Some(one), Some(two)) => {
-            Err(format!("--{name} may be --{}, --{} or another: write more of it", one.long, two.long))
+            Err(format!("--{name} is ambiguous: it can mean --{}, --{} or others", one.long, two.long))
         }
         (None, _) => Err(format!("unknown option --{name}")),
     }

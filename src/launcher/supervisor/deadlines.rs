@@ -93,6 +93,16 @@ mod tests {
         assert_eq!(deadlines.wait(later), None);
     }
 
+    /// Rounded down, the loop would wake before it, find nothing to do, and wake again.
+    #[test]
+    fn the_wait_is_rounded_up_to_whole_milliseconds() {
+        let (now, mut deadlines) = (Instant::now(), Deadlines::default());
+        deadlines.set(now + Duration::from_micros(1_500), Deadline::Shrink);
+        assert_eq!(deadlines.wait(now), Some(Duration::from_millis(2)));
+        assert_eq!(deadlines.wait(now + Duration::from_micros(1_499)), Some(Duration::from_millis(1)));
+        assert_eq!(deadlines.wait(now + Duration::from_micros(1_500)), Some(Duration::ZERO));
+    }
+
     #[test]
     fn one_that_is_moved_or_cancelled_leaves_nothing() {
         let now = Instant::now();

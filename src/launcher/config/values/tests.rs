@@ -67,6 +67,12 @@ fn a_user_range_keeps_clear_of_real_users_and_of_minus_one() {
     for text in ["0+10", "1000+10", "4294967295+1", "4294967000+4000", "70000", "70000+0", "x+1"] {
         assert!(text.parse::<UserRange>().is_err(), "{text}");
     }
+    // To the last id on both sides: 65535 and 4294967295 mean no change.
+    for (text, taken) in
+        [("65535+10", false), ("65536+10", true), ("4294967284+10", true), ("4294967285+10", false)]
+    {
+        assert_eq!(text.parse::<UserRange>().is_ok(), taken, "{text}");
+    }
 }
 
 #[test]

@@ -289,6 +289,10 @@ mod tests {
             assert_eq!(admission.count_in(Source::V4(1), now), Err(Rejected::Rate));
         }
         assert!(admission.count_in(Source::V4(1), now + SECOND * 10).is_ok());
+        let mut admission = with_rate(5);
+        (0..5).for_each(|_| drop(admission.count_in(Source::V4(1), now)));
+        (0..1000).for_each(|_| drop(admission.count_in(Source::V4(1), now)));
+        assert!(admission.count_in(Source::V4(1), now + SECOND * 2).is_ok());
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn a_socket_without_its_service_a_service_without_its_socket_and_one_named_twice
     let again = one.display().to_string();
     for (sockets, options, complaint) in [
         (&["one", "two", "three"][..], &[][..], "unknown service 'three'"),
-        (&["one"], &[], "nothing to listen on for 'two'"),
+        (&["one"], &[], "no address to listen on for 'two'"),
         (&["one", "two"], &["--service", &again], "'one' is named twice"),
         (&["one", "two"], &["--listen", "127.0.0.1:0"], "--listen with several services"),
     ] {

@@ -162,3 +162,47 @@ fn every_document_is_in_the_package_and_in_the_table_of_contents() {
         assert!(name == "README.md" || contents.contains(&name), "docs/README.md does not link {name}");
     }
 }
+
+/// `postrm purge`, over copies of /etc and /var/lib that only this test sees.
+#[test]
+fn purging_leaves_what_the_administrator_has_made() {
+    let mut site = a_site!();
+    let layers = site.directory().join("layers");
+    fs::create_dir_all(&layers).unwrap();
+    let mount = |words: &[&str]| assert!(Command::new("mount").args(words).status().unwrap().success());
+    mount(&["-t", "tmpfs", "none", layers.to_str().unwrap()]);
+    for place in ["/etc", "/var/lib"] {
+        let own = layers.join(place.replace('/', "-"));
+        fs::create_dir_all(own.join("upper")).unwrap();
+        fs::create_dir_all(own.join("work")).unwrap();
+        let (own, options) = (own.display(), "upperdir");
+        let options = format!("lowerdir={place},{options}={own}/upper,workdir={own}/work");
+        mount(&["-t", "overlay", "-o", &options, "overlay", place]);
+    }
+    site.settle_mounts();
+    let purge = || {
+        let status = Command::new("sh").arg(root().join("scripts/deb/postrm")).arg("purge").status().unwrap();
+        assert!(status.success());
+    };
+    let kept = [
+        "/etc/dayfly/second.toml",
+        "/etc/dayfly/profiles/mine.profile",
+        "/var/lib/dayfly/public-second/stats.json",
+    ];
+    for path in kept.into_iter().chain(["/var/lib/dayfly/public-gopher/stats.json"]) {
+        fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
+        fs::write(path, "mine").unwrap();
+    }
+    purge();
+    for path in kept {
+        assert_eq!(fs::read_to_string(path).unwrap(), "mine", "{path}");
+    }
+    assert!(!Path::new("/var/lib/dayfly/public-gopher").exists());
+    for path in kept {
+        fs::remove_file(path).unwrap();
+    }
+    fs::remove_dir("/var/lib/dayfly/public-second").unwrap();
+    purge();
+    assert!(!Path::new("/etc/dayfly").exists() && !Path::new("/var/lib/dayfly").exists());
+    site.settle();
+}

@@ -350,7 +350,8 @@ fn landlock(plan: &landlock::Plan) -> Node {
             plan.allowed_of_handler().join(" "),
         )
         .why("the only one, except under the profile tree")]),
-        Node::new("TCP", governed(network)).why("connect with an address, and bind; from ABI 4"),
+        Node::new(plan.protocols(), governed(network))
+            .why("connect or send with an address, and bind; TCP from ABI 4, UDP from 10"),
         Node::new("signals and abstract sockets", governed(scopes))
             .why("to targets outside the sandbox; from ABI 6"),
     ])

@@ -54,7 +54,7 @@ pub fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<R
         go_to(path, tree.root.as_fd())?;
     }
     landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
-    landlock::restrict(context.ruleset, context.canary)?;
+    landlock::restrict(&plan.landlock, context.ruleset, context.canary)?;
     Ok(Restricted(()))
 }
 

@@ -14,7 +14,12 @@ use std::os::fd::OwnedFd;
 pub const ABI_MIN: i32 = 2;
 
 /// The newest ABI the crate speaks.
-pub const ABI_CRATE: i32 = ABI::V9 as i32;
+pub const ABI_CRATE: i32 = ABI::V10 as i32;
+
+/// From here on UDP is governed (Linux 7.2).
+const ABI_UDP: i32 = 10;
+/// From here on denials are audited, unless a domain says otherwise (Linux 6.15).
+const ABI_QUIET: i32 = 7;
 
 /// Rights on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +63,13 @@ impl Plan {
         if executable {
             read |= AccessFs::Execute;
         }
-        // No device nodes or sockets are made, by anyone, and no ioctl reaches a device.
-        let never = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
+        // No device nodes or sockets are made, by anyone, no ioctl reaches a device, and no socket file is connected to: what a
+        // bind shows may hold a daemon's.
+        let never = AccessFs::MakeChar
+            | AccessFs::MakeBlock
+            | AccessFs::MakeSock
+            | AccessFs::IoctlDev
+            | AccessFs::ResolveUnix;
         let read_write = read | (AccessFs::from_write(abi) & !never);
         let file = AccessFs::from_file(abi);
         let bits =
@@ -81,7 +91,17 @@ impl Plan {
         self.abi as i32
     }
 
-    /// Whether TCP is governed, and whether signals and abstract sockets are.
+    /// What of the network is governed, by the names of its protocols.
+    pub fn protocols(&self) -> &'static str {
+        if self.abi() >= ABI_UDP { "TCP and UDP" } else { "TCP" }
+    }
+
+    /// Whether the kernel would audit denials, and can be told not to.
+    pub fn is_quiet(&self) -> bool {
+        self.abi() >= ABI_QUIET
+    }
+
+    /// Whether the network is governed, and whether signals and abstract sockets are.
     pub fn governs(&self) -> (bool, bool) {
         (self.network, self.scopes)
     }

@@ -247,3 +247,39 @@ fn a_sandbox_cannot_write_where_its_statistics_are() {
         assert_eq!(serving.terminate().0, 0);
     }
 }
+
+/// In the shared directory, in the place of one's own, and by the command that asks.
+#[test]
+fn a_socket_of_a_dead_supervisor_is_swept_and_no_other_file() {
+    let site = a_site!();
+    let shared = Path::new("/run/dayfly");
+    std::fs::create_dir_all(shared).unwrap();
+    let tag = site.tag();
+    // No pid is as high (proc_sys_kernel(5), pid_max).
+    let dead = |directory: &Path| {
+        let path = directory.join("stats-4194399");
+        let _earlier = std::fs::remove_file(&path);
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        path
+    };
+    let below = shared.join(tag);
+    std::fs::create_dir(&below).unwrap();
+    let file = shared.join(format!("stats-{tag}"));
+    std::fs::write(&file, "not a socket").unwrap();
+    let alive = below.join("stats-4194398");
+    let listener = std::os::unix::net::UnixListener::bind(&alive).unwrap();
+    let sockets = [dead(shared), dead(&below)];
+    // Its own is elsewhere: RUNTIME_DIRECTORY is the site.
+    let serving = Serve::probe(&site, &["echo"]).start();
+    serving.ask(b"x");
+    assert!(sockets.iter().all(|path| !path.exists()), "{sockets:?}");
+    assert_eq!(serving.terminate().0, 0);
+    let sockets = [dead(shared), dead(&below)];
+    Command::new(dayfly()).arg("stats").output().unwrap();
+    let left = sockets.iter().any(|path| path.exists());
+    let (file_left, alive_left) = (file.exists(), alive.exists());
+    drop(listener);
+    std::fs::remove_dir_all(&below).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(!left && file_left && alive_left, "{left} {file_left} {alive_left}");
+}

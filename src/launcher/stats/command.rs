@@ -64,7 +64,7 @@ fn find(options: &StatsOptions) -> Result<Vec<Report>, String> {
     let wants_journal = options.journal || options.since.is_some();
     let mut reports: Vec<Report> = Vec::new();
     if !wants_journal {
-        // A socket that a killed supervisor has left refuses.
+        socket::sweep();
         reports = socket::candidates().iter().filter_map(|path| socket::ask(path).ok()).flatten().collect();
     }
     if !reports.is_empty() {

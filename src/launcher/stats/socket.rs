@@ -7,6 +7,7 @@ use nix::sys::socket::{Backlog, SockFlag, accept4, listen};
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,16 +40,13 @@ impl StatsSocket {
         let own = format!("stats-{}", std::process::id());
         let paths = match runtime_directory() {
             // Somebody may live there already.
-            Some(directory) => {
-                sweep(&directory);
-                vec![directory.join("stats"), directory.join(own)]
-            }
+            Some(directory) => vec![directory.join("stats"), directory.join(own)],
             None => {
                 fs::create_dir_all(SHARED)?;
-                sweep(Path::new(SHARED));
                 vec![Path::new(SHARED).join(own)]
             }
         };
+        sweep();
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for path in paths {
             match StatsSocket::bind_at(&path) {
@@ -83,14 +81,26 @@ impl AsFd for StatsSocket {
     }
 }
 
-/// Sockets of supervisors that were killed.
-fn sweep(directory: &Path) {
-    for path in candidates_in(directory) {
-        let refused = UnixStream::connect(&path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-        if refused {
-            fs::remove_file(path).ignoring("another start has swept it");
-        }
+/// Removes the sockets that killed supervisors have left, wherever one may be. Whoever may not remove them leaves them.
+pub(super) fn sweep() {
+    for path in candidates().into_iter().filter(|path| is_left_over(path)) {
+        fs::remove_file(path).ignoring("it is another's, or another start has swept it");
     }
+}
+
+/// A socket refuses also between bind(2) and listen(2): that of a process that lives, or one that is new, is left alone.
+fn is_left_over(path: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    if !found.file_type().is_socket() {
+        return false;
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let pid = name.strip_prefix("stats-").and_then(|pid| pid.parse::<u32>().ok());
+    let owner_is_gone = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+    let age = found.modified().ok().and_then(|made| made.elapsed().ok());
+    let is_old = age.is_some_and(|age| age > PATIENCE);
+    (owner_is_gone || is_old)
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn candidates_in(directory: &Path) -> Vec<PathBuf> {

@@ -87,7 +87,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("privilege", &[]),
     ("proxy_header", &[]),
     ("connection", &["outcome"]),
-    ("activation", &["connection"]),
+    ("activation", &["connection", "privilege"]),
     ("config", &["cgroup", "connection", "kernel", "privilege"]),
     ("listener", &["config", "connection"]),
     ("log", &["config", "connection", "outcome"]),

@@ -54,6 +54,21 @@ fn serve_bounds_it_too() {
     assert_eq!(serving.terminate().0, 0);
 }
 
+/// What is queued outlives the handler, and a peer that takes nothing of it must not keep it for hours.
+#[test]
+fn with_a_long_wall_time_a_peer_may_take_nothing_for_a_minute_alone() {
+    let site = a_site!();
+    for (idle, seconds) in [("15s", 60), ("90s", 90)] {
+        let options = ["--wall-time", "6h", "--idle-time", idle];
+        let mut live = site.probe(&["sleep"]).options(&options).start();
+        let socket = sys::borrow(live.await_ready(), 0).unwrap();
+        assert_eq!(option(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), seconds * 1000);
+        drop(socket);
+        live.client.half_close();
+        live.end().expect(0, "exited");
+    }
+}
+
 #[test]
 fn the_send_buffer_is_the_services() {
     let site = a_site!();

@@ -255,3 +255,26 @@ fn mistakes_are_said_in_one_line() {
     missing.expect(125, "refused");
     assert!(missing.err.contains("does not exist"), "{missing}");
 }
+
+/// Linux 7.2 opens a descriptor again without any path (O_EMPTYPATH). Landlock looks at where the file is, and no rule covers
+/// that; a socket cannot be opened. Before it the path is empty.
+#[test]
+fn no_descriptor_can_be_opened_again_with_other_rights() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    // The modes would let everybody.
+    let (key, log) = (beside.file("key", "for all\n", 0o666), beside.file("log", "for all\n", 0o666));
+    let (key, log) = (open(&key, "key", "ro"), open(&log, "log", "append"));
+    for profile in ["static", "interpreter", "tree"] {
+        for snapshot in ["readonly", "overlay"] {
+            for attempt in ["reopen_r", "reopen_w", "reopen_rw"] {
+                for number in ["0", "1", "3", "4"] {
+                    let options = [&key, &log, "--profile", profile, "--snapshot", snapshot];
+                    let ended = run(&site, &options, &["try", attempt, number]);
+                    let answer = ended.value(attempt);
+                    assert!(answer.starts_with("errno "), "{profile} {snapshot} {number}\n{ended}");
+                }
+            }
+        }
+    }
+}

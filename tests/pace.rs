@@ -25,7 +25,8 @@ fn sip(client: &mut Client, bytes: usize, patience: Duration) -> usize {
 #[test]
 fn a_client_that_takes_too_little_is_ended_and_the_log_says_which_limit() {
     let site = a_site!();
-    let serving = Serve::probe(&site, &["big", "10000000"]).options(&["--min-rate", "1M"]).start();
+    let serving =
+        Serve::probe(&site, &["big", "10000000"]).options(&["--min-rate", "1M", "--idle-time", "5s"]).start();
     let mut client = serving.connect();
     sys::small_receive_buffer(client.fd()).unwrap();
     client.send(b"/\n");
@@ -40,7 +41,8 @@ fn a_client_that_takes_too_little_is_ended_and_the_log_says_which_limit() {
 #[test]
 fn a_slow_client_above_the_rate_gets_everything() {
     let site = a_site!();
-    let serving = Serve::probe(&site, &["big", "7000000"]).options(&["--min-rate", "1K"]).start();
+    let serving =
+        Serve::probe(&site, &["big", "7000000"]).options(&["--min-rate", "1K", "--idle-time", "5s"]).start();
     let mut client = serving.connect();
     sys::small_receive_buffer(client.fd()).unwrap();
     client.send(b"/\n");

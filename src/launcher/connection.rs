@@ -139,6 +139,13 @@ impl Connection {
         sys::set_blocking(self.input.as_fd())
     }
 
+    /// Its last close is a reset: for an answer that is not whole.
+    pub(crate) fn reset_at_close(&self) {
+        if sys::socket::is_open_tcp(&self.input) {
+            sys::socket::reset_at_close(&self.input).ignoring("its client sees a clean end");
+        }
+    }
+
     /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest. A name that is `set`
     /// already stays as it is.
     pub(crate) fn environment(&self, set: &[CString]) -> Vec<CString> {

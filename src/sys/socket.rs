@@ -1,8 +1,9 @@
 //! Sockets: the options and messages that nix does not have.
 
 use super::{Result, check, check_fd};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// The two ends of a connected pair, close-on-exec (unix(7), SOCK_SEQPACKET: messages keep their bounds).
@@ -114,9 +115,25 @@ struct TcpInfo {
 #[allow(clippy::cast_possible_truncation)]
 const TCP_INFO_LEN: libc::socklen_t = size_of::<TcpInfo>() as libc::socklen_t;
 
+/// Whether it is a TCP connection that we have not ended the sending on.
+pub fn is_open_tcp(file: &OwnedFd) -> bool {
+    // netinet/tcp.h: TCP_ESTABLISHED, and TCP_CLOSE_WAIT: the peer has ended its own.
+    tcp_info(file.as_fd()).is_ok_and(|info| [1, 8].contains(&info.bytes[0]))
+}
+
+/// Its last close is a reset, and discards what is queued (socket(7), SO_LINGER).
+pub fn reset_at_close(socket: &OwnedFd) -> Result<()> {
+    setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })
+}
+
 /// Bytes that the peer has acknowledged, and bytes received from it (`TCP_INFO`). ENOPROTOOPT if it is no TCP
 /// socket.
 pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    let info = tcp_info(socket)?;
+    Ok((info.bytes_acked, info.bytes_received))
+}
+
+fn tcp_info(socket: BorrowedFd<'_>) -> Result<TcpInfo> {
     let mut info = mem::MaybeUninit::<TcpInfo>::zeroed();
     let mut size = TCP_INFO_LEN;
     let target = info.as_mut_ptr().cast();
@@ -126,8 +143,7 @@ pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Result<(u64, u64)> {
         unsafe { libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, target, &raw mut size) };
     check(result.into())?;
     // SAFETY: zeroed, all fields are integers.
-    let info = unsafe { info.assume_init() };
-    Ok((info.bytes_acked, info.bytes_received))
+    Ok(unsafe { info.assume_init() })
 }
 
 /// Bytes waiting to be read, and bytes not yet taken by the peer (unix(7) and tcp(7), SIOCINQ and SIOCOUTQ).

@@ -177,10 +177,20 @@ fn of_memory_and_files(name: &str, text: &str) -> Option<Answer> {
     })
 }
 
+/// Opens a descriptor again, by an empty path (Linux 7.2; before it there is none, ENOENT).
+fn reopen(text: &str, mode: i32) -> Answer {
+    const O_EMPTYPATH: i32 = 1 << 26;
+    let flags = mode | libc::O_NONBLOCK | O_EMPTYPATH;
+    call(libc::SYS_openat, [socket::number(text), c"".as_ptr().addr() as i64, flags.into(), 0, 0, 0])
+}
+
 fn of_descriptors(name: &str, text: &str) -> Option<Answer> {
     Some(match name {
         "read_fd" => socket::read_fd(text),
         "write_fd" => socket::write_fd(text),
+        "reopen_r" => reopen(text, libc::O_RDONLY),
+        "reopen_w" => reopen(text, libc::O_WRONLY),
+        "reopen_rw" => reopen(text, libc::O_RDWR),
         "ask_fd" => socket::write_line(text, b"hello\n").and_then(|_| socket::read_fd(text)),
         "connect_unspec_fd" => socket::connect_unspec(socket::number(text)),
         "pass_fd" => socket::pass_fd(text),

@@ -46,6 +46,7 @@ fn perform(verb: &str, args: &[String]) -> i32 {
         "meet" => meet(),
         "banner" => banner(),
         "spin" => spin(),
+        "finish" => finish(),
         "stderr" => complain(number(args, 0), args.get(1).map_or("line", String::as_str)),
         "bytes" => raw_stderr(args),
         "exit" => i32::try_from(number(args, 0)).unwrap_or(255),
@@ -193,6 +194,15 @@ fn banner() -> i32 {
     let Ok(n) = read(0, &mut line) else { return 1 };
     write_all(1, &line[..n as usize]);
     0
+}
+
+/// Ends its answer and goes on.
+fn finish() -> i32 {
+    write_all(1, b"whole\n");
+    call(libc::SYS_shutdown, [1, libc::SHUT_WR.into(), 0, 0, 0, 0]);
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 fn spin() -> i32 {

@@ -22,6 +22,8 @@ pub(super) enum Deadline {
     ResumeBuilding,
     /// A connection that no sandbox was spent on has said too little for too long.
     AwaitEnd(u64),
+    /// A sandbox is killed whose connection could not be reset.
+    ResetEnd(u64),
     /// A refused connection is read no longer.
     DrainEnd(u64),
     /// The services' own statistics are written anew.

@@ -97,8 +97,9 @@ impl Supervisor<'_> {
             self.turn_away(arrival);
         }
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
-        for live in self.live.values_mut().filter(|live| live.service_id == service) {
-            live.condemn(Verdict::Stopped(signal));
+        let of_service = self.live.iter().filter(|(_, live)| live.service_id == service);
+        for id in of_service.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.condemn(id, Verdict::Stopped(signal));
         }
     }
 }

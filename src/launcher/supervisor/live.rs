@@ -1,7 +1,7 @@
 //! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
 
 use super::admission::Source;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
@@ -12,6 +12,7 @@ use crate::stats::counters::selector_of;
 use nix::sys::socket::{Shutdown, shutdown};
 use sandbox::Plan;
 use sandbox::Sandbox;
+use sandbox::child::reset;
 use sandbox::launch::denied::Denied;
 use sandbox::plan::park::Park;
 use sandbox::step::{Failure, Step};
@@ -19,7 +20,7 @@ use sandbox::wire::{GO_ON, REPORT_LEN, Report};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
-use sys::process::Ending;
+use sys::process::{Child, Ending};
 use sys::{self, Errno, Ignoring};
 
 /// Why the supervisor has killed it.
@@ -296,12 +297,24 @@ impl Live {
         sys::seccomp::end_call(listener.as_fd(), call)
     }
 
-    /// Kills it with this verdict, unless it is ending by itself already.
-    pub(super) fn condemn(&mut self, verdict: Verdict) {
+    /// Says why it will be killed, unless it is ending by itself already.
+    pub(super) fn judge(&mut self, verdict: Verdict) {
         if self.failure.is_none() && self.denied.is_none() {
             self.verdict.get_or_insert(verdict);
         }
-        self.kill();
+    }
+
+    /// Sees to it that a TCP client whose answer is unfinished is reset when the sandbox is killed. Some: a child of ours does
+    /// so, and kills it.
+    pub(super) fn begin_reset(&self) -> Option<Child> {
+        let served = self.served.as_ref().filter(|served| matches!(served.kind, Kind::Tcp(_)))?;
+        match &served.connection {
+            Some(connection) => {
+                connection.reset_at_close();
+                None
+            }
+            None => reset::begin(self.handler_pidfd(), self.sandbox.pidfd.as_fd()).ok(),
+        }
     }
 
     /// Sends the handler its service's `kill_signal`, unless it has ended already. False if there is no signal, or no handler
@@ -363,7 +376,7 @@ impl Live {
             }
             served.traffic = Some(traffic);
             if let (Some(rate), Kind::Tcp(_)) = (rate, served.kind)
-                && served.pace.is_below(rate, now, traffic.sent, traffic.queued)
+                && served.pace.is_below((rate, pace::window(idle)), now, traffic.sent, traffic.queued)
             {
                 return Some(Verdict::TooSlow);
             }

@@ -11,6 +11,7 @@ mod live;
 mod origin;
 mod pace;
 mod pool;
+mod resets;
 mod seldom;
 mod services;
 pub(crate) mod statistics;
@@ -47,11 +48,13 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use sys::process::Usage;
+use sys::process::{Child, Usage};
 use sys::{CStrings, Errno, Ignoring};
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// As long as a peer may take nothing of what is queued, unless it may be idle for longer.
+const UNTAKEN_TIME: Duration = Duration::from_secs(60);
 /// Pause after EMFILE and the like.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often the pool is looked at for what it does not need.
@@ -82,6 +85,8 @@ pub(crate) struct Supervisor<'a> {
     /// Admitted, without a sandbox until they say something.
     awaited: HashMap<u64, Awaited>,
     draining: HashMap<u64, Draining>,
+    /// Children that reset a connection, by the number of its sandbox.
+    resets: HashMap<u64, Child>,
     deadlines: Deadlines,
     /// Of what the machine is short, by what it says.
     shortages: Seldom,
@@ -143,6 +148,7 @@ impl<'a> Supervisor<'a> {
             live: HashMap::new(),
             awaited: HashMap::new(),
             draining: HashMap::new(),
+            resets: HashMap::new(),
             deadlines: Deadlines::default(),
             shortages: Seldom::default(),
             unknown: Seldom::default(),
@@ -166,7 +172,7 @@ impl<'a> Supervisor<'a> {
         began: Instant,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         self.begin(Supervisor::arrival_of_run(connection, began));
-        while !self.live.is_empty() || !self.draining.is_empty() {
+        while !self.live.is_empty() || !self.draining.is_empty() || !self.resets.is_empty() {
             if let Err(errno) = self.turn() {
                 return Err((errno, self.take_back()));
             }
@@ -200,6 +206,7 @@ impl<'a> Supervisor<'a> {
             || self.services.anybody_waits()
             || !self.live.is_empty()
             || !self.draining.is_empty()
+            || !self.resets.is_empty()
         {
             self.turn()?;
         }
@@ -229,6 +236,7 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::Exit, id)) => self.on_exit(id),
                 Some((Origin::Drain, id)) => self.on_drain(id),
                 Some((Origin::Awaited, id)) => self.on_awaited(id),
+                Some((Origin::Reset, id)) => self.on_reset(id),
                 Some((Origin::Stats, _)) => self.answer_stats(),
                 None => {}
             }
@@ -446,5 +454,10 @@ impl<'a> Supervisor<'a> {
 /// Limits the kernel's buffers and retransmission time for the connection, from its remaining time.
 fn bound(service: &Service, connection: &Connection, began: Instant) -> Result<(), Failure> {
     let rest = service.wall_time.map(|wall| wall.saturating_sub(began.elapsed()));
+    // What is queued outlives the handler: a peer that takes nothing of it must not keep it for hours.
+    let rest = match (rest, service.idle_time) {
+        (Some(rest), Some(idle)) => Some(rest.min(idle.max(UNTAKEN_TIME))),
+        (rest, _) => rest,
+    };
     connection.bound(service.send_buffer, rest).step(Step::BoundConnection)
 }

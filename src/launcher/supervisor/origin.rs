@@ -11,11 +11,13 @@ pub(super) enum Origin {
     Exit,
     Drain,
     Awaited,
+    /// A child that resets a connection.
+    Reset,
     /// Somebody asks for the statistics.
     Stats,
 }
 
-const ORIGINS: [Origin; 9] = [
+const ORIGINS: [Origin; 10] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -24,6 +26,7 @@ const ORIGINS: [Origin; 9] = [
     Origin::Exit,
     Origin::Drain,
     Origin::Awaited,
+    Origin::Reset,
     Origin::Stats,
 ];
 

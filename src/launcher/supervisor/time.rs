@@ -34,9 +34,10 @@ impl Supervisor<'_> {
     pub(super) fn on_deadline(&mut self, deadline: Deadline) {
         let now = Instant::now();
         match deadline {
-            Deadline::Wall(id) => self.end(id, Verdict::WallTime),
+            Deadline::Wall(id) => self.condemn(id, Verdict::WallTime),
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
             Deadline::ParkEnd(id) => self.on_park_end(id),
+            Deadline::ResetEnd(id) => self.on_reset_end(id),
             Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
@@ -51,17 +52,11 @@ impl Supervisor<'_> {
         }
     }
 
-    fn end(&mut self, id: u64, verdict: Verdict) {
-        if let Some(live) = self.live.get_mut(&id) {
-            live.condemn(verdict);
-        }
-    }
-
     fn on_idle_tick(&mut self, id: u64, now: Instant) {
         let Some(live) = self.live.get_mut(&id) else { return };
         let Some(tick) = idle_tick(&live.service) else { return };
         match live.look_at_traffic(now) {
-            Some(verdict) => self.end(id, verdict),
+            Some(verdict) => self.condemn(id, verdict),
             None => self.deadlines.set(now + tick, Deadline::IdleTick(id)),
         }
     }

@@ -202,7 +202,8 @@ impl Supervisor<'_> {
     pub(super) fn on_park_end(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
         if live.parked.is_none() && live.served.is_none() {
-            live.condemn(Verdict::WallTime);
+            live.judge(Verdict::WallTime);
+            live.kill();
         }
     }
 

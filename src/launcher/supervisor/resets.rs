@@ -1,0 +1,50 @@
+//! The end of a sandbox by the supervisor's decision, with a reset for a client that has not had the whole answer.
+
+use super::Supervisor;
+use super::deadlines::Deadline;
+use super::live::Verdict;
+use super::origin::Origin;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+use sys::Ignoring;
+use sys::process;
+
+/// After this a sandbox is killed whether or not its connection can be reset.
+const RESET_TIME: Duration = Duration::from_secs(1);
+
+impl Supervisor<'_> {
+    /// Ends a sandbox for a reason of the supervisor's.
+    pub(super) fn condemn(&mut self, id: u64, verdict: Verdict) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        live.judge(verdict);
+        let again = self.resets.contains_key(&id);
+        match live.begin_reset().filter(|_| !again) {
+            None => live.kill(),
+            Some(child) => {
+                let watched = self.watch(&child.pidfd, Origin::Reset, id);
+                watched.ignoring("the deadline ends it");
+                self.resets.insert(id, child);
+                self.deadlines.set(Instant::now() + RESET_TIME, Deadline::ResetEnd(id));
+            }
+        }
+    }
+
+    /// The child that resets a connection has ended.
+    pub(super) fn on_reset(&mut self, id: u64) {
+        let Some(child) = self.resets.remove(&id) else { return };
+        self.deadlines.cancel(Deadline::ResetEnd(id));
+        self.epoll.delete(&child.pidfd).ignoring("it is not watched any more");
+        process::reap(child.pidfd.as_fd()).ignoring("a zombie that is left is reaped by our own end");
+        if let Some(live) = self.live.get(&id) {
+            live.kill();
+        }
+    }
+
+    /// It has not ended in time: something in the place of the connection blocks it.
+    pub(super) fn on_reset_end(&mut self, id: u64) {
+        if let Some(child) = self.resets.get(&id) {
+            process::kill_child(child.pidfd.as_fd(), child.pid).ignoring("it has just ended");
+        }
+        self.on_reset(id);
+    }
+}

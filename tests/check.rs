@@ -46,12 +46,13 @@ fn what_a_launch_would_miss_in_the_template_is_said_before() {
     let mut site = a_site!();
     site.add("srv/file", b"", 0o644);
     symlink("/srv", site.template().join("link")).unwrap();
+    symlink("/nowhere", site.template().join("dangling")).unwrap();
     site.settle();
     let host = site.directory().to_str().unwrap().to_owned();
     let on = |target: &str| format!("{host}:{target}");
     for options in [
         ["--tmpfs", "/nowhere"],
-        ["--tmpfs", "/link"],
+        ["--tmpfs", "/dangling"],
         ["--tmpfs", "/srv/file"],
         ["--bind-ro", &on("/nowhere")],
         ["--bind-ro", &on("/srv/file")],
@@ -67,9 +68,13 @@ fn what_a_launch_would_miss_in_the_template_is_said_before() {
         let said = text.lines().find_map(|line| line.strip_prefix("fail  template: ")).expect("a line");
         assert!(said.contains("; hint: ") && refused.err.contains(said), "{options:?}\n{said}\n{refused}");
     }
-    for options in
-        [["--tmpfs", "/srv"], ["--bind-ro", &on("/srv")], ["--landlock-ro", "/tmp"], ["--chdir", "/tmp"]]
-    {
+    for options in [
+        ["--tmpfs", "/srv"],
+        ["--tmpfs", "/link"],
+        ["--bind-ro", &on("/srv")],
+        ["--landlock-ro", "/tmp"],
+        ["--chdir", "/tmp"],
+    ] {
         assert_eq!(check(&site, &options, "/bin/probe").status.code(), Some(0), "{options:?}");
     }
 }

@@ -214,23 +214,53 @@ fn what_is_no_image_or_somebody_elses_is_refused() {
     }
 }
 
+/// Both without a loop device, from the first call to the last.
 #[test]
-fn explain_and_check_know_what_it_is() {
+fn explain_and_check_know_what_it_is_and_attach_nothing() {
     let site = a_site!();
+    let strace = need!("strace");
     let images = Images::new(&site);
     for image in &images.0 {
         let kind = image.file_name().unwrap().to_str().unwrap();
         for (command, wanted) in
             [("explain", format!("an image of {kind}")), ("check", "its path is trusted".to_owned())]
         {
-            let output = Command::new(dayfly())
+            let trace = image.with_extension("toml");
+            let output = Command::new(&strace)
+                .args(["-f", "-e", "trace=openat,openat2,ioctl", "-o", trace.to_str().unwrap()])
+                .arg(dayfly())
                 .args([command, "--template", image.to_str().unwrap(), "--", "/bin/probe"])
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.contains(&wanted), "{command}: {text}");
+            let calls = std::fs::read_to_string(&trace).unwrap();
+            assert!(
+                calls.contains("openat") && !calls.contains("/dev/loop") && !calls.contains("LOOP_"),
+                "{calls}"
+            );
         }
         await_no_loop_device(image);
+    }
+}
+
+#[test]
+fn an_image_that_is_cut_off_is_found_by_its_superblock() {
+    let site = a_site!();
+    let images = Images::new(&site);
+    for image in &images.0 {
+        let length = std::fs::metadata(image).unwrap().len();
+        std::fs::File::options().write(true).open(image).unwrap().set_len(length / 2).unwrap();
+        for command in ["check", "explain", "run"] {
+            let output = Command::new(dayfly())
+                .args([command, "--template", image.to_str().unwrap(), "--", "/bin/probe"])
+                .stdin(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("cut off or damaged"), "{command}: {text}");
+        }
     }
 }
 

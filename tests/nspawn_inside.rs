@@ -207,6 +207,21 @@ fn the_hosts_time_zone_can_be_shown() {
     assert_eq!(seen("--timezone=off"), "of the tree");
     let first = String::from_utf8_lossy(&zone[..4]).into_owned();
     assert!(seen("--timezone=bind").starts_with(&first));
+    // As in a stock tree.
+    let template = site.template();
+    std::fs::create_dir_all(template.join("usr/share/zoneinfo/Etc")).unwrap();
+    std::fs::rename(template.join("etc/localtime"), template.join("usr/share/zoneinfo/Etc/UTC")).unwrap();
+    for link in ["/usr/share/zoneinfo/Etc/UTC", "../usr/share/zoneinfo/Etc/UTC"] {
+        symlink(link, template.join("etc/localtime")).unwrap();
+        site.settle();
+        for kind in ["-x", "--read-only"] {
+            let words = ["cat", "/etc/localtime"];
+            let content = tried(&site, &[kind, "--timezone=bind"], &words).value("content");
+            assert!(content.starts_with(&first), "{kind} {link}");
+        }
+        std::fs::remove_file(template.join("etc/localtime")).unwrap();
+    }
+    site.settle();
 }
 
 #[test]

@@ -133,3 +133,48 @@ fn the_documents_count_the_calls_of_the_built_in_profiles() {
         assert_eq!(errnos.to_string(), answered, "{name}");
     }
 }
+
+/// Such a call fails with ENOSYS and no record: that is said before it happens.
+#[test]
+fn what_a_file_allows_and_the_guard_does_not_is_warned_of() {
+    let mut site = a_site!();
+    let cases = [
+        ("allow socket listen # a mistake", "allows listen socket: the guard denies it under every profile"),
+        ("allow clone3 # a mistake", "allows clone3: the guard denies it"),
+        (
+            "remove ioctl\nallow ioctl # a mistake",
+            "allows every ioctl: the guard allows TIOCGWINSZ and TCGETS only",
+        ),
+        (
+            "remove sendto\nallow sendto # a mistake",
+            "allows every sendto: the guard allows without an address",
+        ),
+    ];
+    for (lines, warning) in cases {
+        let file = site.file("p.profile", &format!("{HEAD}{lines}\n"));
+        let options = ["--profile", file.to_str().unwrap()];
+        let ended = site.probe(&["exit", "0"]).options(&options).options(&["-q"]).talk(b"");
+        assert!(ended.err.contains(warning), "{lines}\n{ended}");
+        for command in ["check", "explain"] {
+            let mut told = Command::new(dayfly());
+            told.arg(command).args(options).args(["--template", site.template().to_str().unwrap()]);
+            let output = told.args(["--", "/bin/probe"]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(text.contains(warning), "{command} {lines}\n{text}");
+        }
+        let serving = common::serve::Serve::probe(&site, &["echo"]).options(&options).start();
+        serving.await_log(&[warning]);
+        serving.ask(b"x");
+        assert_eq!(serving.terminate().0, 0);
+    }
+    for lines in ["allow inotify_init1 # none", "notify socket # none", "errno EACCES socket # none"] {
+        let file = site.file("p.profile", &format!("{HEAD}{lines}\n"));
+        let options = ["--profile", file.to_str().unwrap(), "-v"];
+        let ended = site.probe(&["exit", "0"]).options(&options).talk(b"");
+        assert!(!ended.err.contains("the guard"), "{lines}\n{ended}");
+    }
+    for name in ["static", "interpreter", "tree"] {
+        let ended = site.probe(&["exit", "0"]).options(&["--profile", name, "-v"]).talk(b"");
+        assert!(!ended.err.contains("the guard"), "{name}\n{ended}");
+    }
+}

@@ -14,7 +14,8 @@ const SERVICES: [(&str, &str); 3] = [
     (
         "much",
         "template = \"/home/much\"\nhandler = [\"/bin/x\"]\nprofile = \"tree\"\nmemory = \"infinity\"\n\
-         bind = [\"/var/lib/100%:/x:65534\"]\ndrain_time = \"infinity\"\ncgroup = \"none\"\nmax_connections = 3\n",
+         bind = [\"/var/lib/100%:/x:65534\"]\ndrain_time = \"infinity\"\n\
+         cpu_affinity = \"0\"\nrlimit = [\"memlock=16M\"]\ncredential = [\"key:/etc/key\"]\ncpu = \"50%\"\ncgroup = \"none\"\nmax_connections = 3\n",
     ),
     (
         "alone",

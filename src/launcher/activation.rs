@@ -4,9 +4,11 @@
 pub(crate) mod variables;
 
 use crate::connection::Connection;
+use crate::privilege;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use sys::Errno;
 use variables::Variables;
 
 /// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
@@ -34,7 +36,7 @@ pub(crate) struct Inherited {
 /// end.
 pub(crate) fn take(status_fd: Option<RawFd>) -> Result<Inherited, String> {
     fill_stdio()?;
-    let describe = |number: RawFd, error: sys::Errno| format!("cannot take descriptor {number}: {error}");
+    let describe = |number: RawFd, error: Errno| format!("cannot take descriptor {number}: {error}");
     let count = passed_count()?;
     // Clear of what is passed and of the reserved numbers; below 62 where RLIMIT_NOFILE leaves no room above.
     let lowest = LISTEN_FDS_START + RawFd::try_from(count).unwrap_or(0);
@@ -107,7 +109,7 @@ fn same_socket(a: RawFd, b: RawFd) -> bool {
 }
 
 /// Closes everything but 0 to 2 and what was moved: whatever the caller leaked stays out of every sandbox.
-fn close_the_rest(inherited: &Inherited) -> Result<(), sys::Errno> {
+fn close_the_rest(inherited: &Inherited) -> Result<(), Errno> {
     let moved = inherited.passed.iter().map(|(fd, _)| fd).chain([&inherited.stdin, &inherited.stdout]);
     let mut kept: Vec<RawFd> = moved.chain(&inherited.status).map(AsRawFd::as_raw_fd).collect();
     kept.sort_unstable();
@@ -126,8 +128,18 @@ fn occupy() -> Result<(), String> {
     let null = null()?;
     for number in [0, 1].into_iter().chain(RESERVED) {
         let flags = if number <= 1 { 0 } else { libc::O_CLOEXEC };
-        sys::dup_to(null.as_fd(), number, flags)
-            .map_err(|errno| format!("cannot occupy descriptor {number}: {errno}"))?;
+        sys::dup_to(null.as_fd(), number, flags).map_err(|errno| {
+            // dup2(2): EBADF for a number that the limit does not allow.
+            let limit = privilege::descriptor_limit().filter(|_| errno == Errno::EBADF);
+            let hint = limit.map(|limit| {
+                format!(
+                    "; hint: at most {limit} descriptors are allowed here, and it takes {} at the least: raise the hard \
+                     limit (ulimit -Hn, LimitNOFILE= of the unit)",
+                    privilege::DESCRIPTORS_MIN
+                )
+            });
+            format!("cannot occupy descriptor {number}: {errno}{}", hint.unwrap_or_default())
+        })?;
     }
     if RESERVED.contains(&null.as_raw_fd()) {
         // It is at a number that must stay occupied for the life of the program.

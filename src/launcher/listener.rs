@@ -60,6 +60,68 @@ impl fmt::Display for Address {
     }
 }
 
+/// Two of the addresses that cannot both be listened on, and what to do.
+pub(crate) fn conflict(addresses: &[&Address]) -> Option<String> {
+    let earlier = |index: usize| addresses.iter().take(index);
+    addresses
+        .iter()
+        .enumerate()
+        .find_map(|(index, later)| earlier(index).find_map(|earlier| conflict_of(earlier, later)))
+}
+
+fn conflict_of(one: &Address, other: &Address) -> Option<String> {
+    let (first, second) = match (one, other) {
+        (Address::Tcp(first), Address::Tcp(second)) => (first, second),
+        (Address::Unix { path: first, .. }, Address::Unix { path: second, .. }) => {
+            return (first == second).then(|| format!("{one} is given twice"));
+        }
+        _ => return None,
+    };
+    // Of port 0 the kernel chooses another each time.
+    if first.port() != second.port() || first.port() == 0 {
+        return None;
+    }
+    if first == second {
+        return Some(format!("{one} is given twice"));
+    }
+    let covers =
+        |all: &SocketAddr, some: &SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || some.is_ipv4());
+    let (all, some) = match (covers(first, second), covers(second, first)) {
+        (true, _) => (first, second),
+        (_, true) => (second, first),
+        (false, false) => return None,
+    };
+    let why = if all.is_ipv6() { "every IPv6 address and every IPv4 address" } else { "every IPv4 address" };
+    Some(format!("{all} means {why}, {some} too: give {all} alone, or addresses that differ"))
+}
+
+/// What to do about an address that cannot be bound.
+fn hint(address: &Address, error: &io::Error) -> Option<String> {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    match (address, errno) {
+        (Address::Tcp(tcp), Errno::EADDRINUSE) => {
+            Some(format!("another program listens there; ss -ltnp 'sport = :{}' names it", tcp.port()))
+        }
+        (Address::Tcp(_), Errno::EACCES) => {
+            Some("ports below 1024 need CAP_NET_BIND_SERVICE; a socket unit can listen instead".to_owned())
+        }
+        (Address::Tcp(_), Errno::EADDRNOTAVAIL) => {
+            Some("no interface of this host has that address; ip address lists them".to_owned())
+        }
+        (Address::Tcp(_), Errno::EAFNOSUPPORT) => {
+            Some("this host has no IPv6: give 0.0.0.0 in the place of [::]".to_owned())
+        }
+        (Address::Unix { .. }, _) if error.kind() == io::ErrorKind::AddrInUse => {
+            Some("another program listens there".to_owned())
+        }
+        (Address::Unix { .. }, Errno::ENOENT) => Some("make the directory that it is in".to_owned()),
+        (Address::Unix { .. }, Errno::ENAMETOOLONG) => {
+            Some("the path of a unix socket has at most 107 bytes".to_owned())
+        }
+        _ => None,
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Listener {
     fd: OwnedFd,
@@ -75,7 +137,10 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds and listens. `backlog` is what the kernel may queue (net.core.somaxconn cuts it).
     pub(crate) fn bind(address: &Address, backlog: u32, service: ServiceId) -> Result<Listener, String> {
-        let failed = |error: io::Error| format!("cannot listen on {address}: {error}");
+        let failed = |error: io::Error| {
+            let hint = hint(address, &error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+            format!("cannot listen on {address}: {error}{hint}")
+        };
         let (fd, own_file) = match address {
             Address::Tcp(tcp) => (bind_tcp(*tcp).map_err(|errno| failed(errno.into()))?, None),
             Address::Unix { path, mode } => {
@@ -235,6 +300,32 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_exclude_each_other_are_found_in_either_order() {
+        let found = |texts: &[&str]| {
+            let addresses: Vec<Address> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            conflict(&addresses.iter().collect::<Vec<_>>())
+        };
+        for (one, other, alone) in [
+            ("0.0.0.0:70", "[::]:70", "give [::]:70 alone"),
+            ("127.0.0.1:70", ":70", "give [::]:70 alone"),
+            ("[::1]:70", "[::]:70", "give [::]:70 alone"),
+            ("0.0.0.0:70", "192.0.2.1:70", "give 0.0.0.0:70 alone"),
+            (":70", "[::]:70", "given twice"),
+            ("unix:/run/x", "unix:/run/x?mode=0600", "given twice"),
+        ] {
+            for order in [[one, other], [other, one]] {
+                let why = found(&order).expect(one);
+                assert!(why.contains(alone), "{order:?}: {why}");
+            }
+        }
+        for apart in
+            [["0.0.0.0:70", "[::1]:70"], ["0.0.0.0:70", "[::]:71"], ["[::]:0", "[::]:0"], [":70", "unix:/x"]]
+        {
+            assert_eq!(found(&apart), None, "{apart:?}");
+        }
+    }
 
     #[test]
     fn addresses_are_numeric_or_unix_paths() {

@@ -38,6 +38,9 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
+/// As many as a launch takes: the numbers up to the handler's own, and some of the launcher's.
+pub(crate) const DESCRIPTORS_MIN: u64 = 96;
+
 /// How many descriptors this process may have.
 pub(crate) fn descriptor_limit() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
@@ -61,22 +64,62 @@ const NEEDED_FOR_OVERLAY: [(Capability, &str); 3] = [
     (Capability::CAP_FOWNER, "the overlay"),
 ];
 
-/// Names of what is missing, with what it is for.
-pub(crate) fn missing_capabilities(overlay: bool) -> Vec<String> {
-    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
-    NEEDED
-        .iter()
-        .chain(NEEDED_FOR_OVERLAY.iter().filter(|_| overlay))
-        .filter(|(capability, _)| !effective.contains(capability))
-        .map(|(capability, purpose)| format!("{capability} ({purpose})"))
-        .collect()
+/// They are given to the sandbox's uid.
+const NEEDED_FOR_CREDENTIALS: [(Capability, &str); 1] = [(Capability::CAP_CHOWN, "--credential")];
+
+/// A file or socket may be another's than root's. Where it is root's, this is not needed.
+const NEEDED_FOR_OPENED: [(Capability, &str); 1] = [(Capability::CAP_DAC_OVERRIDE, "--open")];
+
+/// Only whoever may set capabilities of files may let a map name the host's root (user_namespaces(7), Linux 5.12).
+const NEEDED_FOR_OWNER: [(Capability, &str); 1] = [(Capability::CAP_SETFCAP, "--owner")];
+
+const NEEDED_FOR_DEVICES: [(Capability, &str); 1] = [(Capability::CAP_MKNOD, "the devices of /dev")];
+
+/// What a service asks for that takes more of its launcher.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wants {
+    pub(crate) overlay: bool,
+    pub(crate) credentials: bool,
+    pub(crate) opened: bool,
+    /// Another owner of the template than root.
+    pub(crate) owner: bool,
+    pub(crate) devices: bool,
 }
 
-/// The names of what a launcher needs, as units spell them.
-pub(crate) fn needed(overlay: bool, devices: bool) -> Vec<String> {
-    let all =
-        NEEDED.iter().chain(NEEDED_FOR_OVERLAY.iter().filter(|_| overlay)).map(|(capability, _)| *capability);
-    all.chain(devices.then_some(Capability::CAP_MKNOD)).map(|capability| capability.to_string()).collect()
+impl Wants {
+    /// Each with its consumer.
+    fn capabilities(self) -> impl Iterator<Item = (Capability, &'static str)> {
+        let lists: [(bool, &[(Capability, &'static str)]); 6] = [
+            (true, &NEEDED),
+            (self.overlay, &NEEDED_FOR_OVERLAY),
+            (self.credentials, &NEEDED_FOR_CREDENTIALS),
+            (self.opened, &NEEDED_FOR_OPENED),
+            (self.owner, &NEEDED_FOR_OWNER),
+            (self.devices, &NEEDED_FOR_DEVICES),
+        ];
+        lists.into_iter().filter(|(wanted, _)| *wanted).flat_map(|(_, list)| list).copied()
+    }
+
+    /// Names of what is missing, with what it is for.
+    pub(crate) fn missing(self) -> Vec<String> {
+        let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+        self.capabilities()
+            .filter(|(capability, _)| !effective.contains(capability))
+            .map(|(capability, purpose)| format!("{capability} ({purpose})"))
+            .collect()
+    }
+
+    /// The names of all of them, as units spell them.
+    pub(crate) fn names(self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (capability, _) in self.capabilities() {
+            let name = capability.to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 }
 
 /// Whether the devices of a /dev can be made.

@@ -58,6 +58,12 @@ pub(crate) fn own_limits() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a share of CPU time is set for the own group.
+pub(crate) fn own_has_cpu_share() -> bool {
+    let value = own_group().and_then(|group| fs::read_to_string(group.join("cpu.max")).ok());
+    value.is_some_and(|value| !value.starts_with("max"))
+}
+
 /// The directory of the own group: the line `0::PATH` of /proc/self/cgroup below the cgroup2 mount.
 fn own_group() -> Option<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;

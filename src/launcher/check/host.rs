@@ -5,7 +5,8 @@ use crate::cgroup;
 use crate::config::options::SnapshotKind;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::{self, Kernel};
-use crate::privilege::{self, Privilege};
+use crate::privilege::{self, Privilege, Wants};
+use nix::sys::resource::{Resource, getrlimit};
 use sandbox::IdSource;
 use sandbox::plan::landlock::ABI_CRATE;
 use std::fs;
@@ -27,6 +28,7 @@ pub(super) fn findings(kernel: &Kernel, snapshot: Option<SnapshotKind>) -> Vec<F
     findings.extend(landlock(kernel));
     findings.extend(privileges(snapshot));
     findings.extend(own_filters());
+    findings.extend(descriptors());
     findings
 }
 
@@ -64,7 +66,7 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
     match Privilege::of_this_process() {
         Privilege::Root => {
             let overlay = snapshot == Some(SnapshotKind::Overlay);
-            let missing = privilege::missing_capabilities(overlay);
+            let missing = Wants { overlay, ..Wants::default() }.missing();
             if missing.is_empty() {
                 findings.push(finding(Level::Ok, "privileges", "all capabilities that a launch needs"));
             }
@@ -83,6 +85,17 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
 }
 
 /// A unit's filters are the launcher's and the handler's as well.
+/// The hard limit: a launch raises the other one.
+fn descriptors() -> Option<Finding> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let text = format!(
+        "at most {hard} descriptors are allowed, a launch takes {} at the least: raise the hard limit (ulimit -Hn, \
+         LimitNOFILE= of the unit)",
+        privilege::DESCRIPTORS_MIN
+    );
+    (hard < privilege::DESCRIPTORS_MIN).then(|| finding(Level::Fail, "descriptors", text))
+}
+
 fn own_filters() -> Option<Finding> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim();

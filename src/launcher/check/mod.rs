@@ -86,9 +86,11 @@ fn finding(level: Level, what: &'static str, text: impl Into<String>) -> Finding
 
 /// Template, handler and policy. Err is a wrong option or file.
 fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
+    let options = Options { only_tells: Some(true), ..options };
     let settings = config::load(options).map_err(|error| error.message)?;
     let verbose = settings.options.verbose.is_some_and(|switch| switch.0);
-    let purpose = if settings.options.only_for_serve().is_some() { Purpose::Serve } else { Purpose::Run };
+    let of_serve = settings.options.only_for_serve();
+    let purpose = if of_serve.is_empty() { Purpose::Run } else { Purpose::Serve };
     let service = match Service::resolve(settings, purpose, kernel) {
         Ok(service) => service,
         Err(error) if error.kind == ErrorKind::Usage => return Err(error.message),
@@ -98,11 +100,7 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let path = text_of(&plan.rootfs.template.path);
     let mut findings = vec![
         finding(Level::Ok, "template", format!("{path}: found, and its path is trusted")),
-        finding(
-            Level::Ok,
-            "handler",
-            format!("{}: executable, for this machine", text_of(&plan.rootfs.handler)),
-        ),
+        handler(&service),
         finding(Level::Ok, "policy", policy(&service)?),
     ];
     if verbose {
@@ -113,7 +111,8 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
         findings.push(finding(Level::Note, "template", "etc/os-release is missing"));
     }
     findings.extend(template::of_handler(&service));
-    findings.extend(places::missing(&service).into_iter().map(|(failure, path)| {
+    let missing = if service.is_unseen { Vec::new() } else { places::missing(&service) };
+    findings.extend(missing.into_iter().map(|(failure, path)| {
         finding(Level::Fail, "template", log::refusal_message(&failure, Some(&path)))
     }));
     if plan.rootfs.image.is_none() {
@@ -121,8 +120,25 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     }
     findings.extend(host::of_service(&service, purpose));
     findings.extend(unit::of_service(&service));
-    findings.extend(service.remarks.iter().map(|remark| finding(Level::Note, "service", remark.clone())));
+    if !of_serve.is_empty() {
+        let text = format!(
+            "for serve alone: {}; dayfly run, and so a unit for each connection, does not apply them",
+            of_serve.join(" ")
+        );
+        findings.push(finding(Level::Note, "service", text));
+    }
+    let remarks = service.warnings.iter().chain(&service.remarks);
+    findings.extend(remarks.map(|remark| finding(Level::Note, "service", remark.clone())));
     Ok(findings)
+}
+
+fn handler(service: &Service) -> Finding {
+    let path = text_of(&service.plan.rootfs.handler);
+    if service.is_unseen {
+        let why = "not looked for: this kernel shows an image of this kind by a loop device, which only a launch attaches";
+        return finding(Level::Note, "handler", format!("{path}: {why}"));
+    }
+    finding(Level::Ok, "handler", format!("{path}: executable, for this machine"))
 }
 
 fn text_of(path: &CString) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Finding, Level, finding};
 use crate::config::service::Service;
-use crate::privilege;
+use crate::privilege::Wants;
 use sandbox::plan::rootfs::Snapshot;
 use std::fs;
 
@@ -11,7 +11,14 @@ const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/
 /// The units that run a service of this name.
 pub(super) fn of_service(service: &Service) -> Vec<Finding> {
     let rootfs = &service.plan.rootfs;
-    let needed = privilege::needed(rootfs.snapshot == Snapshot::Overlay, rootfs.dev);
+    let wants = Wants {
+        overlay: rootfs.snapshot == Snapshot::Overlay,
+        credentials: rootfs.credentials.is_some(),
+        opened: service.handed.items().next().is_some(),
+        owner: rootfs.owner.uid != 0,
+        devices: rootfs.dev,
+    };
+    let needed = wants.names();
     let mut findings = Vec::new();
     for suffix in [".service", "@.service", "-inetd@.service"] {
         let unit = format!("{}{suffix}", service.name);
@@ -86,7 +93,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Vec<String> {
-        flaws(text, &privilege::needed(false, false), false)
+        flaws(text, &Wants::default().names(), false)
     }
 
     #[test]

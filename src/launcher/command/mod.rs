@@ -8,6 +8,7 @@ use crate::activation::{self, Inherited};
 use crate::cgroup;
 use crate::cgroup::leaves::{Delegated, GroupError};
 use crate::cli::Cli;
+use crate::config::options::key_of;
 use crate::config::options::{LogFormat, Net, Options};
 use crate::config::places;
 use crate::config::service::{Purpose, Service};
@@ -108,7 +109,8 @@ fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
 /// `dayfly run`: one connection.
 pub(crate) fn run(options: Options) -> u8 {
     let began = Instant::now();
-    if let Some(option) = options.only_for_serve() {
+    privilege::raise_descriptor_limit();
+    if let Some(option) = options.only_for_serve().first() {
         return misuse(&format!("{option} is for serve only"));
     }
     let (settings, stderr_is_connection) = match or_say(config::load(options)) {
@@ -118,6 +120,7 @@ pub(crate) fn run(options: Options) -> u8 {
     let inherited = activation::take(settings.options.status_fd);
     init_log(&settings.options, stderr_is_connection);
     settings.options.notes.iter().flatten().for_each(|note| log::remark(note));
+    warn_of_ignored(&settings);
     if settings.options.proxy_protocol.is_some() {
         // It would take the proxy's header for the peer's first bytes, and the proxy for the peer.
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
@@ -148,6 +151,21 @@ pub(crate) fn run(options: Options) -> u8 {
         report(status, &outcome);
     }
     outcome.status()
+}
+
+/// A service file may be for `serve` as well. A unit has been told when it was printed, and `check` tells it too: there the
+/// warning would come with each connection.
+fn warn_of_ignored(settings: &Settings) {
+    let ignored: Vec<_> = settings.options.only_for_serve().into_iter().map(key_of).collect();
+    if ignored.is_empty() {
+        return;
+    }
+    let message =
+        format!("run serves one connection: it does not apply {} of {}", ignored.join(" "), settings.name);
+    match std::env::var_os("INVOCATION_ID") {
+        Some(_) => log::detail(&message),
+        None => log::warning(&message),
+    }
 }
 
 /// The event loop cannot go on.
@@ -192,7 +210,10 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
         return Err(ConfigError::sandbox("the launcher must have one thread; something has started another"));
     }
     let mut services = resolve(settings, purpose)?;
-    for remark in remarks(&services) {
+    for warning in once(services.iter().flat_map(|service| &service.warnings)) {
+        log::warning(&warning);
+    }
+    for remark in once(services.iter().flat_map(|service| &service.remarks)) {
         match purpose {
             Purpose::Run => log::detail(&remark),
             Purpose::Serve => log::remark(&remark),
@@ -252,14 +273,14 @@ fn agree(services: &[Service]) -> Result<(), ConfigError> {
 }
 
 /// Each once, whichever services it holds for.
-fn remarks(services: &[Service]) -> Vec<String> {
-    let mut remarks: Vec<String> = Vec::new();
-    for remark in services.iter().flat_map(|service| &service.remarks) {
-        if !remarks.contains(remark) {
-            remarks.push(remark.clone());
+fn once<'a>(all: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::new();
+    for text in all {
+        if !unique.contains(text) {
+            unique.push(text.clone());
         }
     }
-    remarks
+    unique
 }
 
 /// A place for the snapshots of its sandboxes, swept of what earlier launchers have left.

@@ -7,7 +7,7 @@ use crate::activation::{self, Inherited};
 use crate::config::options::{Net, Options};
 use crate::config::service::{Purpose, Service, ServiceId};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
-use crate::listener::{Address, Listener};
+use crate::listener::{self, Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
 use crate::privilege;
@@ -239,7 +239,11 @@ fn addresses(settings: &[Settings]) -> Result<Vec<Wanted>, Refused> {
             addresses.push((service, address, backlog));
         }
     }
-    Ok(addresses)
+    let only: Vec<&Address> = addresses.iter().map(|(_, address, _)| address).collect();
+    match listener::conflict(&only) {
+        Some(why) => Err((format!("--listen: {why}"), USAGE)),
+        None => Ok(addresses),
+    }
 }
 
 /// A socket that was passed goes to the only service, or to the one of its name. A socket unit that says

@@ -1,9 +1,11 @@
 //! The template and the handler in it: found, trusted, and of a kind that can run.
 
+use super::host;
 use super::options::Options;
 use super::program::{self, Program};
 use super::service::{PATH, c_string};
 use super::subvolume;
+use super::targets::is_at_or_below;
 use super::trust::{self, TrustError, Trusted, TrustedFile};
 use super::{ConfigError, ErrorKind};
 use crate::privilege::Privilege;
@@ -24,6 +26,8 @@ use sys::Errno;
 pub(super) struct Template {
     pub(super) root: TrustedFile,
     pub(super) image: Option<Image>,
+    /// An image of which only the superblock was looked at: what is in it is seen at the launch.
+    pub(super) is_unseen: bool,
 }
 
 pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Template, ConfigError> {
@@ -33,11 +37,13 @@ pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Templ
     let template = trust::host_root().and_then(|root| trust::walk(root, path, trusted)).map_err(|error| {
         ConfigError::sandbox(format!("cannot use the template {}: {error}", path.display()))
     })?;
-    match template.stat.st_mode & libc::S_IFMT {
-        libc::S_IFDIR => Ok(Template { root: template, image: None }),
-        libc::S_IFREG => mount_image(template),
-        _ => Err(ConfigError::sandbox(format!("the template {} is not a directory", path.display()))),
-    }
+    let template = match template.stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Template { root: template, image: None, is_unseen: false },
+        libc::S_IFREG => open_image(template, options.only_tells == Some(true))?,
+        _ => return Err(ConfigError::sandbox(format!("the template {} is not a directory", path.display()))),
+    };
+    host::refuse(&template)?;
+    Ok(template)
 }
 
 /// The same, of which the snapshots that are asked for can be made.
@@ -51,7 +57,7 @@ pub(super) fn open_for_snapshots(
     Ok(template)
 }
 
-fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
+fn open_image(file: TrustedFile, only_tells: bool) -> Result<Template, ConfigError> {
     let shown = file.path.display().to_string();
     let failed = |errno: Errno| {
         let hint = match errno {
@@ -78,10 +84,22 @@ fn mount_image(file: TrustedFile) -> Result<Template, ConfigError> {
             "the template {shown} is neither a directory nor an image (erofs, squashfs)"
         )));
     };
-    let image = image::mount(opened.as_fd(), kind).map_err(failed)?;
+    let size = image::size(opened.as_fd(), kind).map_err(failed)?;
+    let length = u64::try_from(file.stat.st_size).unwrap_or(0);
+    if size.is_none_or(|size| size > length) {
+        return Err(ConfigError::sandbox(format!(
+            "cannot mount the image {shown}: it is cut off or damaged: its superblock asks for {} bytes, it has {length}",
+            size.map_or_else(|| "no possible number of".to_owned(), |size| size.to_string())
+        )));
+    }
+    let (image, is_seen) = match only_tells {
+        true => image::look(opened.as_fd(), kind),
+        false => image::mount(opened.as_fd(), kind).map(|image| (image, true)),
+    }
+    .map_err(failed)?;
     let fd = image.handler.try_clone().map_err(|error| ConfigError::sandbox(error.to_string()))?;
     let stat = fstat(&fd).map_err(failed)?;
-    Ok(Template { root: TrustedFile { fd, path: file.path, stat }, image: Some(image) })
+    Ok(Template { root: TrustedFile { fd, path: file.path, stat }, image: Some(image), is_unseen: !is_seen })
 }
 
 /// The file to execute, and the argument vector it gets.
@@ -93,17 +111,46 @@ pub(super) struct Handler {
 
 /// Where to look for a handler, and with which rights.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Search<'t> {
-    pub(super) template: &'t TrustedFile,
-    pub(super) trusted: Trusted,
-    pub(super) privilege: Privilege,
+struct Search<'t> {
+    template: &'t TrustedFile,
+    trusted: Trusted,
+    privilege: Privilege,
     /// With a profile that executes the tree, a handler may have a loader.
-    pub(super) exec: Exec,
+    exec: Exec,
 }
 
-pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, ConfigError> {
+/// The handler that the options name, in the template that they name.
+pub(super) fn handler_in(
+    template: &Template,
+    options: &Options,
+    privilege: Privilege,
+    exec: Exec,
+) -> Result<Handler, ConfigError> {
+    let command = options.handler.as_deref().unwrap_or_default();
+    if template.is_unseen {
+        return assume_handler(template, command);
+    }
+    let search = Search { template: &template.root, trusted: Trusted::for_caller(), privilege, exec };
+    find_handler(search, command).map_err(|error| with_hint_of_binds(error, options))
+}
+
+/// In a template that is not seen: what was typed.
+fn assume_handler(template: &Template, command: &[String]) -> Result<Handler, ConfigError> {
+    let Some((name, _)) = command.split_first() else { return Err(no_handler()) };
+    let arguments = command.iter().map(|word| c_string(word.as_str(), "the handler's arguments"));
+    let failed = |error: std::io::Error| ConfigError::sandbox(error.to_string());
+    let fd = template.root.fd.try_clone().map_err(failed)?;
+    let file = TrustedFile { fd, path: Path::new("/").join(name), stat: template.root.stat };
+    Ok(Handler { file, argv: arguments.collect::<Result<_, _>>()? })
+}
+
+fn no_handler() -> ConfigError {
+    ConfigError::usage("no handler: give -- CMD, or handler in the service file")
+}
+
+fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, ConfigError> {
     let Some((name, arguments)) = command.split_first() else {
-        return Err(ConfigError::usage("no handler: give -- CMD, or handler in the service file"));
+        return Err(no_handler());
     };
     let file = lookup(search, name)?;
     let mut argv = vec![OsString::from(name)];
@@ -127,11 +174,37 @@ pub(super) fn find_handler(search: Search<'_>, command: &[String]) -> Result<Han
     Ok(Handler { file: handler, argv })
 }
 
+/// A handler that is sought where the host shows something of its own, which nothing is executed of.
+fn with_hint_of_binds(error: ConfigError, options: &Options) -> ConfigError {
+    if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::NotExecutable) {
+        return error;
+    }
+    let name = options.handler.iter().flatten().next().map(String::as_str).unwrap_or_default();
+    let loader = error.message.split("its loader ").nth(1).and_then(|rest| rest.split(' ').next());
+    let sought = if name.contains('/') { vec![name] } else { PATH.split(':').collect() };
+    let sought: Vec<&str> = sought.into_iter().chain(loader).collect();
+    let read = options.bind_ro.iter().flatten().map(|bind| ("--bind-ro", &bind.target));
+    let written = options.bind.iter().flatten().map(|bind| ("--bind", &bind.target));
+    let layers = options.overlay_ro.iter().flatten().map(|stack| ("--overlay-ro", &stack.target));
+    let mut all = read.chain(written).chain(layers);
+    let over = all.find(|(_, target)| sought.iter().any(|path| is_at_or_below(path, target)));
+    match over {
+        None => error,
+        Some((option, target)) => {
+            let hint = format!(
+                "; hint: {option} shows {target} of the host, but nothing of a bind is executed: copy the handler into \
+                 the template"
+            );
+            ConfigError { message: error.message + &hint, ..error }
+        }
+    }
+}
+
 /// Whether the command, or its interpreter, needs no loader. Errors are reported later, when the handler is
 /// resolved.
 pub(super) fn is_static(options: &Options) -> Option<bool> {
     let trusted = Trusted::for_caller();
-    let template = open_template(options, trusted).ok()?.root;
+    let template = open_template(options, trusted).ok().filter(|template| !template.is_unseen)?.root;
     let privilege = Privilege::of_this_process();
     let search = Search { template: &template, trusted, privilege, exec: Exec::Tree };
     let kind = |name: &str| inspect(search, &lookup(search, name).ok()?, name).ok();

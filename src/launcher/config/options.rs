@@ -119,6 +119,9 @@ pub(crate) struct Options {
     /// Time limit without a byte in either direction; sockets only [default: 15s]
     #[arg(long, value_name = "TIME")]
     pub(crate) idle_time: Option<Span>,
+    /// Bytes a second that a client must accept while an answer waits; TCP only [default: off]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) min_rate: Option<Size>,
     /// Signal for the handler if run itself gets SIGTERM [default: SIGKILL]
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) kill_signal: Option<SignalName>,
@@ -181,9 +184,6 @@ pub(crate) struct Options {
     /// Start no sandbox before the first byte; close the connection after TIME without one [default: off]
     #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
     pub(crate) wait_for_data: Option<Span>,
-    /// Bytes a second that a client must accept while an answer waits; TCP only [default: off]
-    #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
-    pub(crate) min_rate: Option<Size>,
     /// Proxy that starts each connection with a PROXY protocol header: ADDRESS, ADDRESS/BITS or unix
     /// [repeatable]
     #[arg(long, value_name = "FROM", help_heading = "Options of serve")]
@@ -206,15 +206,24 @@ pub(crate) struct Options {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) calls: Option<CallChanges>,
+    /// For commands that only tell: an image is not attached to a loop device.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) only_tells: Option<bool>,
     /// Notes of `dayfly nspawn` on its command line.
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) notes: Option<Vec<String>>,
 }
 
-/// The options that mean nothing to one connection, by the names they were given with.
+/// The key of a service file for an option.
+pub(crate) fn key_of(option: &str) -> String {
+    option.trim_start_matches('-').replace('-', "_")
+}
+
 impl Options {
-    pub(crate) fn only_for_serve(&self) -> Option<&'static str> {
+    /// The options that mean nothing to one connection, by the names they were given with.
+    pub(crate) fn only_for_serve(&self) -> Vec<&'static str> {
         [
             ("--listen", self.listen.is_some()),
             ("--warm", self.warm.is_some()),
@@ -225,14 +234,14 @@ impl Options {
             ("--source-prefix6", self.source_prefix6.is_some()),
             ("--rate", self.rate.is_some()),
             ("--wait-for-data", self.wait_for_data.is_some()),
-            ("--min-rate", self.min_rate.is_some()),
             ("--proxy-protocol", self.proxy_protocol.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
         ]
         .into_iter()
-        .find_map(|(name, given)| given.then_some(name))
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
     }
 
     /// Relative paths of a service file start at its directory.
@@ -283,7 +292,7 @@ impl Options {
                 cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls notes;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls only_tells notes;
             adds: bind_ro overlay_ro bind open credential tmpfs setenv rlimit
         }
     }

@@ -3,7 +3,9 @@
 use super::options::Options;
 use super::{ConfigError, read_trusted};
 use sandbox::plan::profile::{self, Loaded};
+use seccomp::agreed::Files;
 use seccomp::guard;
+use seccomp::profile::model::Action;
 use seccomp::profile::parse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,33 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     let profile = parse::parse(&shown, &text, names::NATIVE, &mut include)
         .map_err(|error| ConfigError::usage(error.to_string()))?;
     Ok(Loaded::File { name: given.to_owned(), profile })
+}
+
+/// What an operator's profile allows and the guard does not: such a call fails, and no record says so.
+pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
+    let Loaded::File { name, profile } = loaded else { return Vec::new() };
+    let allowed = || profile.entries.iter().filter(|entry| entry.action == Action::Allow);
+    let is_denied = |name: &str| name == "clone3" || guard::denied().any(|(denied, _)| denied == name);
+    let denied: BTreeSet<_> = allowed().map(|entry| entry.name).filter(|name| is_denied(name)).collect();
+    let denied: Vec<_> = denied.into_iter().collect();
+    let mut warnings = Vec::new();
+    if !denied.is_empty() {
+        warnings.push(format!(
+            "profile {name} allows {}: the guard denies it under every profile, so the call fails with ENOSYS and leaves \
+             no record; remove it (docs/profiles.md says what to use instead)",
+            denied.join(" ")
+        ));
+    }
+    let whole = |call: &str| allowed().any(|entry| entry.name == call && entry.when.is_empty());
+    // Those of which it leaves little: the set-id bits of chmod(2) are no mistake.
+    let is_partly = |call: &str| call != "clone3" && guard::closes(call) && whole(call);
+    let judged = guard::judged_by_argument(Files::Temporary).filter(|(call, ..)| is_partly(call));
+    warnings.extend(judged.map(|(call, remains, _)| {
+        format!(
+            "profile {name} allows every {call}: the guard allows {remains}; the rest fails with ENOSYS and leaves no record"
+        )
+    }));
+    warnings
 }
 
 /// Calls that are permitted and prohibited in addition to a profile, by name.

@@ -7,7 +7,7 @@ use super::service::{Purpose, finite};
 use super::values::UserRange;
 use crate::cgroup::leaves::Bounds;
 use crate::kernel::{self, Kernel, MissingWall};
-use crate::privilege::Privilege;
+use crate::privilege::{Privilege, Wants};
 use sandbox::plan::profile::Loaded;
 use seccomp::profile::model::Traits;
 
@@ -96,10 +96,16 @@ pub(super) fn require_kernel_and_privilege(
     }
     require_walls(options, kernel, degraded, profile)?;
     let privilege = Privilege::of_this_process();
-    let overlay = options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay;
+    // Files and devices are tried where they are opened and made: a message there names the path.
+    let wants = Wants {
+        overlay: options.snapshot.unwrap_or(SnapshotKind::Overlay) == SnapshotKind::Overlay,
+        owner: options.owner.is_some_and(|owner| owner.0.uid != 0),
+        credentials: options.credential.as_ref().is_some_and(|list| !list.is_empty()),
+        ..Wants::default()
+    };
     match privilege {
         Privilege::Root => {
-            let missing = crate::privilege::missing_capabilities(overlay);
+            let missing = wants.missing();
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
                     "the launcher lacks {}; see CapabilityBoundingSet= in the unit",
@@ -177,7 +183,12 @@ pub(super) fn remarks(
                 .to_owned(),
         );
     }
-    if options.cpu.is_some() && !(in_cgroup && crate::cgroup::delegates_cpu()) {
+    let has_share = match purpose {
+        Purpose::Serve => in_cgroup && crate::cgroup::delegates_cpu(),
+        // CPUQuota= of the unit.
+        Purpose::Run => crate::cgroup::own_has_cpu_share(),
+    };
+    if options.cpu.is_some() && !has_share {
         remarks.push(
             "the CPU share is not limited without a cgroup; --rlimit cpu=N bounds CPU seconds".to_owned(),
         );

@@ -3,7 +3,8 @@
 use super::admission;
 use super::credentials;
 use super::handed::Handed;
-use super::handler::{Search, Template, find_handler, open_for_snapshots};
+use super::handler::{Template, handler_in, open_for_snapshots};
+use super::host;
 use super::keeping;
 use super::limits::{self, limits, with_init};
 use super::options::{Layer, Net, Options};
@@ -62,11 +63,15 @@ pub(crate) struct Service {
     pub(crate) drain_time: Option<Duration>,
     /// Things to say once at start: walls that are missing, layers given up, what is not limited.
     pub(crate) remarks: Vec<String>,
+    /// Likewise, of what is most likely a mistake.
+    pub(crate) warnings: Vec<String>,
     /// Layers given up by name.
     pub(crate) given_up: Vec<&'static str>,
     /// Bounds of the cgroup that each sandbox gets; None: rlimits bound it.
     pub(crate) cgroup: Option<leaves::Bounds>,
     pub(crate) profile: profile::Loaded,
+    /// The template is an image of which only the superblock was looked at.
+    pub(crate) is_unseen: bool,
     /// For `check`.
     pub(crate) has_os_release: bool,
     pub(crate) handler_is_readable: bool,
@@ -127,14 +132,12 @@ impl Service {
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
         let mut remarks =
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
-        let trusted = Trusted::for_caller();
-        let Template { root: template, image } = open_for_snapshots(&options, trusted, privilege)?;
-        let search = Search { template: &template, trusted, privilege, exec: traits.exec };
-        let handler = find_handler(search, options.handler.as_deref().unwrap_or_default())?;
+        let template = open_for_snapshots(&options, Trusted::for_caller(), privilege)?;
+        let handler = handler_in(&template, &options, privilege, traits.exec)?;
+        let Template { root: template, image, is_unseen } = template;
         let handed = Handed::new(&options)?;
-        let handler_mode = handler.file.stat.st_mode;
         let rootfs = rootfs_plan(&options, (&template, image), &handler, privilege, purpose, traits.exec)?;
-        remarks.extend(keeping::remarks(&rootfs, &handed));
+        remarks.extend(keeping::remarks(&rootfs, &handed).into_iter().chain(host::remarks(&options)));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let admission = admission_limits(&options)?;
@@ -179,11 +182,13 @@ impl Service {
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,
+            warnings: profiles::warnings(&profile),
             given_up: degraded.names(),
             cgroup: cgroup.map(|bounds| bounds.with_init(init)),
             profile,
-            has_os_release: sys::mount::identify(template.fd.as_fd(), c"etc/os-release").is_ok(),
-            handler_is_readable: handler_mode & libc::S_IROTH != 0,
+            is_unseen,
+            has_os_release: is_unseen || sys::mount::identify(template.fd.as_fd(), c"etc/os-release").is_ok(),
+            handler_is_readable: !is_unseen && handler.file.stat.st_mode & libc::S_IROTH != 0,
         })
     }
 }

@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::credentials;
 use super::handler::Handler;
 use super::keeping::writable_binds;
+use super::links::Follower;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
 use super::service::{Purpose, c_string};
@@ -19,11 +20,13 @@ use sandbox::plan::rootfs::Bind;
 use sandbox::plan::rootfs::Image;
 use sandbox::plan::rootfs::{self, Bounds, Snapshot, Source, Tmpfs};
 use seccomp::profile::model::Exec;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use sys::mount::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
 pub(super) fn source(path: &Path, fd: &OwnedFd) -> Result<Source, ConfigError> {
     let identity = sys::mount::identify(fd.as_fd(), c"")
@@ -59,7 +62,7 @@ pub(super) fn rootfs_plan(
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
     // The layer's own directories: the tmpfs' root, lower, upper, work, root, work/work, work/index.
     let upper = bounds(size.0, inodes.saturating_add(8))?;
-    let plan = rootfs::Plan {
+    let mut plan = rootfs::Plan {
         template: source(&template.path, image.as_ref().map_or(&template.fd, |image| &image.template))?,
         image,
         snapshot,
@@ -87,8 +90,42 @@ pub(super) fn rootfs_plan(
         prebuilt: None,
         snapshots: None,
     };
+    follow_links(&mut plan, template, options)?;
     targets::check(options, &plan)?;
     Ok(plan)
+}
+
+/// Mount points as they are in the template, in the order of [`rootfs::enter`]. Of one place the last of a kind wins.
+fn follow_links(
+    plan: &mut rootfs::Plan,
+    template: &TrustedFile,
+    options: &Options,
+) -> Result<(), ConfigError> {
+    let is_asked_for = |tmpfs: &Tmpfs| {
+        options.tmpfs.iter().flatten().any(|spec| spec.target.as_bytes() == tmpfs.target.to_bytes())
+    };
+    let default = plan.tmpfs.iter().position(|tmpfs| !is_asked_for(tmpfs));
+    let mut follower = Follower::new(template.fd.as_fd());
+    plan.binds.iter_mut().try_for_each(|bind| follower.follow(&mut bind.target))?;
+    plan.writable.iter_mut().try_for_each(|bind| follower.follow(&mut bind.target))?;
+    plan.tmpfs.iter_mut().try_for_each(|tmpfs| follower.follow(&mut tmpfs.target))?;
+    // The default one gives way to what is asked for at the same place.
+    let bound = plan.binds.iter().map(|bind| &bind.target);
+    let mut bound = bound.chain(plan.writable.iter().map(|bind| &bind.target));
+    if let Some(index) = default.filter(|index| bound.any(|target| *target == plan.tmpfs[*index].target)) {
+        plan.tmpfs.remove(index);
+    }
+    keep_last(&mut plan.binds, |bind| &bind.target);
+    keep_last(&mut plan.writable, |bind| &bind.target);
+    keep_last(&mut plan.tmpfs, |tmpfs| &tmpfs.target);
+    Ok(())
+}
+
+fn keep_last<T>(list: &mut Vec<T>, target: fn(&T) -> &CString) {
+    let mut later = HashSet::new();
+    let mut kept: Vec<T> = list.drain(..).rev().filter(|item| later.insert(target(item).clone())).collect();
+    kept.reverse();
+    *list = kept;
 }
 
 /// Only a mount with an id map can make another's files the handler's.
@@ -116,7 +153,8 @@ fn dev(template: &TrustedFile, privilege: Privilege, exec: Exec) -> Result<bool,
 }
 
 fn is_directory(template: &TrustedFile, name: &CStr) -> bool {
-    sys::mount::identify(template.fd.as_fd(), name).is_ok_and(|file| file.kind() == libc::S_IFDIR)
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    sys::mount::openat2(template.fd.as_fd(), name, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).is_ok()
 }
 
 /// The last entry of a path wins. /tmp is the default, if the template has it and no bind replaces it.

@@ -58,12 +58,12 @@ fn explain_both(options: Options, names: &[String], json: bool) -> Result<Vec<St
 
 /// A wrong option or file is an error; what this host cannot have is part of the explanation.
 fn explained(options: Options) -> Result<Node, ConfigError> {
-    let settings = config::load(options)?;
+    let settings = config::load(Options { only_tells: Some(true), ..options })?;
     let kernel = Kernel::probe();
     if settings.options.template.is_none() && settings.options.handler.is_none() {
         return without_service(settings, &kernel);
     }
-    let purpose = if settings.options.only_for_serve().is_some() { Purpose::Serve } else { Purpose::Run };
+    let purpose = if settings.options.only_for_serve().is_empty() { Purpose::Run } else { Purpose::Serve };
     let name = settings.name.clone();
     let notes = of_nspawn(settings.options.notes.as_deref().unwrap_or_default());
     match Service::resolve(settings, purpose, &kernel) {

@@ -28,9 +28,11 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         over_limit: _,
         drain_time: _,
         remarks,
+        warnings,
         given_up: _,
         cgroup,
         profile: _,
+        is_unseen,
         has_os_release: _,
         handler_is_readable: _,
     } = service;
@@ -40,6 +42,11 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     let mut connection = vec![
         Node::new("wall time", time(*wall_time)).why("from the connection to the end"),
         Node::new("idle time", time(*idle_time)).why("without a byte in either direction; sockets only"),
+        Node::new(
+            "least rate",
+            min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
+        )
+        .why("what a TCP client must take while an answer waits for it"),
         Node::new("send buffer", bytes(send_buffer))
             .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(
@@ -54,18 +61,16 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         connection.extend([
             Node::new("PROXY header from", proxies.to_string()).why("proxies that name the peer"),
             Node::new("wait for data", wait).why("a silent connection uses no sandbox"),
-            Node::new(
-                "least rate",
-                min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
-            ),
         ]);
     }
     let mut nodes = vec![Node::group("connection").with(connection), self::cgroup(*cgroup)];
     if purpose == Purpose::Serve {
         nodes.push(resident(service));
     }
-    let remarks =
-        remarks.iter().enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
+    let unseen = "the image is not attached to a loop device here: its content is seen at the launch";
+    let unseen = is_unseen.then(|| unseen.to_owned());
+    let remarks = unseen.iter().chain(warnings).chain(remarks);
+    let remarks = remarks.enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
     nodes.push(Node::list("remarks", remarks).why("logged once at start"));
     nodes
 }

@@ -46,6 +46,11 @@ pub(crate) fn fatal(message: &str) {
     error!("{message}");
 }
 
+/// What is most likely a mistake of the operator's; it is done as asked.
+pub(crate) fn warning(message: &str) {
+    warn!("{message}");
+}
+
 /// Something that stays as it is but should be known.
 pub(crate) fn remark(message: &str) {
     info!("{message}");

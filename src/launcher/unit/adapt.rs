@@ -6,11 +6,11 @@
 use super::UnitOptions;
 use super::text::UnitText;
 use crate::config::handed::How;
-use crate::config::options::{CgroupMode, Options, SnapshotKind};
+use crate::config::options::{CgroupMode, CpuShare, Options, SnapshotKind};
 use crate::config::values::{Size, TmpfsSpec};
 use crate::config::{ConfigError, profile};
 use crate::listener::Address;
-use crate::privilege;
+use crate::privilege::Wants;
 use seccomp::profile::model::{Exec, Traits};
 use std::net::IpAddr;
 use std::path::Path;
@@ -50,6 +50,29 @@ pub(super) struct Subject<'a> {
 
 pub(super) fn traits(options: &Options) -> Result<Traits, ConfigError> {
     profile(options.profile.as_deref()).map(|profile| profile.traits())
+}
+
+/// What no unit of that kind can have: it would fail at each start.
+pub(super) fn refuse(subject: &Subject<'_>) -> Result<(), ConfigError> {
+    let options = subject.options;
+    let why = if options.status_fd.is_some() {
+        "status_fd: systemd passes no such descriptor; the journal has each outcome (docs/records.md)"
+    } else if subject.given.inetd && options.proxy_protocol.is_some() {
+        "proxy_protocol is for a resident launcher: leave --inetd out"
+    } else if !subject.given.inetd && options.kill_signal.is_some() {
+        "kill_signal is for a launcher of one connection: give --inetd, or drain_time in its place"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::usage(why))
+}
+
+/// The keys that a launcher for each connection does not apply, nor its socket unit in its place.
+pub(super) fn ignored(given: &UnitOptions, options: &Options) -> Vec<&'static str> {
+    const BY_SOCKET: [&str; 4] = ["--listen", "--max-connections", "--max-per-source", "--backlog"];
+    let mut ignored = if given.inetd { options.only_for_serve() } else { Vec::new() };
+    ignored.retain(|option| !BY_SOCKET.contains(option));
+    ignored
 }
 
 /// The addresses in the file, for a launcher that binds them itself.
@@ -126,6 +149,7 @@ pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), 
         unit.remove("Also");
         unit.set("Install", "WantedBy", "multi-user.target");
     }
+    limits_and_calls(unit, subject.options);
     capabilities_and_devices(unit, subject, &own);
     paths(unit, subject, &own)
 }
@@ -167,7 +191,32 @@ fn limits_of_a_connection(unit: &mut UnitText, subject: &Subject<'_>) {
     unit.set("Service", "MemoryMax", size(all.map(|all| all.saturating_add(LAUNCHER))));
     let tasks = options.tasks.unwrap_or(subject.traits.tasks);
     unit.set("Service", "TasksMax", tasks.saturating_add(TASKS_OF_A_LAUNCH).to_string());
+    if let Some(CpuShare(percent)) = options.cpu {
+        unit.set("Service", "CPUQuota", format!("{percent}%"));
+    }
 }
+
+/// What systemd bounds for every service by default: a sandbox may have no more than its launcher.
+const BOUNDED: [&str; 6] = ["memlock", "msgqueue", "nice", "nproc", "rtprio", "sigpending"];
+
+/// What the launcher must be allowed, so that a sandbox can be.
+fn limits_and_calls(unit: &mut UnitText, options: &Options) {
+    for (name, key) in BOUNDED.into_iter().zip(LIMIT_KEYS) {
+        let last = options.rlimit.iter().flatten().rfind(|spec| spec.name == name);
+        if let Some(spec) = last {
+            let hard = if spec.hard == u64::MAX { "infinity".to_owned() } else { spec.hard.to_string() };
+            unit.set("Service", key, hard);
+        }
+    }
+    // It is among @resources.
+    let filter = unit.value("SystemCallFilter").unwrap_or_default().to_owned();
+    if options.cpu_affinity.is_some() {
+        unit.set("Service", "SystemCallFilter", format!("{filter}\nSystemCallFilter=sched_setaffinity"));
+    }
+}
+
+const LIMIT_KEYS: [&str; 6] =
+    ["LimitMEMLOCK", "LimitMSGQUEUE", "LimitNICE", "LimitNPROC", "LimitRTPRIO", "LimitSIGPENDING"];
 
 fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
     let options = subject.options;
@@ -198,7 +247,15 @@ fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[A
     let template = options.template.as_deref();
     let has_dev = template.is_none_or(|template| !template.exists() || template.join("dev").is_dir());
     let devices = subject.traits.exec == Exec::Tree && has_dev;
-    let mut needed = privilege::needed(overlay, devices);
+    let has = |list: Option<usize>| list.is_some_and(|count| count > 0);
+    let wants = Wants {
+        overlay,
+        credentials: has(options.credential.as_ref().map(Vec::len)),
+        owner: options.owner.is_some_and(|owner| owner.0.uid != 0),
+        opened: has(options.open.as_ref().map(Vec::len)),
+        devices,
+    };
+    let mut needed = wants.names();
     let is_low = |address: &Address| matches!(address, Address::Tcp(tcp) if tcp.port() < PRIVILEGED_PORTS);
     if own.iter().any(is_low) {
         needed.push("CAP_NET_BIND_SERVICE".to_owned());

@@ -3,7 +3,7 @@
 mod adapt;
 mod text;
 
-use crate::config::options::Options;
+use crate::config::options::{Options, key_of};
 use crate::config::{self, ConfigError, Settings};
 use crate::log::{self, Verbosity};
 use crate::output::stdout_line;
@@ -64,7 +64,15 @@ fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     let service = Some(vec![given.name.clone()]);
     let settings = config::load(Options { service, ..Options::default() })?;
     let file = given.name.contains('/').then(|| std::path::absolute(&given.name).unwrap_or_default());
-    units(given, &settings, file.as_deref())
+    let units = units(given, &settings, file.as_deref())?;
+    let ignored: Vec<_> = adapt::ignored(given, &settings.options).into_iter().map(key_of).collect();
+    if !ignored.is_empty() {
+        log::warning(&format!(
+            "these units start a launcher for each connection, which does not apply {}; leave --inetd out to have them",
+            ignored.join(" ")
+        ));
+    }
+    Ok(units)
 }
 
 /// Pure, except that it looks at the template and the profile. `file` is the service file's path, if it was
@@ -86,6 +94,7 @@ fn units(
     let listen = listen(given, settings)?;
     let has_socket = given.inetd || !listen.is_empty() || options.listen.is_none();
     let subject = Subject { argument: &argument, file, options, traits, listen, has_socket, given };
+    adapt::refuse(&subject)?;
     let shipped = if given.inetd { INETD } else { RESIDENT };
     let mut units = Vec::new();
     for (file, text) in shipped {

@@ -58,6 +58,51 @@ fn an_overlay_a_tree_and_a_low_port_have_their_capabilities() {
 }
 
 #[test]
+fn what_an_option_takes_of_its_unit_is_there() {
+    for inetd in [false, true] {
+        let value = |file: &str, key: &str| value(&made(&given(inetd, &[":79"]), "x", file), key);
+        let readonly = "snapshot = \"readonly\"\n";
+        let set = |line: &str| value(&format!("{readonly}{line}"), "CapabilityBoundingSet");
+        for (line, capability) in [
+            ("credential = [\"key:/etc/key\"]", "CAP_CHOWN"),
+            ("open = [\"/etc/key:key:ro\"]", "CAP_DAC_OVERRIDE"),
+            ("owner = \"4242\"", "CAP_SETFCAP"),
+        ] {
+            assert!(set(line).contains(capability), "{line}: {}", set(line));
+            assert!(!set("").contains(capability));
+        }
+        assert!(!set("owner = \"0:0\"").contains("CAP_SETFCAP"));
+        let filter = value("cpu_affinity = \"0\"", "SystemCallFilter");
+        assert!(
+            filter.ends_with("\nSystemCallFilter=sched_setaffinity") || filter.starts_with('~'),
+            "{filter}"
+        );
+        assert_eq!(value("rlimit = [\"memlock=16M\"]", "LimitMEMLOCK"), "16777216");
+        assert_eq!(value("rlimit = [\"rtprio=infinity\"]", "LimitRTPRIO"), "infinity");
+        assert_eq!(value("rlimit = [\"fsize=16M\"]", "LimitFSIZE"), "-");
+        assert_eq!(value("cpu = \"50%\"", "CPUQuota"), if inetd { "50%" } else { "-" });
+    }
+}
+
+#[test]
+fn keys_that_no_launcher_of_that_kind_applies_are_named_or_refused() {
+    let options = |file: &str| parse_service_file(file).unwrap();
+    let ignored = |inetd: bool, file: &str| adapt::ignored(&given(inetd, &[]), &options(file));
+    let file = "rate = \"1/s\"\nmax_connections = 2\nbacklog = 3\nover_limit = \"x\"\nmin_rate = \"1K\"\n";
+    assert_eq!(ignored(true, file), ["--rate", "--over-limit"]);
+    assert!(ignored(false, file).is_empty());
+    for (inetd, file) in [
+        (true, "proxy_protocol = [\"unix\"]"),
+        (false, "kill_signal = \"SIGTERM\""),
+        (true, "status_fd = 4"),
+        (false, "status_fd = 4"),
+    ] {
+        let settings = Settings { name: "x".to_owned(), options: options(file) };
+        assert_eq!(units(&given(inetd, &[":79"]), &settings, None).unwrap_err().kind.status(), 2, "{file}");
+    }
+}
+
+#[test]
 fn what_is_named_on_the_host_is_there_for_the_launcher() {
     let value = |file: &str, key: &str| value(&made(&given(true, &[":79"]), "x", file), key);
     let subvolume = "template = \"/srv/dayfly/x\"\nsnapshot = \"btrfs\"";

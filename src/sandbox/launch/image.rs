@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::mount::{self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use sys::{Errno, cwd, loop_device, read_start};
 
-/// The superblock of erofs begins at byte 1024.
-const HEAD: usize = 1028;
+/// The superblock of erofs begins here.
+const EROFS_AT: usize = 1024;
+const HEAD: usize = EROFS_AT + 4;
 const EROFS: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
 
 impl Kind {
@@ -56,6 +57,39 @@ pub fn mount(file: BorrowedFd<'_>, kind: Kind) -> Result<Image, Errno> {
         }
     }
     Err(Errno::EBUSY)
+}
+
+/// The same for commands that only tell: without a loop device. True: the content is seen. Where it cannot be seen so, an
+/// empty directory stands in its place.
+pub fn look(file: BorrowedFd<'_>, kind: Kind) -> Result<(Image, bool), Errno> {
+    if kind == Kind::Erofs {
+        let path = c_path(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        match mount_both(kind, &path) {
+            Err(Errno::ENOTBLK) => {}
+            done => return done.map(|image| (image, true)),
+        }
+    }
+    let empty = || sysmount::fsmount(sysmount::fsopen(c"tmpfs")?.as_fd(), MOUNT_ATTR_RDONLY);
+    Ok((Image { kind, template: empty()?, handler: empty()? }, false))
+}
+
+/// How many bytes the file must have, by the superblock. None: it says nothing that can be.
+pub fn size(file: BorrowedFd<'_>, kind: Kind) -> Result<Option<u64>, Errno> {
+    let mut head = [0; EROFS_AT + 40];
+    let count = read_start(file, &mut head)?;
+    let head = head.get(..count).unwrap_or_default();
+    let number = |at: usize, bytes: usize| -> Option<u64> {
+        let field = head.get(at..at + bytes)?;
+        Some(field.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    Ok(match kind {
+        // Documentation/filesystems/squashfs.rst and fs/squashfs/squashfs_fs.h: bytes_used.
+        Kind::Squashfs => number(40, 8),
+        // fs/erofs/erofs_fs.h: blkszbits and blocks.
+        Kind::Erofs => number(EROFS_AT + 12, 1).zip(number(EROFS_AT + 36, 4)).and_then(|(bits, blocks)| {
+            u32::try_from(bits).ok().filter(|bits| (9..=16).contains(bits)).map(|bits| blocks << bits)
+        }),
+    })
 }
 
 /// A free device may be taken by somebody else before it is ours.

@@ -187,7 +187,7 @@ options! {
     "personality", "=ARCH", [already "x86-64"], "always the machine's own";
 
     "resolv-conf", "=MODE", [already "off" "auto"], "/etc/resolv.conf is the template's: there is no network";
-    "timezone", "=MODE", [honour timezone], "`off` and `auto` leave the template's /etc/localtime, `bind` shows the host's over it";
+    "timezone", "=MODE", [honour timezone], "`off` and `auto` leave the template's /etc/localtime, `bind` shows the host's over it; a link there is followed inside the tree";
     "link-journal", "=MODE", [already "no" "auto" "try-guest" "try-host"],
         "a sandbox has no journal; the launcher logs its stderr";
     "" 'j', "", [already], "as --link-journal=try-guest: there is no journal to link";

@@ -1,0 +1,150 @@
+//! Refuses a template that is the host's own tree: under a writable snapshot its owner root would be the handler, who would
+//! read what root alone may read.
+//!
+//! The witness is /etc/shadow. The template must not contain that very file, at its own path below the file system's root or at
+//! any end of it (a template may be a directory above it, /etc itself, or a subvolume that holds the root). Through an overlay
+//! or a snapshot of btrfs the device differs, but number and change time do not: nobody can set a change time (utimensat(2)).
+//! A copy, or an image, has nothing of these. It is refused if it holds the same passwords.
+
+use super::ConfigError;
+use super::handler::Template;
+use super::options::Options;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, fstat, stat};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+
+const SHADOW: &str = "/etc/shadow";
+/// As much as is read of it.
+const SHADOW_MAX: u64 = 1 << 20;
+
+/// Why a directory of the host, or an image, cannot be a template.
+pub(super) fn refuse(template: &Template) -> Result<(), ConfigError> {
+    let shown = template.root.path.display();
+    let advice = "make a template of its own with dayfly template or scripts/build-template";
+    let refused = |why: String| {
+        ConfigError::sandbox(format!(
+            "cannot use the template {shown}: {why}, which a handler could read; {advice}"
+        ))
+    };
+    let root = stat("/").ok();
+    if root.is_some_and(|root| is_same(&root, &template.root.stat)) {
+        return Err(refused("it is the host's own root directory".to_owned()));
+    }
+    let (Ok(own), Ok(path)) = (stat(SHADOW), fs::canonicalize(SHADOW)) else { return Ok(()) };
+    let secrets = passwords(fs::read(SHADOW).ok());
+    for end in ends_of(&path).chain(ends_of(&in_file_system(&path))) {
+        let Some(found) = open_below(&template.root.fd, &end) else { continue };
+        if fstat(&found).is_ok_and(|found| is_same(&found, &own)) {
+            return Err(refused(format!("{} in it is the host's own {SHADOW}", end.display())));
+        }
+        if !secrets.is_empty() && passwords(read(&found)) == secrets {
+            return Err(refused(format!(
+                "{} in it holds the passwords of the host's {SHADOW}",
+                end.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What to say of binds that show that file: its mode still keeps it from handlers, but all that is beside it is shown.
+pub(super) fn remarks(options: &Options) -> Vec<String> {
+    let read = options.bind_ro.iter().flatten().map(|bind| ("--bind-ro", bind.source.as_str()));
+    let written = options.bind.iter().flatten().map(|bind| ("--bind", bind.source.as_str()));
+    let layers = options.overlay_ro.iter().flatten().flat_map(|stack| &stack.layers);
+    let layers = layers.map(|layer| ("--overlay-ro", layer.as_str()));
+    let shown = read.chain(written).chain(layers).filter(|(_, source)| holds_shadow(source));
+    let say = |(option, source)| {
+        format!(
+            "{option} {source}: it holds the host's own {SHADOW}; handlers see every file there that any user of the \
+             host may read: bind only what they need"
+        )
+    };
+    shown.map(say).collect()
+}
+
+fn holds_shadow(source: &str) -> bool {
+    let (Ok(own), Ok(path)) = (stat(SHADOW), fs::canonicalize(SHADOW)) else { return false };
+    let Ok(source) = open(source, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return false };
+    let is_own = |file: OwnedFd| fstat(&file).is_ok_and(|found| is_same(&found, &own));
+    let below = |end: PathBuf| open_below(&source, &end).is_some_and(is_own);
+    ends_of(&path).any(below) || source.try_clone().is_ok_and(is_own)
+}
+
+/// The same file, seen by whatever mount, overlay or snapshot.
+fn is_same(one: &FileStat, other: &FileStat) -> bool {
+    let changed = |stat: &FileStat| (stat.st_ctime, stat.st_ctime_nsec, stat.st_size);
+    one.st_ino == other.st_ino && (one.st_dev == other.st_dev || changed(one) == changed(other))
+}
+
+/// The path of a file below the root of its file system: a mount may show a part of that.
+fn in_file_system(path: &Path) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // proc_pid_mountinfo(5): fields 4 and 5 are the root in the file system and the mount point. The last one of the longest
+    // point is in force.
+    let fields = mounts.lines().map(|line| line.split(' ').skip(3));
+    let points = fields.filter_map(|mut fields| Some((fields.next()?, Path::new(fields.next()?))));
+    let over = points.filter(|(_, point)| path.starts_with(point));
+    match over.max_by_key(|(_, point)| point.components().count()) {
+        Some((root, point)) => Path::new(root).join(path.strip_prefix(point).unwrap_or(path)),
+        None => path.to_owned(),
+    }
+}
+
+/// `/a/b/c` has the ends `a/b/c`, `b/c` and `c`.
+fn ends_of(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let names: Vec<_> = path.components().skip(1).map(|name| name.as_os_str().to_owned()).collect();
+    (0..names.len()).map(move |start| names.iter().skip(start).collect())
+}
+
+/// O_PATH, whatever is there.
+fn open_below(directory: &OwnedFd, path: &Path) -> Option<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    mount::openat2(directory.as_fd(), &path, libc::O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).ok()
+}
+
+/// A regular file's content; of what cannot be read nothing is known.
+fn read(file: &OwnedFd) -> Option<Vec<u8>> {
+    let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let opened = open(again.as_str(), OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
+    let opened = File::from(opened.ok()?);
+    let mut content = Vec::new();
+    opened.metadata().ok().filter(fs::Metadata::is_file)?;
+    opened.take(SHADOW_MAX).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+/// The lines that hold a hash (shadow(5)): `*` and `!` are none.
+fn passwords(content: Option<Vec<u8>>) -> Vec<Vec<u8>> {
+    let content = content.unwrap_or_default();
+    let has_hash = |line: &&[u8]| {
+        let field = line.split(|byte| *byte == b':').nth(1).unwrap_or_default();
+        field.len() >= 13 && !field.starts_with(b"*") && !field.starts_with(b"!")
+    };
+    content.split(|byte| *byte == b'\n').filter(has_hash).map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_with_a_hash_are_passwords() {
+        let text =
+            b"root:$y$j9T$abcdefgh$ijk:1::::::\nbin:*:1::::::\nold:!$6$abcdefghijklmn:1::::::\nno::1:\n";
+        assert_eq!(passwords(Some(text.to_vec())), [b"root:$y$j9T$abcdefgh$ijk:1::::::".to_vec()]);
+        assert!(passwords(None).is_empty());
+    }
+
+    #[test]
+    fn a_path_has_as_many_ends_as_components() {
+        let ends: Vec<_> = ends_of(Path::new("/@root/etc/shadow")).collect();
+        assert_eq!(ends, ["@root/etc/shadow", "etc/shadow", "shadow"].map(PathBuf::from));
+    }
+}

@@ -77,8 +77,8 @@ die! {
     recvmsg: ["recvmsg"] => SYS_recvmsg;
     recvmmsg: ["recvmmsg"] => SYS_recvmmsg;
     setsockopt: ["setsockopt"] => SYS_setsockopt;
-    getpeername_of_another_descriptor: ["getpeername_other"] => SYS_getpeername;
-    shutdown_of_another_descriptor: ["shutdown_other"] => SYS_shutdown;
+    recvfrom_out_of_band: ["recvfrom_oob"] => SYS_recvfrom;
+    socketpair_of_datagrams: ["socketpair_datagrams"] => SYS_socketpair;
     ioctl_that_types_into_a_terminal: ["ioctl_tiocsti"] => SYS_ioctl;
     ioctl_that_types_with_high_bits_set: ["ioctl_tiocsti_high"] => SYS_ioctl;
     ioctl_of_the_console: ["ioctl_tioclinux"] => SYS_ioctl;
@@ -271,6 +271,33 @@ fn a_terminal_query_is_answered_as_on_any_socket() {
     // printf(3) of musl asks this before its first write.
     answers(&["ioctl_tiocgwinsz"], libc::ENOTTY);
     answers(&["ioctl_tcgets"], libc::ENOTTY);
+}
+
+/// Python's fromfd, Rust's from_raw_fd and Go's FileConn work on a copy.
+#[test]
+fn a_copy_of_the_connection_is_one_too() {
+    works(&["copy_of_the_connection"]);
+    answers(&["getpeername_other"], libc::EBADF);
+    answers(&["shutdown_other"], libc::EBADF);
+}
+
+#[test]
+fn a_socket_says_what_it_is() {
+    works(&["getsockopt_type"]);
+    answers(&["getsockopt_filter"], libc::ENOPROTOOPT);
+}
+
+/// The launcher has set it: not to be made, and no lie.
+#[test]
+fn nodelay_is_set_already() {
+    works(&["setsockopt_nodelay"]);
+}
+
+#[test]
+fn what_fcntl_may_do_ioctl_may_too() {
+    works(&["ioctl_fionbio"]);
+    answers(&["ioctl_tcgets2"], libc::ENOTTY);
+    answers(&["ioctl_tcgets2_signed"], libc::ENOTTY);
 }
 
 #[test]

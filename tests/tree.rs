@@ -151,7 +151,8 @@ fn the_hole_stays_closed() {
     let site = a_site!();
     let refused = [
         "socket_inet",
-        "socketpair",
+        "socketpair_datagrams",
+        "socketpair_inet",
         "connect_unspec",
         "bind",
         "listen",
@@ -164,35 +165,96 @@ fn the_hole_stays_closed() {
         "setsockopt",
         "unshare_newuser",
         "unshare_newns",
-        "setns",
-        "ptrace",
         "mount",
         "umount2",
-        "open_tree",
-        "fsopen",
-        "move_mount",
-        "pivot_root",
-        "bpf",
         "io_uring_setup",
-        "keyctl",
         "clone3",
         "ioctl_siocgifconf",
         "ioctl_tiocsti",
         "ioctl_tiocsti_high",
-        "userfaultfd",
-        "perf_event_open",
         "prlimit_core",
         "setrlimit_core",
+        "nonexistent",
     ];
     for name in refused {
         let ended = site.probe(&["try", name]).options(&TREE).talk(b"");
         ended.expect(0, "exited");
         assert!(ended.text().starts_with(&format!("{name} errno ")), "{ended}");
     }
-    for name in ["clone_newuser", "clone_newnet", "sendto_addr", "sendto_fastopen", "sendto_oob"] {
-        let ended = site.probe(&["try", name, "9"]).options(&TREE).talk(b"");
-        ended.expect(137, "denied");
+}
+
+/// Under `tree` and `interpreter` an unknown call fails; what no program does by accident ends the sandbox.
+#[test]
+fn an_attack_ends_the_sandbox_whatever_the_default_verdict() {
+    let site = a_site!();
+    let attacks = [
+        "ptrace",
+        "process_vm_readv",
+        "bpf",
+        "perf_event_open",
+        "userfaultfd",
+        "keyctl",
+        "add_key",
+        "init_module",
+        "kexec_load",
+        "open_by_handle_at",
+        "setns",
+        "pivot_root",
+        "open_tree",
+        "fsopen",
+        "move_mount",
+        "mount_setattr",
+        "sendto_addr",
+        "sendto_fastopen",
+        "sendto_oob",
+        "recvfrom_oob",
+        "x32",
+    ];
+    for profile in ["tree", "interpreter"] {
+        for name in attacks {
+            let ended = site.probe(&["try", name, "9"]).options(&["--profile", profile]).talk(b"");
+            ended.expect(137, "denied");
+        }
     }
+    for name in ["clone_newuser", "clone_newnet"] {
+        site.probe(&["try", name, "9"]).options(&TREE).talk(b"").expect(137, "denied");
+    }
+}
+
+/// The default verdict of both: the call is not made, the handler goes on, and the record counts.
+#[test]
+fn an_unknown_call_fails_is_counted_and_ends_nothing() {
+    let site = a_site!();
+    for profile in ["tree", "interpreter"] {
+        let ended = site.probe(&["try", "nonexistent"]).options(&["--profile", profile]).talk(b"");
+        ended.expect(0, "exited");
+        assert!(ended.text().starts_with(&format!("nonexistent errno {} ", libc::ENOSYS)), "{ended}");
+        assert!(ended.err.contains("call answered"), "{ended}");
+        assert!(ended.err.contains("answered=1 answered_calls=\"call 4242\""), "{ended}");
+    }
+    site.probe(&["try", "nonexistent"]).talk(b"").expect(137, "denied");
+}
+
+/// asyncio and Node wake themselves by one; it leads nowhere, and neither descriptors nor out-of-band data pass it.
+#[test]
+fn a_pair_of_unix_streams_is_for_interpreters_and_trees() {
+    let site = a_site!();
+    for profile in ["tree", "interpreter"] {
+        let ended = site.probe(&["try", "socketpair"]).options(&["--profile", profile]).talk(b"");
+        ended.expect(0, "exited");
+        assert!(ended.text().starts_with("socketpair ok "), "{ended}");
+    }
+}
+
+/// A denial says what to do about it.
+#[test]
+fn a_denied_call_comes_with_the_line_that_would_allow_it() {
+    let site = a_site!();
+    let ended = site.probe(&["try", "inotify_init1"]).talk(b"");
+    ended.expect(137, "denied");
+    assert!(ended.err.contains("advice=\"allow inotify_init1 # REASON\""), "{ended}");
+    let ended = site.probe(&["try", "socket_inet"]).talk(b"");
+    assert!(ended.err.contains("advice=\"the guard denies it under every profile: "), "{ended}");
 }
 
 #[test]

@@ -180,6 +180,8 @@ pub(crate) struct Record<'a> {
     pub(crate) usage: Usage,
     /// As last measured, if the kernel counts.
     pub(crate) bytes: Option<Traffic>,
+    /// How many calls the profile's default verdict has answered, and which.
+    pub(crate) answered: Option<(u64, String)>,
 }
 
 impl<'a> Record<'a> {
@@ -203,6 +205,7 @@ impl<'a> Record<'a> {
             run_us: 0,
             usage: Usage::default(),
             bytes: None,
+            answered: None,
         }
     }
 }

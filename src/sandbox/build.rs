@@ -41,11 +41,14 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
     let mut source = String::new();
     write!(
         source,
-        "BuiltIn {{ name: {name:?}, text: {text:?}, traits: Traits {{ exec: Exec::{:?}, init: {}, tasks: {} }}, \
-         meets_in_ipc: {}, refuses_code: {}, programs: [",
+        "BuiltIn {{ name: {name:?}, text: {text:?}, \
+         traits: Traits {{ default: Action::{:?}, exec: Exec::{:?}, init: {}, tasks: {} }}, \
+         killing: &{:?}, meets_in_ipc: {}, refuses_code: {}, programs: [",
+        traits.default,
         traits.exec,
         traits.init,
         traits.tasks,
+        profile.killing().collect::<Vec<_>>(),
         profile.meets_in_ipc(),
         profile.refuses_code()
     )?;

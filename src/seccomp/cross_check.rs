@@ -1,60 +1,17 @@
-//! The compiled programs of both machines against the tables they come from, by a small interpreter of BPF:
+//! The compiled programs of both machines against the tables they come from, by an interpreter of BPF:
 //! every number, with arguments on both sides of every condition.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 
 use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Variant};
-use super::bpf::{self, Instruction};
+use super::bpf;
 use super::compile::{compile, waits_in};
 use super::guard;
+use super::interpret::{Call, interpret};
 use super::profile::model::{Action, Condition, Entry, Profile};
 use super::profile::{parse, texts};
 use std::collections::HashMap;
 use sys::names::{self, Machine};
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
-    pub(crate) number: u32,
-    /// Its name on the machine: a scan that is made once a number.
-    pub(crate) name: &'static str,
-    pub(crate) arch: u32,
-    pub(crate) args: [u64; 6],
-}
-
-impl Call {
-    /// The word at an offset of `struct seccomp_data`.
-    fn word(&self, offset: u32) -> u32 {
-        let argument = self.args.get((offset as usize).saturating_sub(16) / 8).copied().unwrap_or(0);
-        match offset {
-            0 => self.number,
-            4 => self.arch,
-            16.. if offset.is_multiple_of(8) => argument as u32,
-            16.. => (argument >> 32) as u32,
-            _ => panic!("nothing of ours looks at offset {offset}"),
-        }
-    }
-}
-
-/// The kernel's answer.
-pub(crate) fn interpret(program: &[Instruction], call: &Call) -> u32 {
-    let (mut word, mut at) = (0, 0);
-    loop {
-        let Instruction { code, jt, jf, k } = program[at];
-        let jump = |holds: bool| if holds { usize::from(jt) } else { usize::from(jf) };
-        at += 1;
-        match code {
-            0x20 => word = call.word(k),
-            0x54 => word &= k,
-            0x05 => at += k as usize,
-            0x15 => at += jump(word == k),
-            0x25 => at += jump(word > k),
-            0x35 => at += jump(word >= k),
-            0x45 => at += jump(word & k != 0),
-            0x06 => return k,
-            code => panic!("nothing of ours has an instruction {code:#x}"),
-        }
-    }
-}
 
 fn holds(condition: Condition, args: &[u64; 6]) -> bool {
     match condition {

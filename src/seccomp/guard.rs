@@ -71,7 +71,6 @@ const DENIED: &[Group] = &[
         why: "new sockets, and everything that changes what the connection is",
         calls: &[
             call("socket", 41, 198),
-            call("socketpair", 53, 199),
             call("connect", 42, 203),
             call("bind", 49, 200),
             call("listen", 50, 201),
@@ -168,6 +167,32 @@ const JUDGED: &[Judged] = &[
         code: &[give(SECCOMP_RET_ERRNO | ENOSYS)],
     },
     Judged {
+        call: call("socketpair", 53, 199),
+        remains: "AF_UNIX and SOCK_STREAM only",
+        why: "such a pair reaches nobody; other kinds have addresses, protocols of their own, or are the kernel's",
+        // The kernel takes three ints. Of the type, SOCK_CLOEXEC and SOCK_NONBLOCK may be set.
+        code: &[
+            low_word(0),
+            unless_equal(AF_UNIX),
+            DENY,
+            low_word(2),
+            unless_equal(0),
+            DENY,
+            low_word(1),
+            if_any_bit(!(SOCK_STREAM | SOCK_FLAGS)),
+            DENY,
+            if_any_bit(SOCK_STREAM),
+            ALLOW,
+            DENY,
+        ],
+    },
+    Judged {
+        call: call("recvfrom", 45, 207),
+        remains: "without MSG_OOB",
+        why: "out-of-band data of unix sockets had a use after free (CVE-2025-38236)",
+        code: &[low_word(3), if_any_bit(MSG_OOB), DENY, ALLOW],
+    },
+    Judged {
         call: call("sendto", 44, 206),
         remains: "without an address, MSG_FASTOPEN and MSG_OOB",
         why: "data in a SYN would go to any address the host reaches",
@@ -186,10 +211,13 @@ const JUDGED: &[Judged] = &[
     },
     Judged {
         call: call("ioctl", 16, 29),
-        remains: "TIOCGWINSZ and TCGETS only",
+        remains: "TIOCGWINSZ, TCGETS, TCGETS2, FIONREAD, FIONBIO, FIOCLEX and FIONCLEX only",
         why: "others list the host's interfaces, type into terminals, ask for signals",
-        // The kernel looks at the low word only, so the high one must be zero.
+        // The kernel looks at the low word only, so the high one must be zero; but musl extends the sign of TCGETS2.
         code: &[
+            low_word(1),
+            if_equal(TCGETS2),
+            ALLOW,
             high_word(1),
             unless_equal(0),
             DENY,
@@ -197,6 +225,14 @@ const JUDGED: &[Judged] = &[
             if_equal(TIOCGWINSZ),
             ALLOW,
             if_equal(TCGETS),
+            ALLOW,
+            if_equal(FIONREAD),
+            ALLOW,
+            if_equal(FIONBIO),
+            ALLOW,
+            if_equal(FIOCLEX),
+            ALLOW,
+            if_equal(FIONCLEX),
             ALLOW,
             DENY,
         ],
@@ -279,10 +315,22 @@ const CORE_LIMIT: &str = "its 1, lowered to 0, would start a helper of the host 
 const NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 /// MSG_FASTOPEN and MSG_OOB (linux/socket.h).
 const SEND_FLAGS: u32 = 0x2000_0001;
+const MSG_OOB: u32 = 1;
+const AF_UNIX: u32 = 1;
+const SOCK_STREAM: u32 = 1;
+/// SOCK_CLOEXEC and SOCK_NONBLOCK (linux/net.h).
+const SOCK_FLAGS: u32 = 0o2_004_000;
 /// As everywhere but on alpha, mips and sparc (asm-generic/resource.h).
 const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;
+/// What isatty(3) of glibc asks from 2.42 on: the same by another number (asm-generic/ioctls.h).
+const TCGETS2: u32 = 0x802c_542a;
+const FIONREAD: u32 = 0x541b;
+/// F_SETFL with O_NONBLOCK, and F_SETFD with FD_CLOEXEC and without.
+const FIONBIO: u32 = 0x5421;
+const FIOCLEX: u32 = 0x5451;
+const FIONCLEX: u32 = 0x5450;
 const ENOSYS: u32 = 38;
 /// S_ISUID and S_ISGID (linux/stat.h).
 const SET_ID: u32 = 0o6000;
@@ -491,7 +539,9 @@ pub fn judged_by_argument(files: Files) -> impl Iterator<Item = (&'static str, &
 
 /// Whether the guard leaves little of what the call is for, so that a profile that allows it allows more than there is.
 pub fn closes(name: &str) -> bool {
-    let ordinary = |judged: &&Judged| judged.remains == SET_ID_REMAINS || judged.call.name == "statx";
+    let ordinary = |judged: &&Judged| {
+        judged.remains == SET_ID_REMAINS || matches!(judged.call.name, "statx" | "recvfrom" | "socketpair")
+    };
     let judged = JUDGED.iter().filter(|judged| !ordinary(judged)).map(|judged| judged.call.name);
     denied().map(|(denied, _)| denied).chain(judged).any(|closed| closed == name)
 }

@@ -4,8 +4,8 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 
 use super::agreed::Files;
-use super::cross_check::{Call, interpret};
 use super::guard::{self, Arch};
+use super::interpret::{Call, interpret};
 use std::collections::{BTreeSet, HashMap};
 use sys::names::{self, Machine};
 
@@ -13,9 +13,9 @@ const DENIED: &str = "accept accept4 add_key bind bpf chroot connect delete_modu
     fspick init_module io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl listen listmount \
     mount mount_setattr move_mount open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root \
     process_vm_readv process_vm_writev ptrace recvmmsg recvmsg request_key sendmmsg sendmsg setns setsockopt socket \
-    socketpair statmount umount2 unshare userfaultfd";
+    statmount umount2 unshare userfaultfd";
 
-const JUDGED: [&str; 18] = [
+const JUDGED: [&str; 20] = [
     "chmod",
     "clone",
     "clone3",
@@ -31,10 +31,18 @@ const JUDGED: [&str; 18] = [
     "open",
     "openat",
     "prlimit64",
+    "recvfrom",
     "sendto",
     "setrlimit",
+    "socketpair",
     "statx",
 ];
+
+/// TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
+const REQUESTS: [u64; 6] = [0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
+
+/// A pair of connected unix streams, with SOCK_NONBLOCK, with SOCK_CLOEXEC, and with both.
+const PAIRS: [u32; 4] = [1, 0x801, 0x8_0001, 0x8_0801];
 
 const ALLOW: u32 = 0x7fff_0000;
 const DENY: u32 = 0x7fc0_0000;
@@ -48,7 +56,9 @@ fn promised(files: Files, call: &Call) -> u32 {
         "clone3" => NO_SUCH_CALL,
         "clone" if first & 0x7e02_0000 != 0 => DENY,
         "sendto" if fifth != 0 || fourth & 0x2000_0001 != 0 => DENY,
-        "ioctl" if second != 0x5401 && second != 0x5413 => DENY,
+        "recvfrom" if fourth & 1 != 0 => DENY,
+        "socketpair" if first as u32 != 1 || third as u32 != 0 || !PAIRS.contains(&(second as u32)) => DENY,
+        "ioctl" if second as u32 != 0x802c_542a && !REQUESTS.contains(&second) => DENY,
         "statx" if fourth & 0x4000 != 0 => DENY,
         "creat" | "mkdir" | "mknod" | "chmod" | "fchmod" if second & 0o6000 != 0 => DENY,
         "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" if third & 0o6000 != 0 => DENY,
@@ -86,8 +96,10 @@ fn keeps_its_promise(files: Files) {
             // Every argument of the calls that are judged by one, and two of the others.
             let count = if JUDGED.contains(&name) { usize::MAX } else { 2 };
             for index in 0..6 {
-                for word in bits(0).chain(bits(4)).chain(bits(0x5401)).chain(bits(0x5413)).take(count) {
-                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0], create, unnamed] {
+                let near_requests = REQUESTS.into_iter().chain([0x802c_542a]).flat_map(bits);
+                let words = bits(0).chain(bits(4)).chain(bits(0x8_0801)).chain(near_requests);
+                for word in words.take(count) {
+                    for mut args in [[0; 6], [0, 4, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], create, unnamed] {
                         args[index] = word;
                         let call = Call { number, name, arch: machine.audit_arch(), args };
                         assert_eq!(

@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod agreed;
 pub mod compile;
 pub mod guard;
 pub mod profile;
 
 mod bpf;
+mod interpret;
 mod shrink;
 
 #[cfg(test)]

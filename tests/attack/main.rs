@@ -116,6 +116,7 @@ answer! {
     guard_alone_stops_fast_open: ["sendto_fastopen", "9"], PROFILE => ENOSYS;
     guard_alone_stops_fast_open_without_address: ["sendto_fastopen_flag"], PROFILE => ENOSYS;
     guard_alone_stops_urgent_data: ["sendto_oob"], PROFILE => ENOSYS;
+    guard_alone_stops_receiving_urgent_data: ["recvfrom_oob"], PROFILE => ENOSYS;
     guard_alone_stops_passing_descriptors: ["sendmsg"], PROFILE => ENOSYS;
     guard_alone_stops_passing_descriptors_in_batches: ["sendmmsg"], PROFILE => ENOSYS;
     guard_alone_stops_receiving_descriptors: ["recvmsg"], PROFILE => ENOSYS;
@@ -162,7 +163,10 @@ answer! {
     guard_alone_stops_netlink: ["socket_netlink"], PROFILE => ENOSYS;
     guard_alone_stops_the_crypto_api: ["socket_alg"], PROFILE => ENOSYS;
     guard_alone_stops_vsock: ["socket_vsock"], PROFILE => ENOSYS;
-    guard_alone_stops_pairs_of_sockets: ["socketpair"], PROFILE => ENOSYS;
+    guard_alone_stops_pairs_of_sockets: ["socketpair_datagrams"], PROFILE => ENOSYS;
+    guard_alone_stops_pairs_that_keep_packets_apart: ["socketpair_packets"], PROFILE => ENOSYS;
+    guard_alone_stops_pairs_of_other_families: ["socketpair_inet"], PROFILE => ENOSYS;
+    guard_alone_stops_pairs_with_a_protocol: ["socketpair_protocol"], PROFILE => ENOSYS;
     guard_alone_stops_packet_sockets: ["socket_packet"], PROFILE => ENOSYS;
     the_empty_namespace_alone_stops_tcp: ["reach", "9"], PROFILE | GUARD | LANDLOCK => ENETUNREACH;
     the_empty_namespace_alone_stops_udp: ["reach_udp", "9"], PROFILE | GUARD | LANDLOCK => ENETUNREACH;

@@ -24,6 +24,51 @@ pub fn socketpair() -> Answer {
     call(libc::SYS_socketpair, [libc::AF_UNIX.into(), stream, 0, pair.as_mut_ptr() as i64, 0, 0])
 }
 
+/// A pair of any kind.
+pub fn pair_of(family: i32, kind: i32, protocol: i64) -> Answer {
+    let mut pair = [0i32; 2];
+    call(libc::SYS_socketpair, [family.into(), kind.into(), protocol, pair.as_mut_ptr() as i64, 0, 0])
+}
+
+/// Asks a copy of the connection what can be asked of the connection, and sends and receives by it.
+pub fn use_a_copy() -> Answer {
+    let copy = call(libc::SYS_dup, [0, 0, 0, 0, 0, 0])?;
+    let mut raw = [0u8; 128];
+    let mut length = 128u32;
+    let (at, length_at) = (raw.as_mut_ptr() as i64, &raw mut length as i64);
+    call(libc::SYS_getpeername, [copy, at, length_at, 0, 0, 0])?;
+    call(libc::SYS_getsockname, [copy, at, length_at, 0, 0, 0])?;
+    let dontwait = libc::MSG_DONTWAIT.into();
+    call(libc::SYS_recvfrom, [copy, at, 128, dontwait, 0, 0])?;
+    call(libc::SYS_sendto, [copy, at, 0, 0, 0, 0])?;
+    call(libc::SYS_getsockopt, [copy, libc::SOL_SOCKET.into(), libc::SO_TYPE.into(), at, length_at, 0])?;
+    call(libc::SYS_shutdown, [copy, libc::SHUT_RD.into(), 0, 0, 0, 0])
+}
+
+pub fn get_option(level: i32, name: i32) -> Answer {
+    let (mut value, mut length) = ([0u8; 64], 64u32);
+    let (at, length_at) = (value.as_mut_ptr() as i64, &raw mut length as i64);
+    call(libc::SYS_getsockopt, [0, level.into(), name.into(), at, length_at, 0])?;
+    Ok(i32::from_ne_bytes([value[0], value[1], value[2], value[3]]).into())
+}
+
+/// FIONBIO on a pipe of its own, seen by F_GETFL.
+pub fn set_nonblocking_by_ioctl() -> Answer {
+    let on = 1i32;
+    call(libc::SYS_ioctl, [2, 0x5421, &raw const on as i64, 0, 0, 0])?;
+    call(libc::SYS_ioctl, [2, 0x5451, 0, 0, 0, 0])?;
+    call(libc::SYS_ioctl, [2, 0x5450, 0, 0, 0, 0])?;
+    let flags = call(libc::SYS_fcntl, [2, libc::F_GETFL.into(), 0, 0, 0, 0])?;
+    let off = 0i32;
+    call(libc::SYS_ioctl, [2, 0x5421, &raw const off as i64, 0, 0, 0])?;
+    if flags & i64::from(libc::O_NONBLOCK) == 0 { Err(libc::EPROTO) } else { Ok(0) }
+}
+
+pub fn receive_out_of_band() -> Answer {
+    let mut raw = [0u8; 8];
+    call(libc::SYS_recvfrom, [0, raw.as_mut_ptr() as i64, 8, libc::MSG_OOB.into(), 0, 0])
+}
+
 pub fn number(text: &str) -> i64 {
     text.parse().unwrap_or(-1)
 }

@@ -25,8 +25,7 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
         group("killed at once", killed.len(), killed),
         group("denied by name", notified.len(), notified),
     ];
-    let rest = Node::new("everything else", "denied")
-        .why("the supervisor records number and arguments, and kills the sandbox");
+    let rest = default_verdict(read.traits.default);
     let profile = Node::new("profile", profile.name()).why("the system calls that the handler may make");
     let code = match read.refuses_code() {
         true => {
@@ -36,6 +35,18 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
     };
     let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
     Ok(Node::group("seccomp").why("two filters, built independently").with([profile, guard(files)]))
+}
+
+/// What happens to a call that no line of the profile decides.
+fn default_verdict(default: Action) -> Node {
+    match default {
+        Action::Errno(number) => {
+            Node::new("everything else", constants::errno_name(number).unwrap_or("an errno"))
+                .why("the profile's default verdict; the supervisor counts and records the call")
+        }
+        Action::Notify | Action::Kill | Action::Allow => Node::new("everything else", "denied")
+            .why("the supervisor records number and arguments, and kills the sandbox"),
+    }
 }
 
 fn exec(exec: Exec) -> Node {

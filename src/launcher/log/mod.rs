@@ -13,8 +13,10 @@ pub(crate) use subscriber::escape;
 use crate::config::options::LogFormat;
 use crate::connection::NoConnection;
 use crate::outcome::{Outcome, Record};
+use sandbox::launch::denied::Denied;
 use sandbox::launch::snapshots::Swept;
 use sandbox::step::{self, Failure};
+use seccomp::profile::constants;
 use sys::Ignoring;
 use tracing::{Level, debug, error, info, warn};
 
@@ -139,6 +141,12 @@ pub(crate) fn handler_line(conn: u64, line: &str) {
     info!(conn, line, "handler");
 }
 
+/// A call that the profile's default verdict has answered: the first of its kind in this sandbox.
+pub(crate) fn answered(conn: u64, service: &str, call: &Denied, errno: u16) {
+    let errno = constants::errno_name(errno).unwrap_or("an errno");
+    info!(conn, service, call = %call, errno, advice = call.advice(), "call answered");
+}
+
 /// Lines of the handler's stderr that were too many.
 pub(crate) fn handler_lines_dropped(conn: u64, lines: u64) {
     warn!(conn, lines, "handler wrote too much on stderr, lines dropped");
@@ -156,6 +164,7 @@ pub(crate) fn refusal_message(failure: &Failure, operand: Option<&str>) -> Strin
 /// is an error, with its cause for a message.
 pub(crate) fn ended(record: &Record<'_>) {
     let denied = record.outcome.denied().map(ToString::to_string);
+    let advice = record.outcome.denied().map(Denied::advice);
     macro_rules! say {
         ($level:ident, $($message:tt)+) => {
             $level!(
@@ -169,6 +178,9 @@ pub(crate) fn ended(record: &Record<'_>) {
                 signal = record.outcome.signal(),
                 limit = record.outcome.limit(),
                 denied,
+                advice,
+                answered = record.answered.as_ref().map(|(count, _)| *count),
+                answered_calls = record.answered.as_ref().map(|(_, calls)| calls.as_str()),
                 wait_us = record.wait_us,
                 setup_us = record.setup_us,
                 run_us = record.run_us,

@@ -12,6 +12,8 @@ pub(super) enum Deadline {
     IdleTick(u64),
     /// A sandbox that was to be parked must be by now.
     ParkEnd(u64),
+    /// A sandbox's calls are answered again.
+    ResumeCalls(u64),
     /// Time to look whether fewer parked sandboxes would do.
     Shrink,
     /// systemd wants to hear of us.

@@ -1,6 +1,7 @@
 //! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
 
 use super::admission::Source;
+use super::answers::Answers;
 use super::pace::{self, Pace};
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
@@ -58,6 +59,8 @@ pub(super) struct Live {
     ready: bool,
     failure: Option<Failure>,
     denied: Option<Denied>,
+    /// Calls that the profile's default verdict answers.
+    pub(super) answers: Answers,
     verdict: Option<Verdict>,
     pub(super) executed: bool,
 }
@@ -130,6 +133,8 @@ pub(super) enum Heard {
 pub(super) enum Call {
     /// Denied and its maker killed, or let go on.
     Settled,
+    /// Answered by the profile's default verdict: the first of its kind, with the errno, or one more.
+    Answered(Option<(Denied, u16)>),
     /// The sandbox is parked in it.
     Parked,
 }
@@ -170,13 +175,14 @@ impl Live {
             ready: false,
             failure: None,
             denied: None,
+            answers: Answers::new(now),
             verdict: None,
             executed: false,
         }
     }
 
     /// The connection's number, 0 while there is none.
-    fn conn(&self) -> u64 {
+    pub(super) fn conn(&self) -> u64 {
         self.served.as_ref().map_or(0, |served| served.conn)
     }
 
@@ -255,7 +261,7 @@ impl Live {
     }
 
     /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is denied:
-    /// recorded, its maker killed, the call never made.
+    /// recorded, its maker killed, or answered with the errno of the profile's default verdict. A denied call is never made.
     pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
         let Some(listener) = &self.listener else { return Ok(Call::Settled) };
         let notification = sys::seccomp::receive(listener.as_fd())?;
@@ -273,9 +279,22 @@ impl Live {
         if parks && self.park != Park::Entry {
             return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
         }
+        if let Some(errno) = self.default_answer(&call) {
+            sys::seccomp::fail_call(listener.as_fd(), notification.id, errno)?;
+            let is_new = self.answers.add(call, Instant::now());
+            return Ok(Call::Answered(is_new.then_some((call, errno))));
+        }
         self.denied.get_or_insert(call);
         self.kill();
         Ok(Call::Settled)
+    }
+
+    /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the sandbox. A call by
+    /// another machine's door or by that of x32 always does.
+    fn default_answer(&self, call: &Denied) -> Option<u16> {
+        let number = call.number.cast_unsigned();
+        let is_native = !call.foreign && number < X32_BIT;
+        if is_native { self.service.profile.answer(number, &call.args) } else { None }
     }
 
     /// Gives the parked sandbox its connection and lets it run. ENOENT, ESRCH, EPIPE: it has died meanwhile.
@@ -457,6 +476,9 @@ impl Live {
         })
     }
 }
+
+/// x32 calls carry this bit (`__X32_SYSCALL_BIT`).
+const X32_BIT: u32 = 0x4000_0000;
 
 fn is_socket(pid: u32, number: i32) -> bool {
     let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));

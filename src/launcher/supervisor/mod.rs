@@ -4,6 +4,7 @@
 
 mod accepting;
 pub(crate) mod admission;
+mod answers;
 mod awaiting;
 mod deadlines;
 mod lifecycle;
@@ -28,6 +29,7 @@ use crate::log;
 use crate::notify::Notifier;
 use crate::outcome::{Outcome, Record, micros};
 use crate::stats::socket::StatsSocket;
+use answers::Rate;
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
 use live::{Arrival, Call, Heard, Live, Progress, Served};
@@ -91,6 +93,8 @@ pub(crate) struct Supervisor<'a> {
     /// Of what the machine is short, by what it says.
     shortages: Seldom,
     unknown: Seldom,
+    /// Lines about calls that a default verdict has answered.
+    answers_said: Rate,
     tally: Tally,
     next_id: u64,
     next_conn: u64,
@@ -152,6 +156,7 @@ impl<'a> Supervisor<'a> {
             deadlines: Deadlines::default(),
             shortages: Seldom::default(),
             unknown: Seldom::default(),
+            answers_said: answers::said(Instant::now()),
             tally: Tally::default(),
             next_id: 1,
             next_conn: 1,
@@ -369,10 +374,13 @@ impl<'a> Supervisor<'a> {
     fn on_call(&mut self, id: u64, events: EpollFlags) {
         let Some(live) = self.live.get_mut(&id) else { return };
         // ENOENT: the caller has died between its call and our asking.
-        if events.contains(EpollFlags::EPOLLIN) && live.hear_call() == Ok(Call::Parked) {
-            self.on_parked(id);
-            return;
+        let call = if events.contains(EpollFlags::EPOLLIN) { live.hear_call() } else { Ok(Call::Settled) };
+        match call {
+            Ok(Call::Parked) => return self.on_parked(id),
+            Ok(Call::Answered(first)) => return self.on_answered(id, first),
+            Ok(Call::Settled) | Err(_) => {}
         }
+        let Some(live) = self.live.get_mut(&id) else { return };
         // No process uses the filter any more: the end of the sandbox is near.
         if events.contains(EpollFlags::EPOLLHUP)
             && let Some(listener) = live.listener.take()
@@ -398,7 +406,9 @@ impl<'a> Supervisor<'a> {
         if let Some(listener) = &live.listener {
             self.epoll.delete(listener).ignoring("it is not watched any more");
         }
-        for deadline in [Deadline::Wall(id), Deadline::IdleTick(id), Deadline::ParkEnd(id)] {
+        for deadline in
+            [Deadline::Wall(id), Deadline::IdleTick(id), Deadline::ParkEnd(id), Deadline::ResumeCalls(id)]
+        {
             self.deadlines.cancel(deadline);
         }
         live.drain_stderr();
@@ -435,6 +445,7 @@ impl<'a> Supervisor<'a> {
             run_us: micros(now - running),
             usage,
             bytes: served.bytes(),
+            answered: live.answers.summary(),
         };
         self.record(live.service_id, &record, live.selector.as_deref());
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {

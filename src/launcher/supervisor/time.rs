@@ -38,6 +38,7 @@ impl Supervisor<'_> {
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
             Deadline::ParkEnd(id) => self.on_park_end(id),
             Deadline::ResetEnd(id) => self.on_reset_end(id),
+            Deadline::ResumeCalls(id) => self.resume_calls(id),
             Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),

@@ -16,6 +16,14 @@ impl Denied {
         let known = if self.foreign { None } else { names::NATIVE.call_name(self.number.cast_unsigned()) };
         known.map_or_else(|| format!("call {}", self.number), str::to_owned)
     }
+
+    /// The line of a profile that would allow the call, or why none can.
+    pub fn advice(&self) -> String {
+        match self.foreign {
+            true => "the filters deny every call by another machine's ABI".to_owned(),
+            false => seccomp::advice::advice(self.number.cast_unsigned(), &self.args),
+        }
+    }
 }
 
 impl fmt::Display for Denied {

@@ -3,7 +3,7 @@
 
 use seccomp::agreed::Variant;
 use seccomp::compile::{self, CompileError};
-use seccomp::profile::model::{Exec, Profile, Traits};
+use seccomp::profile::model::{Action, Exec, Profile, Traits};
 use seccomp::profile::parse;
 pub use seccomp::profile::texts::included;
 use std::borrow::Cow;
@@ -23,6 +23,8 @@ pub struct BuiltIn {
     pub name: &'static str,
     text: &'static str,
     traits: Traits,
+    /// Calls that kill whatever the default verdict, by number.
+    killing: &'static [u32],
     meets_in_ipc: bool,
     refuses_code: bool,
     programs: [&'static [Instruction]; Variant::ALL.len()],
@@ -67,6 +69,17 @@ impl Loaded {
             Loaded::BuiltIn(built_in) => built_in.traits,
             Loaded::File { profile, .. } => profile.traits,
         }
+    }
+
+    /// The errno that answers a notified call by the machine's own ABI; None where the call ends the sandbox.
+    pub fn answer(&self, number: u32, args: &[u64; 6]) -> Option<u16> {
+        let Action::Errno(errno) = self.traits().default else { return None };
+        let kills = match self {
+            // No condition of a built-in profile kills (see the test).
+            Loaded::BuiltIn(built_in) => built_in.killing.contains(&number),
+            Loaded::File { profile, .. } => profile.verdict(number, args) == Some(Action::Notify),
+        };
+        (!kills).then_some(errno)
     }
 
     pub fn executes_tree(&self) -> bool {

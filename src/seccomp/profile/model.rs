@@ -12,6 +12,8 @@ pub struct Profile {
 /// Settings of a profile beside its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
+    /// What happens to a call that no entry decides: [`Action::Notify`] or [`Action::Errno`].
+    pub default: Action,
     pub exec: Exec,
     /// A stub is PID 1 unless `--init` says otherwise: for handlers that fork.
     pub init: bool,
@@ -30,7 +32,7 @@ pub enum Exec {
 }
 
 /// One call with one action. A call may have one entry with conditions and one without; the latter applies if
-/// no condition holds. A call without an entry is notified, and the sandbox killed.
+/// no condition holds. The profile's default verdict decides a call without an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: &'static str,
@@ -48,7 +50,8 @@ pub enum Action {
     Allow,
     /// The call is not made and fails with this errno.
     Errno(u16),
-    /// The supervisor is told of the call, which is never made, and kills the sandbox; the default.
+    /// The supervisor is told of the call, which is never made, and kills the sandbox; the default verdict unless a profile
+    /// names another.
     Notify,
     /// The kernel kills the process; the record cannot name the call.
     Kill,
@@ -67,7 +70,41 @@ pub enum Condition {
     Masked { index: u8, mask: u64, value: u64 },
 }
 
+impl Condition {
+    /// Whether it holds for these arguments.
+    #[allow(clippy::cast_possible_truncation, reason = "the low word is what the kernel looks at")]
+    #[must_use]
+    pub fn holds(self, args: &[u64; 6]) -> bool {
+        let argument = |index: u8| args.get(usize::from(index)).copied().unwrap_or(0);
+        match self {
+            Condition::Word(index, value) => argument(index) as u32 == value,
+            Condition::WordAtMost(index, most) => argument(index) as u32 <= most,
+            Condition::WordAtLeast(index, least) => argument(index) as u32 >= least,
+            Condition::Masked { index, mask, value } => argument(index) & mask == value,
+        }
+    }
+}
+
+impl Entry {
+    fn decides(&self, args: &[u64; 6]) -> bool {
+        self.when.iter().any(|all| all.iter().all(|condition| condition.holds(args)))
+    }
+}
+
 impl Profile {
+    /// What the profile's own lines say of a call; None where none decides, and the default verdict does.
+    #[must_use]
+    pub fn verdict(&self, number: u32, args: &[u64; 6]) -> Option<Action> {
+        let of_call = || self.entries.iter().filter(|entry| entry.number == number);
+        let conditional = of_call().find(|entry| entry.decides(args));
+        conditional.or_else(|| of_call().find(|entry| entry.when.is_empty())).map(|entry| entry.action)
+    }
+
+    /// The numbers of the calls for which the sandbox is killed whatever the default verdict.
+    pub fn killing(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|entry| entry.action == Action::Notify).map(|entry| entry.number)
+    }
+
     /// The names of the calls that may be made at all, in the profile's order.
     pub fn allowed(&self) -> Vec<&'static str> {
         let mut names = Vec::new();

@@ -34,12 +34,13 @@ struct Reader<'i> {
     groups: Vec<(String, Vec<&'static str>)>,
     lines: Vec<Line>,
     includes: usize,
-    /// `exec`, `init` and `tasks` as they were said last, with the depth of the file that said it.
+    /// `default`, `exec`, `init` and `tasks` as they were said last, with the depth of the file that said it.
     traits: Vec<(Trait, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trait {
+    Default(Action),
     Exec(Exec),
     Init(bool),
     Tasks(u64),
@@ -118,7 +119,7 @@ impl Reader<'_> {
         depth: usize,
     ) -> Result<(), Flaw> {
         match word.text {
-            "exec" | "init" | "tasks" => self.say(word, said(word, rest)?, depth),
+            "default" | "exec" | "init" | "tasks" => self.say(word, said(word, rest)?, depth),
             "group" => self.define(word, rest, head),
             "remove" => self.remove(word, rest),
             _ => self.entry(file, word, rest, &statement.reason, head),
@@ -270,9 +271,10 @@ impl Reader<'_> {
         if !head.machines.contains(&machine) {
             return Err(failed(format!("the profile is not for this machine, {}", machine.name())));
         }
-        let mut traits = Traits { exec: Exec::Once, init: false, tasks: 1 };
+        let mut traits = Traits { default: Action::Notify, exec: Exec::Once, init: false, tasks: 1 };
         for (said, _) in &self.traits {
             match *said {
+                Trait::Default(action) => traits.default = action,
                 Trait::Exec(exec) => traits.exec = exec,
                 Trait::Init(init) => traits.init = init,
                 Trait::Tasks(tasks) => traits.tasks = tasks,
@@ -336,8 +338,11 @@ fn machines(words: &[Word<'_>], after: Place, within: Option<&Head>) -> Result<V
     if machines.is_empty() { flaw(after, "an architecture is missing") } else { Ok(machines) }
 }
 
-/// `exec`, `init` or `tasks` with its value.
+/// `default`, `exec`, `init` or `tasks` with its value.
 fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
+    if word.text == "default" {
+        return default_verdict(word, rest).map(Trait::Default);
+    }
     let [value] = rest else { return flaw(word.place, format!("'{}' needs one word", word.text)) };
     match (word.text, value.text) {
         ("exec", "once") => Ok(Trait::Exec(Exec::Once)),
@@ -353,6 +358,21 @@ fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
     }
 }
 
+/// `default notify` or `default errno NAME`. A call that the kernel kills for cannot be recorded, and an allowed one is no
+/// allow-list.
+fn default_verdict(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Action, Flaw> {
+    let Some((verdict, rest)) = rest.split_first() else { return flaw(word.place, DEFAULT_VERDICTS) };
+    match action(verdict, rest) {
+        Ok((Action::Notify, [])) => Ok(Action::Notify),
+        Ok((Action::Errno(0), [])) => flaw(verdict.place, "a call that no line decides cannot succeed"),
+        Ok((Action::Errno(number), [])) => Ok(Action::Errno(number)),
+        Err(wrong) if verdict.text == "errno" => Err(wrong),
+        _ => flaw(verdict.place, DEFAULT_VERDICTS),
+    }
+}
+
+const DEFAULT_VERDICTS: &str = "default is 'notify' or 'errno' with a name, for example ENOSYS";
+
 fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w [Word<'t>]), Flaw> {
     match (word.text, rest) {
         ("allow", rest) => Ok((Action::Allow, rest)),
@@ -366,7 +386,7 @@ fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w 
         (other, _) => flaw(
             word.place,
             format!(
-                "unknown statement '{other}'; known are: arch include exec init tasks group remove allow errno notify kill"
+                "unknown statement '{other}'; known are: arch include default exec init tasks group remove allow errno notify kill"
             ),
         ),
     }

@@ -48,3 +48,8 @@ group @setuid setuid setgid setreuid setregid setresuid setresgid setgroups setf
 # Changes what is mounted where, and what the root is.
 group @mount mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr
     open_tree_attr unshare setns
+
+# An attack: no program does this by accident. Profiles that answer what they do not name with an errno kill for these.
+group @attack ptrace process_vm_readv process_vm_writev pidfd_getfd bpf perf_event_open userfaultfd init_module
+    finit_module delete_module kexec_load kexec_file_load add_key request_key keyctl open_by_handle_at setns pivot_root
+    open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr open_tree_attr

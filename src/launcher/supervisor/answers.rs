@@ -1,0 +1,165 @@
+//! Calls that a profile's default verdict answers with an errno: counted, recorded, and answered at a bounded rate.
+//!
+//! Each answer costs the supervisor a look at the sandbox. A handler that makes such calls by the thousand waits for its
+//! answers; nobody else does.
+
+use super::Supervisor;
+use super::deadlines::Deadline;
+use super::origin::{Origin, token};
+use crate::log;
+use nix::sys::epoll::{EpollEvent, EpollFlags};
+use sandbox::launch::denied::Denied;
+use sandbox::step::Step;
+use std::time::{Duration, Instant};
+
+/// How many different calls a record names.
+const KINDS_MAX: usize = 16;
+
+/// A token bucket.
+#[derive(Debug)]
+pub(super) struct Rate {
+    tokens: u32,
+    burst: u32,
+    every: Duration,
+    refilled: Instant,
+}
+
+impl Rate {
+    /// `burst` at once, and then one `every` so often.
+    pub(super) fn new(burst: u32, every: Duration, now: Instant) -> Rate {
+        Rate { tokens: burst, burst, every, refilled: now }
+    }
+
+    /// Takes a token if there is one.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let is_there = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        is_there
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.refilled);
+        let earned = passed.as_nanos() / self.every.as_nanos().max(1);
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned == 0 {
+            return;
+        }
+        self.refilled = if earned >= self.burst { now } else { self.refilled + self.every * earned };
+        self.tokens = self.tokens.saturating_add(earned).min(self.burst);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tokens == 0
+    }
+}
+
+/// The answered calls of one sandbox.
+#[derive(Debug)]
+pub(super) struct Answers {
+    count: u64,
+    /// The first of each kind, in order.
+    kinds: Vec<Denied>,
+    rate: Rate,
+}
+
+/// How long a sandbox whose answers are used up waits for the next ones.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Answers {
+    pub(super) fn new(now: Instant) -> Answers {
+        Answers { count: 0, kinds: Vec::new(), rate: Rate::new(1000, Duration::from_millis(5), now) }
+    }
+
+    /// Counts a call; true where it is the first of its kind.
+    pub(super) fn add(&mut self, call: Denied, now: Instant) -> bool {
+        self.count = self.count.saturating_add(1);
+        self.rate.take(now);
+        let is_new = self.kinds.len() < KINDS_MAX && self.kinds.iter().all(|kind| kind.number != call.number);
+        if is_new {
+            self.kinds.push(call);
+        }
+        is_new
+    }
+
+    /// Whether the next answer has to wait.
+    pub(super) fn are_used_up(&self) -> bool {
+        self.rate.is_empty()
+    }
+
+    /// For the record: how many there were, and which; None where there were none.
+    pub(super) fn summary(&self) -> Option<(u64, String)> {
+        let names: Vec<String> = self.kinds.iter().map(Denied::name).collect();
+        (self.count > 0).then(|| (self.count, names.join(" ")))
+    }
+}
+
+/// How many lines there are about answered calls, of all sandboxes.
+pub(super) fn said(now: Instant) -> Rate {
+    Rate::new(32, Duration::from_millis(250), now)
+}
+
+impl Supervisor<'_> {
+    /// The default verdict has answered a call. A handler that makes them faster than they are answered waits.
+    pub(super) fn on_answered(&mut self, id: u64, first: Option<(Denied, u16)>) {
+        let Some(live) = self.live.get(&id) else { return };
+        if let Some((call, errno)) = first
+            && self.answers_said.take(Instant::now())
+        {
+            log::answered(live.conn(), &live.service.name, &call, errno);
+        }
+        if live.answers.are_used_up()
+            && let Some(listener) = &live.listener
+            && self.epoll.delete(listener).is_ok()
+        {
+            self.deadlines.set(Instant::now() + PAUSE, Deadline::ResumeCalls(id));
+        }
+    }
+
+    /// Hears the calls of a sandbox again that has waited for its answers.
+    pub(super) fn resume_calls(&mut self, id: u64) {
+        let Some(listener) = self.live.get(&id).and_then(|live| live.listener.as_ref()) else { return };
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, token(Origin::Call, id));
+        if let Err(errno) = self.epoll.add(listener, event)
+            && let Some(live) = self.live.get_mut(&id)
+        {
+            live.fail(Step::Listener, errno);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: i32) -> Denied {
+        Denied { number, foreign: false, args: [0; 6] }
+    }
+
+    #[test]
+    fn a_burst_is_answered_at_once_and_the_rest_at_a_rate() {
+        let now = Instant::now();
+        let mut rate = Rate::new(3, Duration::from_millis(10), now);
+        assert_eq!([0; 4].map(|_| rate.take(now)), [true, true, true, false]);
+        assert!(!rate.take(now + Duration::from_millis(9)));
+        assert!(rate.take(now + Duration::from_millis(10)));
+        assert!(!rate.take(now + Duration::from_millis(19)));
+        let later = now + Duration::from_secs(9);
+        assert_eq!([0; 4].map(|_| rate.take(later)), [true, true, true, false]);
+    }
+
+    #[test]
+    fn all_calls_are_counted_and_the_first_kinds_named() {
+        let now = Instant::now();
+        let mut answers = Answers::new(now);
+        assert_eq!(answers.summary(), None);
+        assert!(answers.add(call(5), now) && !answers.add(call(5), now) && answers.add(call(3), now));
+        for number in 100..2000 {
+            answers.add(call(number), now);
+        }
+        let (count, names) = answers.summary().unwrap();
+        assert_eq!((count, names.split(' ').count() >= KINDS_MAX), (1903, true));
+        assert!(names.starts_with(&format!("{} {}", call(5).name(), call(3).name())), "{names}");
+        assert!(answers.are_used_up());
+    }
+}

@@ -77,6 +77,14 @@ fn descriptors_can_be_put_aside_and_pipes_have_names() {
 }
 
 #[test]
+fn a_shell_has_a_home_and_a_name_unless_it_is_given_others() {
+    says("echo $HOME $USER $LOGNAME", "/tmp handler handler\n");
+    let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    let ended = shell(&site, "readonly", "echo $HOME").options(&["--setenv", "HOME=/srv"]).talk(b"");
+    assert_eq!(ended.text(), "/srv\n", "{ended}");
+}
+
+#[test]
 fn the_handler_is_not_pid_1_and_the_stub_cannot_be_killed() {
     says("echo $$; kill -9 1; echo still", "2\nstill\n");
 }
@@ -89,14 +97,55 @@ fn the_status_of_a_signal_is_the_handlers_own() {
 }
 
 #[test]
-fn dev_has_five_devices_and_nothing_can_be_made_there() {
-    says("cd /dev; echo *; : > null; cat null", "full null random urandom zero\n");
+fn dev_has_five_devices_four_links_and_nothing_can_be_made_there() {
+    let names = "fd full null random shm stderr stdin stdout urandom zero\n";
+    says("cd /dev; echo *; : > null; cat null", names);
     for ended in run("echo x > /dev/made || echo refused") {
         assert!(ended.text().contains("refused"), "{ended}");
     }
     for ended in run("echo x > /dev/full || echo full") {
         assert!(ended.text().contains("full"), "{ended}");
     }
+}
+
+/// A template with /proc and /dev, and what a script says there.
+fn with_proc(script: &str, options: &[&str]) -> Option<Ended> {
+    let mut site = with_shell()?;
+    common::site::make_directory(&site.template().join("proc"), 0o755);
+    site.settle();
+    Some(shell(&site, "readonly", script).options(&["--proc"]).options(options).talk(b"a line\n"))
+}
+
+#[test]
+fn the_log_can_be_opened_as_dev_stderr() {
+    let Some(ended) = with_proc("echo to the log > /dev/stderr; echo $?", &[]) else {
+        return common::skip("this test needs root and a shell");
+    };
+    ended.expect(0, "exited");
+    assert_eq!(ended.text(), "0\n", "{ended}");
+    assert!(ended.err.contains("to the log"), "{ended}");
+}
+
+#[test]
+fn descriptors_have_names_in_dev_fd() {
+    let Some(ended) = with_proc("echo inside > /tmp/f; cat /dev/fd/7 7< /tmp/f", &[]) else {
+        return common::skip("this test needs root and a shell");
+    };
+    assert_eq!(ended.text(), "inside\n", "{ended}");
+}
+
+#[test]
+fn shared_memory_can_be_mounted_and_nothing_else_in_dev() {
+    let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    for snapshot in SNAPSHOTS {
+        let launch = shell(&site, snapshot, "echo x > /dev/shm/x; cat /dev/shm/x; ls /dev/shm");
+        let ended = launch.options(&["--tmpfs", "/dev/shm:1M"]).talk(b"");
+        ended.expect(0, "exited");
+        assert_eq!(ended.text(), "x\nx\n", "{ended}");
+    }
+    let ended = shell(&site, "readonly", "true").options(&["--tmpfs", "/dev/other"]).talk(b"");
+    ended.expect(2, "refused");
+    assert!(ended.err.contains("/dev/shm alone can be mounted on"), "{ended}");
 }
 
 #[test]
@@ -286,6 +335,7 @@ fn everything_ends_with_the_handler() {
 #[test]
 fn a_resident_service_keeps_shells_ready() {
     let Some(site) = with_shell() else { return common::skip("this test needs root and a shell") };
+    let names = "fd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\nurandom\nzero\n";
     for snapshot in SNAPSHOTS {
         let mark = format!("@{}", site.tag());
         let script = "read line; (echo got $line) | cat; : > /dev/null && ls /dev | cat";
@@ -295,7 +345,7 @@ fn a_resident_service_keeps_shells_ready() {
         let serving = serve.start();
         for n in 0..5 {
             let answer = String::from_utf8(serving.ask(format!("{n}\n").as_bytes())).unwrap();
-            assert_eq!(answer, format!("got {n}\nfull\nnull\nrandom\nurandom\nzero\n"), "{snapshot}");
+            assert_eq!(answer, format!("got {n}\n{names}"), "{snapshot}");
         }
         let (status, log) = serving.terminate();
         assert_eq!(status, 0, "{log}");

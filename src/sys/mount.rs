@@ -225,6 +225,12 @@ pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }.into()).map(drop)
 }
 
+/// symlinkat(2).
+pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    // SAFETY: two C strings and an int.
+    check(unsafe { libc::symlinkat(target.as_ptr(), dir.as_raw_fd(), name.as_ptr()) }.into()).map(drop)
+}
+
 /// Removes an empty directory (unlinkat(2)).
 pub fn rmdirat(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     // SAFETY: a C string and ints.

@@ -40,7 +40,7 @@ fn of_sockets(name: &str, text: &str) -> Option<Answer> {
         "setsockopt_nodelay" => socket::set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32.to_ne_bytes()),
         "ioctl_fionbio" => socket::set_nonblocking_by_ioctl(),
         "ioctl_tcgets2" => socket::ioctl(0x802c_542a),
-        "ioctl_tcgets2_signed" => socket::ioctl(0x802c_542a_u32.cast_signed().into()),
+        "ioctl_tcgets2_signed" => socket::ioctl(0xffff_ffff_802c_542a),
         "recvfrom_oob" => socket::receive_out_of_band(),
         "connect_unspec" => socket::connect_unspec(0),
         "connect_addr" => socket::connect_address(text),

@@ -165,7 +165,7 @@ impl Service {
             name,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
-            environment: environment(options.setenv.unwrap_or_default(), &handed, &plan)?,
+            environment: environment(options.setenv.unwrap_or_default(), &handed, &plan, &profile)?,
             plan,
             handed,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
@@ -278,14 +278,29 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
     }
 }
 
+/// Variables that shells and their commands look for. The uid has no name: each connection has another one, so no passwd file of a
+/// template can hold it.
+fn of_tree(plan: &Plan) -> [(&'static str, &'static str); 3] {
+    let has_tmp = plan.rootfs.tmpfs.iter().any(|tmpfs| tmpfs.target.as_c_str() == c"/tmp");
+    [("HOME", if has_tmp { "/tmp" } else { "/" }), ("USER", "handler"), ("LOGNAME", "handler")]
+}
+
 /// PATH, the service's variables, and those that describe passed descriptors and credentials; the last of a
 /// name wins.
-fn environment(set: Vec<Variable>, handed: &Handed, plan: &Plan) -> Result<Vec<CString>, ConfigError> {
+fn environment(
+    set: Vec<Variable>,
+    handed: &Handed,
+    plan: &Plan,
+    profile: &profile::Loaded,
+) -> Result<Vec<CString>, ConfigError> {
     let variable = |(name, value): (&str, String)| Variable { name: name.to_owned(), value };
     let directory =
         plan.rootfs.credentials.as_ref().map(|_| ("CREDENTIALS_DIRECTORY", credentials::directory()));
     let ours = directory.into_iter().chain(handed.variables(if plan.init { 2 } else { 1 }));
     let mut pairs = vec![("PATH".to_owned(), PATH.to_owned())];
+    if profile.executes_tree() {
+        pairs.extend(of_tree(plan).map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     for variable in set.into_iter().chain(ours.map(variable)) {
         pairs.retain(|(name, _)| *name != variable.name);
         pairs.push((variable.name, variable.value));

@@ -38,6 +38,16 @@ pub(crate) fn is_at_or_below(path: &str, place: &str) -> bool {
 /// Refuses a mount that would hide an earlier one.
 pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), ConfigError> {
     let mounts = in_order(options, plan);
+    let devices = plan.dev.then(|| devices::DEV.to_string_lossy());
+    let in_devices =
+        |path: &str| devices.as_ref().is_some_and(|dev| path != dev && is_at_or_below(path, dev));
+    let shared_memory = devices::SHARED_MEMORY.1.to_string_lossy();
+    let lost = mounts.iter().rev().find(|(_, path)| in_devices(path) && *path != shared_memory);
+    if let Some((option, path)) = lost {
+        return Err(ConfigError::usage(format!(
+            "{option} at {path}: the profile has a /dev of its own over the template's; {shared_memory} alone can be mounted on"
+        )));
+    }
     for (index, (later, over)) in mounts.iter().enumerate() {
         let hidden = mounts.iter().take(index).find(|(_, path)| is_at_or_below(path, over));
         if let Some((earlier, path)) = hidden {

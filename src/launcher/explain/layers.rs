@@ -182,7 +182,16 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
     });
     let dev = dev.then(|| {
         let names = devices::NODES.iter().map(|(name, _)| Node::new(name.to_string_lossy(), ""));
-        Node::new("/dev", "five devices, ro nosuid noexec").why("ordinary programs expect them").with(names)
+        let links = devices::LINKS.iter().map(|(name, target)| {
+            Node::new(name.to_string_lossy(), format!("link to {}", target.to_string_lossy()))
+                .why("needs --proc")
+        });
+        let shm = Node::new("shm", "mount point").why("for --tmpfs /dev/shm:SIZE");
+        Node::new("/dev", "five devices, ro nosuid noexec")
+            .why("ordinary programs expect them; it covers the template's /dev")
+            .with(names)
+            .with(links)
+            .with([shm])
     });
     let tmpfs = tmpfs.iter().map(|tmpfs| {
         let shown = bounds(&text(&tmpfs.target), &tmpfs.bounds);

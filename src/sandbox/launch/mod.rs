@@ -18,7 +18,7 @@ use crate::plan::namespaces::{AT_CLONE, Network};
 use crate::plan::park::Park;
 use crate::plan::{Plan, rootfs};
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod};
 use snapshots::{Snapshot, Snapshots};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::{self, CStrings, Errno};
@@ -80,6 +80,10 @@ pub fn launch(
     let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
     let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
     sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
+    if plan.rootfs.dev {
+        // The pipe is root's. Whoever opens /dev/stderr opens it anew, to write, as the sandbox's uid.
+        fchmod(&child_stderr, Mode::from_bits_truncate(0o622)).step(Step::StderrPipe)?;
+    }
     let status = if plan.init { Some(pipe().step(Step::Channel)?) } else { None };
     let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
     let snapshot = plan.rootfs.snapshots.as_ref().map(Snapshots::next);

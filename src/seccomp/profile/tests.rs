@@ -108,6 +108,37 @@ fn what_contradicts_is_an_error() {
 }
 
 #[test]
+fn a_profile_has_a_default_verdict() {
+    let default = |text: &str| read(text).map(|profile| profile.traits.default);
+    assert_eq!(default("arch x86_64\nallow read # r").unwrap(), Action::Notify);
+    assert_eq!(default("arch x86_64\ndefault notify\nallow read # r").unwrap(), Action::Notify);
+    assert_eq!(default("arch x86_64\ndefault errno ENOSYS\nallow read # r").unwrap(), Action::Errno(38));
+    let files = [("o", "arch x86_64\ndefault errno EPERM\nallow read # o")];
+    let own = read_with("arch x86_64\ninclude o\ndefault notify\n", &files).unwrap();
+    assert_eq!(own.traits.default, Action::Notify);
+    assert_eq!(read_with("arch x86_64\ninclude o\n", &files).unwrap().traits.default, Action::Errno(1));
+    fails("arch x86_64\ndefault", "p:2:1", "'notify' or 'errno'");
+    fails("arch x86_64\ndefault kill", "p:2:9", "'notify' or 'errno'");
+    fails("arch x86_64\ndefault allow", "p:2:9", "'notify' or 'errno'");
+    fails("arch x86_64\ndefault errno", "p:2:9", "errno takes its name");
+    fails("arch x86_64\ndefault errno 0", "p:2:9", "cannot succeed");
+    fails("arch x86_64\ndefault errno EWHAT", "p:2:15", "there is no errno 'EWHAT'");
+    fails("arch x86_64\ndefault notify\ndefault notify", "p:3:1", "duplicate");
+}
+
+#[test]
+fn a_profile_says_what_becomes_of_a_call() {
+    let text = "arch x86_64\ndefault errno ENOSYS\nallow read if int0 == 0 # r\nerrno EPERM read # r\nnotify close # r";
+    let profile = read(text).unwrap();
+    assert_eq!(profile.verdict(0, &[0; 6]), Some(Action::Allow));
+    assert_eq!(profile.verdict(0, &[1 << 32; 6]), Some(Action::Allow));
+    assert_eq!(profile.verdict(0, &[1; 6]), Some(Action::Errno(1)));
+    assert_eq!(profile.verdict(3, &[0; 6]), Some(Action::Notify));
+    assert_eq!(profile.verdict(1, &[0; 6]), None);
+    assert_eq!(profile.killing().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
 fn a_reason_cannot_be_left_out() {
     fails("arch x86_64\nallow read", "p:2:1", "needs a reason");
     fails("arch x86_64\nallow read #  ", "p:2:1", "needs a reason");

@@ -279,4 +279,21 @@ fn no_unique_id_of_a_mount_can_be_asked_for() {
         }
     }
     assert_eq!(answers(Filter::Guard, &[(457, [0; 6]), (458, [0; 6])]), [DENIED; 2]);
+
+/// [`profile::Loaded::answer`] goes by numbers: a call that is allowed in part is not notified where it is allowed.
+#[test]
+fn a_default_verdict_answers_what_no_line_names_and_no_attack() {
+    let call = |name| names::NATIVE.call(name).unwrap().1;
+    for name in ["tree", "interpreter"] {
+        let built_in = Loaded::BuiltIn(profile::built_in(name).unwrap());
+        assert!(built_in.profile().unwrap().entries.iter().all(|entry| {
+            entry.action != seccomp::profile::model::Action::Notify || entry.when.is_empty()
+        }));
+        assert_eq!(built_in.answer(4242, &[0; 6]), Some(38));
+        for attack in ["ptrace", "bpf", "setns", "sendto"] {
+            assert_eq!(built_in.answer(call(attack), &[0; 6]), None, "{name} {attack}");
+        }
+    }
+    let built_in = Loaded::BuiltIn(profile::built_in("static").unwrap());
+    assert_eq!(built_in.answer(4242, &[0; 6]), None);
 }

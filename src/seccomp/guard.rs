@@ -12,9 +12,11 @@
 //! compared in turn. `guard_check.rs` compares the program with the kernel's own tables.
 
 use super::agreed::{Files, GUARD_CANARY, PROFILE_CANARY};
+use super::guard_emit::{
+    ARCH, Instruction, NUMBER, give, high_word, if_any_bit, if_at_least, if_equal, if_equal_skip, load,
+    low_word, skip, unless_any_bit, unless_equal, unless_equal_skip,
+};
 use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF};
-
-type Instruction = libc::sock_filter;
 
 /// A system call, with its number on each machine (asm/unistd_64.h, asm-generic/unistd.h).
 #[derive(Debug, Clone, Copy)]
@@ -344,80 +346,6 @@ const X32_BIT: u32 = 0x4000_0000;
 const ALLOW: Instruction = give(SECCOMP_RET_ALLOW);
 /// A notification without a listener is ENOSYS. If the profile denies the call too, its listener gets it.
 const DENY: Instruction = give(SECCOMP_RET_USER_NOTIF);
-
-const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
-    Instruction { code, jt, jf, k }
-}
-
-/// BPF_RET | BPF_K
-const fn give(action: u32) -> Instruction {
-    instruction(0x06, 0, 0, action)
-}
-
-/// BPF_LD | BPF_W | BPF_ABS of `struct seccomp_data`: number, architecture, instruction pointer, six
-/// arguments.
-const fn load(offset: u32) -> Instruction {
-    instruction(0x20, 0, 0, offset)
-}
-
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
-
-/// The low word of an argument comes first: both machines are little endian.
-const fn low_word(argument: u32) -> Instruction {
-    load(16 + 8 * argument)
-}
-
-const fn high_word(argument: u32) -> Instruction {
-    load(20 + 8 * argument)
-}
-
-/// Runs the next instruction if the loaded word equals `k`, else skips it (BPF_JMP | BPF_JEQ | BPF_K).
-const fn if_equal(k: u32) -> Instruction {
-    instruction(0x15, 0, 1, k)
-}
-
-/// Runs the next instruction unless the loaded word equals `k`.
-const fn unless_equal(k: u32) -> Instruction {
-    instruction(0x15, 1, 0, k)
-}
-
-/// Runs the next instruction if the loaded word is `k` or more (BPF_JMP | BPF_JGE | BPF_K).
-const fn if_at_least(k: u32) -> Instruction {
-    instruction(0x35, 0, 1, k)
-}
-
-/// Runs the next instruction if the loaded word has any bit of `k` (BPF_JMP | BPF_JSET | BPF_K).
-const fn if_any_bit(k: u32) -> Instruction {
-    instruction(0x45, 0, 1, k)
-}
-
-/// Runs the next instruction unless the loaded word has any bit of `k`.
-const fn unless_any_bit(k: u32) -> Instruction {
-    instruction(0x45, 1, 0, k)
-}
-
-/// Skips this many instructions if the loaded word equals `k`.
-const fn if_equal_skip(k: u32, skipped: usize) -> Instruction {
-    instruction(0x15, offset(skipped), 0, k)
-}
-
-/// Skips this many instructions unless the loaded word equals `k`.
-const fn unless_equal_skip(k: u32, skipped: usize) -> Instruction {
-    instruction(0x15, 0, offset(skipped), k)
-}
-
-/// Skips this many instructions (BPF_JMP | BPF_JA).
-const fn skip(skipped: u32) -> Instruction {
-    instruction(0x05, 0, 0, skipped)
-}
-
-/// A conditional jump reaches 255 instructions.
-#[allow(clippy::cast_possible_truncation, reason = "the assertion is made when dayfly is compiled")]
-const fn offset(skipped: usize) -> u8 {
-    assert!(skipped <= u8::MAX as usize);
-    skipped as u8
-}
 
 /// Checks before those of calls.
 const PROLOGUE: usize = 11;

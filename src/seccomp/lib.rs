@@ -13,6 +13,7 @@ pub mod guard;
 pub mod profile;
 
 mod bpf;
+mod guard_emit;
 mod interpret;
 mod shrink;
 

@@ -18,25 +18,12 @@ allow shutdown                  # ends the answer before the connection is close
 allow getpeername               # asks who is at the other end
 allow getsockname               # asks which address the peer reached
 allow getsockopt                # asks what a descriptor is, and whether the connection has an error
-    if int1 == SOL_SOCKET and int2 == SO_TYPE
-    or int1 == SOL_SOCKET and int2 == SO_DOMAIN
-    or int1 == SOL_SOCKET and int2 == SO_PROTOCOL
+    if int1 == SOL_SOCKET and int2 >= SO_REUSEADDR and int2 <= SO_LINGER # SO_TYPE, SO_ERROR, buffers, SO_KEEPALIVE
+    or int1 == SOL_SOCKET and int2 >= SO_RCVLOWAT and int2 <= SO_SNDTIMEO
     or int1 == SOL_SOCKET and int2 == SO_ACCEPTCONN
-    or int1 == SOL_SOCKET and int2 == SO_ERROR
-    or int1 == SOL_SOCKET and int2 == SO_SNDBUF
-    or int1 == SOL_SOCKET and int2 == SO_RCVBUF
-    or int1 == SOL_SOCKET and int2 == SO_RCVLOWAT
-    or int1 == SOL_SOCKET and int2 == SO_RCVTIMEO
-    or int1 == SOL_SOCKET and int2 == SO_SNDTIMEO
-    or int1 == SOL_SOCKET and int2 == SO_RCVTIMEO_NEW
-    or int1 == SOL_SOCKET and int2 == SO_SNDTIMEO_NEW
-    or int1 == SOL_SOCKET and int2 == SO_KEEPALIVE
-    or int1 == SOL_SOCKET and int2 == SO_LINGER
-    or int1 == SOL_SOCKET and int2 == SO_REUSEADDR
-    or int1 == SOL_SOCKET and int2 == SO_BROADCAST
-    or int1 == SOL_SOCKET and int2 == SO_OOBINLINE
-    or int1 == IPPROTO_TCP and int2 == TCP_NODELAY
-    or int1 == IPPROTO_TCP and int2 == TCP_MAXSEG
+    or int1 == SOL_SOCKET and int2 >= SO_PROTOCOL and int2 <= SO_DOMAIN
+    or int1 == SOL_SOCKET and int2 >= SO_RCVTIMEO_NEW and int2 <= SO_SNDTIMEO_NEW
+    or int1 == IPPROTO_TCP and int2 >= TCP_NODELAY and int2 <= TCP_MAXSEG
     or int1 == IPPROTO_IPV6 and int2 == IPV6_V6ONLY
 errno ENOPROTOOPT getsockopt    # any other option
 errno 0 setsockopt              # the launcher has set it on the connection already

@@ -279,6 +279,7 @@ fn no_unique_id_of_a_mount_can_be_asked_for() {
         }
     }
     assert_eq!(answers(Filter::Guard, &[(457, [0; 6]), (458, [0; 6])]), [DENIED; 2]);
+}
 
 /// [`profile::Loaded::answer`] goes by numbers: a call that is allowed in part is not notified where it is allowed.
 #[test]

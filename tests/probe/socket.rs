@@ -38,8 +38,7 @@ pub fn use_a_copy() -> Answer {
     let (at, length_at) = (raw.as_mut_ptr() as i64, &raw mut length as i64);
     call(libc::SYS_getpeername, [copy, at, length_at, 0, 0, 0])?;
     call(libc::SYS_getsockname, [copy, at, length_at, 0, 0, 0])?;
-    let dontwait = libc::MSG_DONTWAIT.into();
-    call(libc::SYS_recvfrom, [copy, at, 128, dontwait, 0, 0])?;
+    call(libc::SYS_recvfrom, [copy, at, 128, 0, 0, 0])?;
     call(libc::SYS_sendto, [copy, at, 0, 0, 0, 0])?;
     call(libc::SYS_getsockopt, [copy, libc::SOL_SOCKET.into(), libc::SO_TYPE.into(), at, length_at, 0])?;
     call(libc::SYS_shutdown, [copy, libc::SHUT_RD.into(), 0, 0, 0, 0])

@@ -5,6 +5,7 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
+use super::live::Live;
 use super::origin::{Origin, token};
 use crate::log;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
@@ -97,6 +98,19 @@ impl Answers {
 /// How many lines there are about answered calls, of all sandboxes.
 pub(super) fn said(now: Instant) -> Rate {
     Rate::new(32, Duration::from_millis(250), now)
+}
+
+/// x32 calls carry this bit (`__X32_SYSCALL_BIT`).
+const X32_BIT: u32 = 0x4000_0000;
+
+impl Live {
+    /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the sandbox. A call by
+    /// another machine's door or by that of x32 always does.
+    pub(super) fn default_answer(&self, call: &Denied) -> Option<u16> {
+        let number = call.number.cast_unsigned();
+        let is_native = !call.foreign && number < X32_BIT;
+        if is_native { self.service.profile.answer(number, &call.args) } else { None }
+    }
 }
 
 impl Supervisor<'_> {

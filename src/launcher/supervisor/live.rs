@@ -289,14 +289,6 @@ impl Live {
         Ok(Call::Settled)
     }
 
-    /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the sandbox. A call by
-    /// another machine's door or by that of x32 always does.
-    fn default_answer(&self, call: &Denied) -> Option<u16> {
-        let number = call.number.cast_unsigned();
-        let is_native = !call.foreign && number < X32_BIT;
-        if is_native { self.service.profile.answer(number, &call.args) } else { None }
-    }
-
     /// Gives the parked sandbox its connection and lets it run. ENOENT, ESRCH, EPIPE: it has died meanwhile.
     pub(super) fn hand_over(&mut self, connection: &Connection) -> Result<(), Errno> {
         let (Some(listener), Some(call)) = (&self.listener, self.parked.take()) else {
@@ -476,9 +468,6 @@ impl Live {
         })
     }
 }
-
-/// x32 calls carry this bit (`__X32_SYSCALL_BIT`).
-const X32_BIT: u32 = 0x4000_0000;
 
 fn is_socket(pid: u32, number: i32) -> bool {
     let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));

@@ -24,6 +24,6 @@ pub mod child;
 pub mod launch;
 pub mod plan;
 
-pub use child::{step, wire};
+pub use child::{operand, step, wire};
 pub use launch::{Sandbox, Workshop, launch};
 pub use plan::{IdSource, Plan};

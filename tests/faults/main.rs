@@ -15,6 +15,7 @@ mod common;
 mod btrfs;
 mod cases;
 mod failing;
+mod operands;
 mod pretending;
 mod run;
 mod serve;

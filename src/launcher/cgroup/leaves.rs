@@ -8,6 +8,7 @@
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use sandbox::operand::Operand;
 use sandbox::step::{Failure, Step};
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -50,7 +51,7 @@ pub(crate) struct GroupError {
 impl GroupError {
     /// For the refusal of a connection. The caller logs which file it was.
     pub(crate) fn failure(&self) -> Failure {
-        Failure { step: Step::Group, operand: 0, errno: self.errno }
+        Failure { step: Step::Group, operand: Operand::None, errno: self.errno }
     }
 }
 

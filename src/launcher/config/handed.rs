@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::Mode;
 use sandbox::child::exec::{HANDED_FD, HANDED_MAX};
+use sandbox::operand::{Operand, place};
 use sandbox::step::{AtStep, Failure, Step};
 use serde::Deserialize;
 use std::ffi::CString;
@@ -124,7 +125,9 @@ impl Handed {
     /// For one sandbox.
     pub(crate) fn open(&self) -> Result<Vec<OwnedFd>, Failure> {
         let Some(root) = &self.root else { return Ok(Vec::new()) };
-        let open = |(index, item): (usize, &Item)| item.open(root).step_on(Step::Open, index);
+        let open = |(index, item): (usize, &Item)| {
+            item.open(root).step_on(Step::Open, Operand::Passed(place(index)))
+        };
         self.items.iter().enumerate().map(open).collect()
     }
 

@@ -4,8 +4,9 @@ use super::ConfigError;
 use super::options::Options;
 use super::values::ValueError;
 use sandbox::child::devices;
-use sandbox::plan::credentials;
+use sandbox::operand::Mount;
 use sandbox::plan::rootfs;
+use sandbox::plan::rootfs::Bind;
 use std::ffi::CStr;
 
 /// The one form of a path in the sandbox, so that equal places are equal as text. `..` has none: what it
@@ -61,18 +62,19 @@ pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), Config
 
 /// The mounts below the root in the order of [`rootfs::enter`], with their options.
 fn in_order(options: &Options, plan: &rootfs::Plan) -> Vec<(&'static str, String)> {
-    let one = |what, path: &CStr| (what, path.to_string_lossy().into_owned());
     let given =
         |path: &CStr| options.tmpfs.iter().flatten().any(|spec| spec.target.as_bytes() == path.to_bytes());
-    let tmpfs = |path: &CStr| one(if given(path) { "--tmpfs" } else { "the default tmpfs" }, path);
-    let mut mounts = Vec::new();
-    mounts.extend(plan.binds.iter().map(|bind| one(bind.option(), &bind.target)));
-    mounts.extend(plan.dev.then(|| one("the profile's devices", devices::DEV)));
-    mounts.extend(plan.writable.iter().map(|bind| one("--bind", &bind.target)));
-    mounts.extend(plan.proc.then(|| one("--proc", c"/proc")));
-    mounts.extend(plan.tmpfs.iter().map(|spec| tmpfs(&spec.target)));
-    mounts.extend(plan.credentials.iter().map(|_| one("--credential", credentials::DIRECTORY)));
-    mounts
+    let option = |mount: Mount| match mount {
+        Mount::Bind(number) => plan.binds.get(usize::from(number)).map_or("--bind-ro", Bind::option),
+        Mount::Dev => "the profile's devices",
+        Mount::Writable(_) => "--bind",
+        Mount::Proc => "--proc",
+        Mount::Tmpfs(_) if given(plan.target(mount)) => "--tmpfs",
+        Mount::Tmpfs(_) => "the default tmpfs",
+        Mount::Credentials => "--credential",
+    };
+    let text = |mount| plan.target(mount).to_string_lossy().into_owned();
+    plan.mounts().map(|mount| (option(mount), text(mount))).collect()
 }
 
 #[cfg(test)]

@@ -385,7 +385,9 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
         Step::Snapshots | Step::Snapshot => rootfs.snapshot == Snapshot::Btrfs,
         Step::IdMap => rootfs.is_idmapped(),
-        Step::BindSource | Step::BindChanged | Step::Bind => rootfs.bind(0).is_some(),
+        Step::BindSource | Step::BindChanged | Step::Bind => {
+            rootfs.mounts().any(|mount| rootfs.source(mount).is_some())
+        }
         Step::Open | Step::Handed => !plan.handed.is_empty(),
         Step::Credentials => rootfs.credentials.is_some(),
         Step::BindMap => !rootfs.writable.is_empty() && !rootfs.in_user_namespace,

@@ -15,6 +15,7 @@ use sandbox::Plan;
 use sandbox::Sandbox;
 use sandbox::child::reset;
 use sandbox::launch::denied::Denied;
+use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
 use sandbox::step::{Failure, Step};
 use sandbox::wire::{GO_ON, REPORT_LEN, Report};
@@ -251,7 +252,7 @@ impl Live {
 
     /// It cannot be set up, or not be looked after: a refusal.
     pub(super) fn fail(&mut self, step: Step, errno: Errno) {
-        self.failure.get_or_insert(Failure { step, operand: 0, errno });
+        self.failure.get_or_insert(Failure { step, operand: Operand::None, errno });
         self.kill();
     }
 
@@ -446,7 +447,7 @@ impl Live {
             return Outcome::OutOfMemory;
         }
         if !self.ready {
-            let failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };
+            let failure = Failure { step: Step::Died, operand: Operand::None, errno: Errno::EPIPE };
             return Outcome::Refused(refusal(plan, failure));
         }
         self.handler_ending().unwrap_or(ending).into()

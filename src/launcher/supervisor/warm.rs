@@ -7,6 +7,7 @@ use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::Outcome;
+use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
 use sandbox::step::{AtStep, Failure, Step};
 use std::os::fd::AsFd;
@@ -20,7 +21,7 @@ const PARK_TIME: Duration = Duration::from_secs(5);
 /// How long a connection waits for a machine that is short of something.
 const SHORTAGE_TIME: Duration = Duration::from_secs(5);
 
-const DIED: Failure = Failure { step: Step::Died, operand: 0, errno: Errno::EPIPE };
+const DIED: Failure = Failure { step: Step::Died, operand: Operand::None, errno: Errno::EPIPE };
 
 /// Errors that pass when something else ends; they say nothing about the service.
 pub(super) fn is_shortage(errno: Errno) -> bool {

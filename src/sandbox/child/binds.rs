@@ -4,9 +4,8 @@
 //! idmapped: the sandbox's uid is the owner, and files of other users have no valid owner. The kernel denies writes to
 //! such files, whatever their mode.
 
-use super::rootfs::{
-    FLAGS_WRITABLE, WRITABLE, attach_and_verify, changed, mount_point, restrict, verify_flags,
-};
+use super::operand::{Mount, Operand};
+use super::rootfs::{FLAGS_WRITABLE, WRITABLE, attach_and_verify, changed, restrict, verify_flags};
 use super::step::{AtStep, Failure, Step};
 use super::supervisor_link::SupervisorLink;
 use crate::plan::identity::Identity;
@@ -16,60 +15,49 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::mount as sysmount;
 use sys::{self, Errno, cwd};
 
-pub(crate) fn mount_read_only(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
-    for (index, bind) in plan.binds.iter().enumerate() {
-        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(index));
-        let tree = match ready {
-            Some(path) => clone_path(plan, path, &bind.source, index)?,
-            None => clone_read_only(plan, bind, index)?,
-        };
-        attach_read_only(plan, root, tree.as_fd(), index)?;
-    }
-    Ok(())
+pub(crate) fn mount_read_only(plan: &Plan, root: BorrowedFd<'_>, number: u16) -> Result<(), Failure> {
+    let Some(bind) = plan.binds.get(usize::from(number)) else { return Ok(()) };
+    let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.binds.get(usize::from(number)));
+    let tree = match ready {
+        Some(path) => clone_path(plan, path, &bind.source, Mount::Bind(number))?,
+        None => clone_read_only(plan, bind, number)?,
+    };
+    attach_and_verify(plan, root, tree.as_fd(), Mount::Bind(number), FLAGS_WRITABLE)
 }
 
-pub(crate) fn attach_read_only(
-    plan: &Plan,
-    root: BorrowedFd<'_>,
-    tree: BorrowedFd<'_>,
-    index: usize,
-) -> Result<(), Failure> {
-    let Some(bind) = plan.binds.get(index) else { return Ok(()) };
-    let point = mount_point(root, &bind.target, index + 1)?;
-    attach_and_verify(root, tree, point, &bind.target, (Step::Bind, index), FLAGS_WRITABLE)
-}
-
-pub(crate) fn clone_read_only(plan: &Plan, bind: &Bind, index: usize) -> Result<OwnedFd, Failure> {
-    let Some(stack) = &bind.stack else { return clone_path(plan, &bind.source.path, &bind.source, index) };
+pub(crate) fn clone_read_only(plan: &Plan, bind: &Bind, number: u16) -> Result<OwnedFd, Failure> {
+    let mount = Mount::Bind(number);
+    let Some(stack) = &bind.stack else { return clone_path(plan, &bind.source.path, &bind.source, mount) };
     // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
-    let tree = sys::dup_above(stack.as_fd(), 0).step_on(Step::BindSource, index)?;
-    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
+    let tree = sys::dup_above(stack.as_fd(), 0).step_on(Step::BindSource, Operand::Mount(mount))?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, Operand::Mount(mount))?;
     Ok(tree)
 }
 
 /// A detached, restricted clone of the source at `path`, which must still be the one that was checked.
-fn clone_path(plan: &Plan, path: &CStr, source: &Source, index: usize) -> Result<OwnedFd, Failure> {
-    let tree = clone_checked(path, source, true, index)?;
-    restrict(plan, tree.as_fd(), true, Step::BindSource, index)?;
+fn clone_path(plan: &Plan, path: &CStr, source: &Source, mount: Mount) -> Result<OwnedFd, Failure> {
+    let tree = clone_checked(path, source, true, mount)?;
+    restrict(plan, tree.as_fd(), true, Step::BindSource, Operand::Mount(mount))?;
     Ok(tree)
 }
 
-fn clone_checked(path: &CStr, source: &Source, recursive: bool, index: usize) -> Result<OwnedFd, Failure> {
-    let tree = sysmount::clone_tree(cwd(), path, recursive).step_on(Step::BindSource, index)?;
-    let found = sysmount::identify(tree.as_fd(), c"").step_on(Step::BindSource, index)?;
-    changed(Step::BindChanged, index, found.is_same_file(&source.identity))?;
+fn clone_checked(path: &CStr, source: &Source, recursive: bool, mount: Mount) -> Result<OwnedFd, Failure> {
+    let (step, operand) = (Step::BindSource, Operand::Mount(mount));
+    let tree = sysmount::clone_tree(cwd(), path, recursive).step_on(step, operand)?;
+    let found = sysmount::identify(tree.as_fd(), c"").step_on(step, operand)?;
+    changed(Step::BindChanged, operand, found.is_same_file(&source.identity))?;
     Ok(tree)
 }
 
-/// Among the operands of the steps, the writable binds come after the others.
 pub(crate) fn clone_writable(
     plan: &Plan,
     path: &CStr,
     bind: &WritableBind,
-    index: usize,
+    number: u16,
 ) -> Result<OwnedFd, Failure> {
-    let (step, operand) = (Step::BindSource, plan.binds.len() + index);
-    let tree = clone_checked(path, &bind.source, false, operand)?;
+    let mount = Mount::Writable(number);
+    let (step, operand) = (Step::BindSource, Operand::Mount(mount));
+    let tree = clone_checked(path, &bind.source, false, mount)?;
     sysmount::set_attributes(tree.as_fd(), plan.attributes(WRITABLE), false).step_on(step, operand)?;
     verify_flags(tree.as_fd(), FLAGS_WRITABLE, step, operand)?;
     if sysmount::flags(tree.as_fd()).step_on(step, operand)? & libc::ST_RDONLY != 0 {
@@ -78,26 +66,23 @@ pub(crate) fn clone_writable(
     Ok(tree)
 }
 
-/// Each sandbox has its own uid and therefore its own id maps. They come over the link, one for each bind.
+/// Each sandbox has its own uid, so each has its own idmap: it comes over the link, one a bind.
 pub(crate) fn mount_writable(
     plan: &Plan,
     root: BorrowedFd<'_>,
+    number: u16,
     link: &SupervisorLink<'_>,
     identity: Identity,
 ) -> Result<(), Failure> {
-    for (index, bind) in plan.writable.iter().enumerate() {
-        let operand = plan.binds.len() + index;
-        let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.writable.get(index));
-        let tree = clone_writable(plan, ready.unwrap_or(&bind.source.path), bind, index)?;
-        if !plan.in_user_namespace {
-            let userns = link.receive_user_namespace()?;
-            map_owner(tree.as_fd(), userns.as_fd(), bind.owner, identity).step_on(Step::BindMap, operand)?;
-        }
-        let point = mount_point(root, &bind.target, plan.writable_operand(index))?;
-        let step = (Step::Bind, operand);
-        attach_and_verify(root, tree.as_fd(), point, &bind.target, step, FLAGS_WRITABLE)?;
+    let Some(bind) = plan.writable.get(usize::from(number)) else { return Ok(()) };
+    let operand = Operand::Mount(Mount::Writable(number));
+    let ready = plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.writable.get(usize::from(number)));
+    let tree = clone_writable(plan, ready.unwrap_or(&bind.source.path), bind, number)?;
+    if !plan.in_user_namespace {
+        let userns = link.receive_user_namespace()?;
+        map_owner(tree.as_fd(), userns.as_fd(), bind.owner, identity).step_on(Step::BindMap, operand)?;
     }
-    Ok(())
+    attach_and_verify(plan, root, tree.as_fd(), Mount::Writable(number), FLAGS_WRITABLE)
 }
 
 /// Maps the owner, and verifies it: a source that belonged to the owner must now belong to the sandbox, any other to

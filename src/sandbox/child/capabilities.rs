@@ -1,5 +1,6 @@
 //! Capabilities: the bounding set and the securebits while CAP_SETPCAP is there, the other four sets after the uid change.
 
+use super::operand::{Operand, place};
 use super::rootfs::Rooted;
 use super::step::{AtStep, Failure, Step, verify};
 use std::ffi::c_int;
@@ -38,7 +39,8 @@ pub struct Bounded(());
 /// kernel's capability must not stay.
 pub fn bound(_: Rooted, last: u32) -> Result<Bounded, Failure> {
     for capability in 0..=last {
-        privilege::drop_bounding(capability).step_on(Step::Bounding, capability as usize)?;
+        privilege::drop_bounding(capability)
+            .step_on(Step::Bounding, Operand::Capability(place(capability as usize)))?;
     }
     privilege::clear_ambient().step(Step::Ambient)?;
     privilege::set_securebits(SECUREBITS).step(Step::Securebits)?;
@@ -59,7 +61,11 @@ pub fn verify_none(last: u32) -> Result<(), Failure> {
     let sets = privilege::capabilities().step(step)?;
     verify(step, sets == privilege::NO_CAPABILITIES)?;
     for capability in 0..=last {
-        verify(step, !privilege::is_bounding(capability).step_on(step, capability as usize)?)?;
+        verify(
+            step,
+            !privilege::is_bounding(capability)
+                .step_on(step, Operand::Capability(place(capability as usize)))?,
+        )?;
     }
     Ok(())
 }

@@ -39,13 +39,13 @@ pub(crate) fn make() -> Result<OwnedFd, Failure> {
         sysmount::fsconfig_string(fs.as_fd(), key, value).step(step)?;
     }
     let mount = sysmount::fsmount(fs.as_fd(), ATTRIBUTES | sysmount::MOUNT_ATTR_NOATIME).step(step)?;
-    for (index, (name, minor)) in NODES.into_iter().enumerate() {
+    for (name, minor) in NODES {
         let device = libc::makedev(MAJOR, minor);
-        sysmount::make_character_device(mount.as_fd(), name, device).step_on(step, index)?;
-        sysmount::chmod(mount.as_fd(), name, 0o666).step_on(step, index)?;
+        sysmount::make_character_device(mount.as_fd(), name, device).step(step)?;
+        sysmount::chmod(mount.as_fd(), name, 0o666).step(step)?;
     }
-    for (index, (name, target)) in LINKS.into_iter().enumerate() {
-        sysmount::symlinkat(target, mount.as_fd(), name).step_on(step, NODES.len() + index)?;
+    for (name, target) in LINKS {
+        sysmount::symlinkat(target, mount.as_fd(), name).step(step)?;
     }
     sysmount::mkdirat(mount.as_fd(), SHARED_MEMORY.0, 0o755).step(step)?;
     sysmount::chmod(mount.as_fd(), SHARED_MEMORY.0, 0o755).step(step)?;

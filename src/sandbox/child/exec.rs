@@ -3,6 +3,7 @@
 use super::identity::Unprivileged;
 use super::landlock;
 use super::limits;
+use super::operand::{Operand, place};
 use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
@@ -76,7 +77,7 @@ fn switch_dumpable_off() -> Result<(), Failure> {
 /// 0 and 1 become the connection, 2 the supervisor's pipe.
 fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
     for (number, given) in (0..).zip([context.input, context.output, context.stderr]) {
-        sys::dup_to(given, number, 0).step_on(Step::Stdio, number.unsigned_abs() as usize)?;
+        sys::dup_to(given, number, 0).step(Step::Stdio)?;
         let put = sys::borrowed(number).step(Step::Stdio)?;
         let (put, given) = (identify(put, c"").step(Step::Stdio)?, identify(given, c"").step(Step::Stdio)?);
         verify(Step::Stdio, put == given)?;
@@ -87,11 +88,11 @@ fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
 /// Passed descriptors are above all numbers used here, and the numbers below the channel are free by now.
 fn put_handed(context: &Context<'_>) -> Result<(), Failure> {
     for (index, (number, given)) in (HANDED_FD..).zip(context.handed).enumerate() {
-        let step = Step::Handed;
-        sys::dup_to(given.as_fd(), number, 0).step_on(step, index)?;
-        let put = identify(sys::borrowed(number).step_on(step, index)?, c"").step_on(step, index)?;
-        if put != identify(given.as_fd(), c"").step_on(step, index)? {
-            return Err(Errno::EBADE).step_on(step, index);
+        let (step, operand) = (Step::Handed, Operand::Passed(place(index)));
+        sys::dup_to(given.as_fd(), number, 0).step_on(step, operand)?;
+        let put = identify(sys::borrowed(number).step_on(step, operand)?, c"").step_on(step, operand)?;
+        if put != identify(given.as_fd(), c"").step_on(step, operand)? {
+            return Err(Errno::EBADE).step_on(step, operand);
         }
     }
     Ok(())
@@ -114,13 +115,13 @@ pub fn close_all(restricted: Restricted, context: &Context<'_>, tree: Tree) -> R
 /// fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
 fn verify_descriptors(handed: usize) -> Result<(), Failure> {
     for number in 0..=EXEC_FD {
-        let place = usize::try_from(number - HANDED_FD).ok();
+        let index = usize::try_from(number - HANDED_FD).ok();
         let expected = match number {
             CHANNEL_FD | EXEC_FD => Some(Lifetime::UntilExec),
-            _ if place.is_none_or(|place| place < handed) => Some(Lifetime::Kept),
+            _ if index.is_none_or(|index| index < handed) => Some(Lifetime::Kept),
             _ => None,
         };
-        let operand = usize::try_from(number).unwrap_or(0);
+        let operand = Operand::Descriptor(place(number.unsigned_abs() as usize));
         if lifetime(number).step_on(Step::VerifyDescriptors, operand)? != expected {
             return Err(Errno::EBADF).step_on(Step::VerifyDescriptors, operand);
         }

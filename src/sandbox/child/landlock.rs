@@ -1,5 +1,6 @@
 //! Landlock, in the child: the rules are added below the new root, then the domain is entered.
 
+use super::operand::{Operand, place};
 use super::step::{AtStep, Failure, Step, verify};
 use crate::plan::landlock::Plan;
 use std::ffi::CStr;
@@ -18,15 +19,16 @@ pub fn add_rules(
     handler: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     for (index, rule) in plan.rules().iter().enumerate() {
-        let step = Step::LandlockRule;
+        let (step, operand) = (Step::LandlockRule, Operand::Rule(place(index)));
         let resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-        let path = mount::openat2(root, &rule.path, libc::O_PATH, resolve).step_on(step, index)?;
-        let kind = mount::identify(path.as_fd(), c"").step_on(step, index)?.kind();
+        let path = mount::openat2(root, &rule.path, libc::O_PATH, resolve).step_on(step, operand)?;
+        let kind = mount::identify(path.as_fd(), c"").step_on(step, operand)?.kind();
         let bits = plan.bits(rule.right);
         let access = if kind == libc::S_IFDIR { bits.directory } else { bits.file };
-        sys::landlock::allow(ruleset, path.as_fd(), access).step_on(step, index)?;
+        sys::landlock::allow(ruleset, path.as_fd(), access).step_on(step, operand)?;
     }
-    sys::landlock::allow(ruleset, handler, plan.execute).step_on(Step::LandlockRule, plan.rules().len())
+    sys::landlock::allow(ruleset, handler, plan.execute)
+        .step_on(Step::LandlockRule, Operand::Rule(place(plan.rules().len())))
 }
 
 /// Enters the domain and proves that it is in force: Landlock shows in no field of /proc, but it does in what opens.

@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod devices;
 pub mod exec;
 pub mod landlock;
+pub mod operand;
 pub mod reset;
 pub mod step;
 pub mod subvolume;

@@ -17,12 +17,13 @@ use super::Begun;
 use super::binds;
 use super::credentials;
 use super::devices;
-use super::step::{AtStep, Failure, Step, verify};
+use super::operand::{Mount, Operand};
+use super::step::{AtStep, Failure, Step, verify, verify_on};
 use super::subvolume;
 use super::supervisor_link::SupervisorLink;
 use crate::plan::identity::Identity;
 use crate::plan::namespaces::{self, Network};
-use crate::plan::rootfs::{Plan, Prebuilt, Snapshot};
+use crate::plan::rootfs::{Plan, Prebuilt, Snapshot, Tmpfs};
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::mount::{
@@ -85,13 +86,16 @@ pub fn enter(
         (Snapshot::Readonly, Some(prebuilt)) => attach_prebuilt(plan, prebuilt)?,
         (Snapshot::Readonly, None) => attach_template(plan)?,
     };
-    if plan.prebuilt.is_none() || plan.snapshot != Snapshot::Readonly {
-        binds::mount_read_only(plan, root.as_fd())?;
-        mount_dev(plan, root.as_fd())?;
+    for mount in plan.mounts().filter(|mount| !plan.is_part_of_prebuilt_root(*mount)) {
+        match mount {
+            Mount::Bind(number) => binds::mount_read_only(plan, root.as_fd(), number)?,
+            Mount::Dev => mount_dev(plan, root.as_fd())?,
+            Mount::Writable(number) => binds::mount_writable(plan, root.as_fd(), number, link, identity)?,
+            Mount::Proc => mount_proc(plan, root.as_fd())?,
+            Mount::Tmpfs(number) => mount_tmpfs(plan, root.as_fd(), number)?,
+            Mount::Credentials => credentials::mount(plan, root.as_fd(), identity)?,
+        }
     }
-    binds::mount_writable(plan, root.as_fd(), link, identity)?;
-    mount_own(plan, root.as_fd())?;
-    credentials::mount(plan, root.as_fd(), identity)?;
     let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
     if let Some(names) = names {
         link.join_network(names.as_fd())?;
@@ -145,7 +149,7 @@ pub(crate) fn namespace_id(directory: BorrowedFd<'_>, path: &CStr) -> Result<u64
 pub(crate) fn restrict_template(plan: &Plan, tree: BorrowedFd<'_>, step: Step) -> Result<(), Failure> {
     let attributes = if plan.executable { READ_ONLY & !MOUNT_ATTR_NOEXEC } else { READ_ONLY };
     sysmount::set_attributes(tree, plan.attributes(attributes), false).step(step)?;
-    verify_flags(tree, plan.of_root(FLAGS_READ_ONLY), step, 0)
+    verify_flags(tree, plan.of_root(FLAGS_READ_ONLY), step, Operand::None)
 }
 
 /// Restricts a clone of a host mount and proves it by the flags that statfs(2) shows.
@@ -154,7 +158,7 @@ pub(crate) fn restrict(
     tree: BorrowedFd<'_>,
     recursive: bool,
     step: Step,
-    operand: usize,
+    operand: Operand,
 ) -> Result<(), Failure> {
     sysmount::set_attributes(tree, plan.attributes(READ_ONLY), recursive).step_on(step, operand)?;
     verify_flags(tree, FLAGS_READ_ONLY, step, operand)
@@ -164,7 +168,7 @@ pub(crate) fn verify_flags(
     tree: BorrowedFd<'_>,
     expected: u64,
     step: Step,
-    operand: usize,
+    operand: Operand,
 ) -> Result<(), Failure> {
     let flags = sysmount::flags(tree).step_on(step, operand)?;
     if flags & expected == expected { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
@@ -183,11 +187,11 @@ pub(crate) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failur
     };
     let tree = tree.step(Step::Template)?;
     let found = sysmount::identify(tree.as_fd(), c"").step(Step::Template)?;
-    changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
+    changed(Step::TemplateChanged, Operand::None, found.is_same_file(&plan.template.identity))?;
     Ok(tree)
 }
 
-pub(crate) fn changed(step: Step, operand: usize, same: bool) -> Result<(), Failure> {
+pub(crate) fn changed(step: Step, operand: Operand, same: bool) -> Result<(), Failure> {
     if same { Ok(()) } else { Err(Errno::ESTALE).step_on(step, operand) }
 }
 
@@ -205,7 +209,7 @@ pub(crate) fn open_handler_in(plan: &Plan, template: BorrowedFd<'_>) -> Result<O
     let handler =
         sysmount::openat2(template, &plan.handler, libc::O_PATH, IN_ROOT).step(Step::HandlerFile)?;
     let found = sysmount::identify(handler.as_fd(), c"").step(Step::HandlerFile)?;
-    changed(Step::HandlerChanged, 0, found.is_same_file(&plan.handler_identity))?;
+    changed(Step::HandlerChanged, Operand::None, found.is_same_file(&plan.handler_identity))?;
     Ok(handler)
 }
 
@@ -220,7 +224,7 @@ fn attach_template(plan: &Plan) -> Result<OwnedFd, Failure> {
 /// An overlay: the template below, a tmpfs above. The template's owner root becomes this sandbox's
 /// uid, so that the handler may change whatever it sees; all changes are in the tmpfs.
 fn attach_overlay(plan: &Plan, identity: Identity, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
-    let stage = new_tmpfs(&plan.upper.bytes, &plan.upper.inodes, c"0755", Step::Stage, 0)?;
+    let stage = new_tmpfs(&plan.upper.bytes, &plan.upper.inodes, c"0755", Step::Stage, Operand::None)?;
     sysmount::attach_at(stage.as_fd(), cwd(), PLACE).step(Step::Stage)?;
     make_layers(plan, stage.as_fd(), identity, userns)?;
     sysmount::fchdir(stage.as_fd()).step(Step::Overlay)?;
@@ -279,7 +283,7 @@ pub(crate) fn new_tmpfs(
     inodes: &CStr,
     mode: &CStr,
     step: Step,
-    operand: usize,
+    operand: Operand,
 ) -> Result<OwnedFd, Failure> {
     let fs = sysmount::fsopen(c"tmpfs").step_on(step, operand)?;
     for (key, value) in [(c"size", bytes), (c"nr_inodes", inodes), (c"mode", mode)] {
@@ -300,58 +304,49 @@ fn number(text: &CStr) -> u64 {
     text.to_bytes().iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
-/// The devices, from the base if they stand ready there.
+/// The devices, from the base if they are ready there.
 fn mount_dev(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
-    if !plan.dev {
-        return Ok(());
-    }
     let dev = match plan.prebuilt.as_ref().and_then(|prebuilt| prebuilt.dev.as_ref()) {
         Some(path) => sysmount::clone_tree(cwd(), path, false).step(Step::Dev)?,
         None => devices::make()?,
     };
-    attach_dev(plan, root, dev.as_fd())
+    attach_and_verify(plan, root, dev.as_fd(), Mount::Dev, devices::FLAGS)
 }
 
-pub(crate) fn attach_dev(plan: &Plan, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<(), Failure> {
-    let point = mount_point(root, devices::DEV, 1 + plan.binds.len() + plan.tmpfs.len())?;
-    attach_and_verify(root, dev, point, devices::DEV, (Step::Dev, 0), devices::FLAGS)
+fn mount_proc(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let proc = new_proc().step(Step::Proc)?;
+    attach_and_verify(plan, root, proc.as_fd(), Mount::Proc, FLAGS_WRITABLE)
 }
 
-/// Mounts the sandbox's own file systems below the root, after the binds: proc, then tmpfs.
-fn mount_own(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
-    if plan.proc {
-        let point = mount_point(root, c"/proc", 0)?;
-        let proc = new_proc().step(Step::Proc)?;
-        attach_and_verify(root, proc.as_fd(), point, c"/proc", (Step::Proc, 0), FLAGS_WRITABLE)?;
-    }
-    for (index, tmpfs) in plan.tmpfs.iter().enumerate() {
-        let tree = new_tmpfs(&tmpfs.bounds.bytes, &tmpfs.bounds.inodes, c"1777", Step::Tmpfs, index)?;
-        let point = mount_point(root, &tmpfs.target, index + 1 + plan.binds.len())?;
-        attach_and_verify(root, tree.as_fd(), point, &tmpfs.target, (Step::Tmpfs, index), FLAGS_WRITABLE)?;
-    }
-    Ok(())
+fn mount_tmpfs(plan: &Plan, root: BorrowedFd<'_>, number: u16) -> Result<(), Failure> {
+    let Some(Tmpfs { bounds, .. }) = plan.tmpfs.get(usize::from(number)) else { return Ok(()) };
+    let mount = Mount::Tmpfs(number);
+    let tree = new_tmpfs(&bounds.bytes, &bounds.inodes, c"1777", Step::Tmpfs, Operand::Mount(mount))?;
+    attach_and_verify(plan, root, tree.as_fd(), mount, FLAGS_WRITABLE)
 }
 
 /// Attaches a mount and proves that it is what its path leads to now.
 pub(crate) fn attach_and_verify(
+    plan: &Plan,
     root: BorrowedFd<'_>,
     tree: BorrowedFd<'_>,
-    point: OwnedFd,
-    path: &CStr,
-    (step, operand): (Step, usize),
+    mount: Mount,
     flags: u64,
 ) -> Result<(), Failure> {
+    let (step, operand) = (mount.step(), Operand::Mount(mount));
+    let point = mount_point(plan, root, mount)?;
     sysmount::attach(tree, point.as_fd()).step_on(step, operand)?;
     let attached = sysmount::identify(tree, c"").step_on(step, operand)?.mount;
-    let found = mount_point(root, path, operand)?;
+    let found = mount_point(plan, root, mount)?;
     let found = sysmount::identify(found.as_fd(), c"").step_on(step, operand)?.mount;
     verify_flags(tree, flags, step, operand)?;
-    if found == attached { Ok(()) } else { Err(Errno::EBADE).step_on(step, operand) }
+    verify_on(step, operand, found == attached)
 }
 
 /// Opens a mount point below the root; a symlink at its place is refused (CVE-2021-30465, CVE-2026-41579).
-pub(crate) fn mount_point(root: BorrowedFd<'_>, path: &CStr, operand: usize) -> Result<OwnedFd, Failure> {
-    let step = Step::MountPoint;
+fn mount_point(plan: &Plan, root: BorrowedFd<'_>, mount: Mount) -> Result<OwnedFd, Failure> {
+    let (step, operand) = (Step::MountPoint, Operand::Mount(mount));
+    let path = plan.target(mount);
     let point =
         sysmount::openat2(root, path, libc::O_PATH | libc::O_NOFOLLOW, IN_ROOT).step_on(step, operand)?;
     let kind = sysmount::identify(point.as_fd(), c"").step_on(step, operand)?.kind();
@@ -382,7 +377,7 @@ pub(crate) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
         verify(Step::VerifyRoot, found == made)?;
     }
-    verify_flags(root.as_fd(), flags, Step::VerifyRoot, 0)?;
+    verify_flags(root.as_fd(), flags, Step::VerifyRoot, Operand::None)?;
     Ok(root)
 }
 
@@ -393,6 +388,6 @@ fn attach_prebuilt(plan: &Plan, prebuilt: &Prebuilt) -> Result<OwnedFd, Failure>
     let found = sysmount::identify(root.as_fd(), c"").step(step)?;
     verify(step, found.is_same_file(&plan.template.identity))?;
     verify(step, found.mount != sysmount::identify(cwd(), c"/").step(step)?.mount)?;
-    verify_flags(root.as_fd(), plan.of_root(FLAGS_READ_ONLY), step, 0)?;
+    verify_flags(root.as_fd(), plan.of_root(FLAGS_READ_ONLY), step, Operand::None)?;
     Ok(root)
 }

@@ -3,6 +3,7 @@
 //! A message reads `cannot <phrase> <operand>: ERRNO (text); hint: …`. The child sends only the step, the index of the
 //! operand in the plan, and the errno; words are added by the parent.
 
+use super::operand::Operand;
 use sys::Errno;
 
 macro_rules! steps {
@@ -125,35 +126,39 @@ impl Step {
     }
 }
 
-/// A failure as the child reports it, without allocating. `operand` is an index; the step defines its meaning.
+/// A failure as the child reports it, without allocating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     pub step: Step,
-    pub operand: u16,
+    pub operand: Operand,
     pub errno: Errno,
 }
 
 /// Names the step of a failed call: `sys::x().step(Step::X)?`.
 pub trait AtStep<T> {
     fn step(self, step: Step) -> Result<T, Failure>;
-    /// With the index of the operand in its plan.
-    fn step_on(self, step: Step, operand: usize) -> Result<T, Failure>;
+    /// With what it was done to.
+    fn step_on(self, step: Step, operand: Operand) -> Result<T, Failure>;
 }
 
 impl<T> AtStep<T> for Result<T, Errno> {
     fn step(self, step: Step) -> Result<T, Failure> {
-        self.step_on(step, 0)
+        self.step_on(step, Operand::None)
     }
 
-    fn step_on(self, step: Step, operand: usize) -> Result<T, Failure> {
-        let operand = u16::try_from(operand).unwrap_or(u16::MAX);
+    fn step_on(self, step: Step, operand: Operand) -> Result<T, Failure> {
         self.map_err(|errno| Failure { step, operand, errno })
     }
 }
 
 /// A check that reads something back: false is a failure of `step`, with an errno that says "the kernel disagrees".
 pub fn verify(step: Step, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure { step, operand: 0, errno: Errno::EBADE }) }
+    verify_on(step, Operand::None, holds)
+}
+
+/// The same of an operand.
+pub fn verify_on(step: Step, operand: Operand, holds: bool) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure { step, operand, errno: Errno::EBADE }) }
 }
 
 /// Advice for common failures.

@@ -2,6 +2,7 @@
 //!
 //! It is made by the sandbox's first process, not by the launcher: it waits for the file system's commit.
 
+use super::operand::Operand;
 use super::rootfs::{FLAGS_WRITABLE, PLACE, WRITABLE, changed, verify_flags};
 use super::step::{AtStep, Failure, Step, verify};
 use crate::plan::rootfs::Plan;
@@ -24,7 +25,7 @@ pub(crate) fn attach(plan: &Plan, name: Option<&CStr>, userns: Option<&OwnedFd>)
     let path = plan.prebuilt.as_ref().map_or(&snapshots.source.path, |prebuilt| &prebuilt.root);
     let directory = sysmount::openat2(cwd(), path, libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
     let found = sysmount::identify(directory.as_fd(), c"").step(step)?;
-    changed(step, 0, found.is_same_file(&snapshots.source.identity))?;
+    changed(step, Operand::None, found.is_same_file(&snapshots.source.identity))?;
     sysmount::mkdirat(directory.as_fd(), name, 0o700).step(step)?;
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let own = sysmount::openat2(directory.as_fd(), name, flags, 0).step(step)?;
@@ -35,7 +36,7 @@ pub(crate) fn attach(plan: &Plan, name: Option<&CStr>, userns: Option<&OwnedFd>)
     sysmount::set_idmap(root.as_fd(), userns.as_fd()).step(step)?;
     let attributes = if plan.executable { WRITABLE & !MOUNT_ATTR_NOEXEC } else { WRITABLE };
     sysmount::set_attributes(root.as_fd(), plan.attributes(attributes), false).step(step)?;
-    verify_flags(root.as_fd(), plan.of_root(FLAGS_WRITABLE), step, 0)?;
+    verify_flags(root.as_fd(), plan.of_root(FLAGS_WRITABLE), step, Operand::None)?;
     sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::AttachRoot)?;
     Ok(root)
 }

@@ -1,5 +1,6 @@
 //! The child's link to the supervisor: it dies with it, learns its identity from it, and reports to it.
 
+use super::operand::Operand;
 use super::rootfs;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
@@ -37,7 +38,7 @@ impl SupervisorLink<'_> {
         let mut message = [0; wire::IDENTITY_LEN];
         let (count, userns) = socket::receive_with_fd(self.channel, &mut message).step(step)?;
         if count != message.len() {
-            return Err(Failure { step, operand: 0, errno: Errno::EPIPE });
+            return Err(Failure { step, operand: Operand::None, errno: Errno::EPIPE });
         }
         Ok((wire::decode_identity(message), userns))
     }
@@ -49,7 +50,7 @@ impl SupervisorLink<'_> {
         let mut message = [0; wire::NETWORK_LEN];
         let count = sys::read(self.channel, &mut message).step(step)?;
         if count != message.len() {
-            return Err(Failure { step, operand: 0, errno: Errno::EPIPE });
+            return Err(Failure { step, operand: Operand::None, errno: Errno::EPIPE });
         }
         process::setns(self.pidfd, libc::CLONE_NEWNET).step(step)?;
         let joined = rootfs::namespace_id(names, c"net").step(step)?;
@@ -67,7 +68,7 @@ impl SupervisorLink<'_> {
     pub fn report_and_wait(&self, report: Report, step: Step) -> Result<(), Failure> {
         sys::write(self.channel, &report.encode()).step(step)?;
         let count = sys::read(self.channel, &mut [0]).step(step)?;
-        if count == 1 { Ok(()) } else { Err(Failure { step, operand: 0, errno: Errno::EPIPE }) }
+        if count == 1 { Ok(()) } else { Err(Failure { step, operand: Operand::None, errno: Errno::EPIPE }) }
     }
 
     /// Reports the failure of the set-up. If the report is lost, the supervisor sees the child die.

@@ -1,5 +1,6 @@
 //! The messages between the supervisor and a child that is setting itself up. Fixed size, no allocation.
 
+use super::operand::Operand;
 use super::step::{Failure, Step};
 use crate::plan::identity::Identity;
 use std::os::fd::RawFd;
@@ -27,7 +28,9 @@ pub enum Report {
 impl Report {
     pub fn encode(self) -> [u8; REPORT_LEN] {
         let (tag, step, operand, value) = match self {
-            Report::Failed(failure) => (1, failure.step as u16, failure.operand, failure.errno as i32),
+            Report::Failed(failure) => {
+                (1, failure.step as u16, failure.operand.to_number(), failure.errno as i32)
+            }
             Report::Handler(fd) => (2, 0, 0, fd),
             Report::Listener(fd) => (3, 0, 0, fd),
         };
@@ -45,7 +48,7 @@ impl Report {
         match u32::from_ne_bytes([t0, t1, t2, t3]) {
             1 => Some(Report::Failed(Failure {
                 step: Step::from_number(u16::from_ne_bytes([s0, s1]))?,
-                operand: u16::from_ne_bytes([o0, o1]),
+                operand: Operand::from_number(u16::from_ne_bytes([o0, o1]))?,
                 errno: Errno::from_raw(value),
             })),
             2 => Some(Report::Handler(value)),
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn every_report_survives_the_wire() {
-        let failure = Failure { step: Step::Bind, operand: 7, errno: Errno::ELOOP };
+        let failure = Failure { step: Step::Bind, operand: Operand::Limit(7), errno: Errno::ELOOP };
         for report in [Report::Failed(failure), Report::Handler(5), Report::Listener(3)] {
             assert_eq!(Report::decode(report.encode()), Some(report));
         }

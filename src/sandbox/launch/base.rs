@@ -9,6 +9,7 @@
 
 use crate::child::binds;
 use crate::child::devices;
+use crate::child::operand::{Mount, Operand, place};
 use crate::child::rootfs;
 use crate::child::step::{AtStep, Failure, Step};
 use crate::plan::rootfs::{Bind, Plan, Prebuilt, Snapshot, WritableBind};
@@ -46,7 +47,7 @@ impl Base {
         rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
         rootfs::make_private(in_user_namespace)?;
         let proc = sysmount::clone_tree(cwd(), c"/proc", true).step(step)?;
-        let root = rootfs::new_tmpfs(c"1048576", c"1024", c"0700", step, 0)?;
+        let root = rootfs::new_tmpfs(c"1048576", c"1024", c"0700", step, Operand::None)?;
         sysmount::attach_at(root.as_fd(), cwd(), rootfs::PLACE).step(step)?;
         sysmount::mkdirat(root.as_fd(), PROC, 0o555).step(step)?;
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
@@ -101,21 +102,24 @@ impl Base {
         sysmount::mkdirat(cwd(), &prebuilt.root, 0o700).step(step)?;
         sysmount::attach_at(clones.root.as_fd(), cwd(), &prebuilt.root).step(step)?;
         for (index, tree) in clones.binds.iter().enumerate() {
+            let mount = Mount::Bind(place(index));
+            let operand = Operand::Mount(mount);
             match plan.snapshot {
                 // The sandbox's root is this very mount.
                 Snapshot::Readonly => {
-                    binds::attach_read_only(plan, clones.root.as_fd(), tree.as_fd(), index)?
+                    let root = clones.root.as_fd();
+                    rootfs::attach_and_verify(plan, root, tree.as_fd(), mount, rootfs::FLAGS_WRITABLE)?;
                 }
                 // It is made for each sandbox; the binds are cloned onto it.
                 Snapshot::Overlay | Snapshot::Btrfs => {
                     let Some(path) = prebuilt.binds.get(index) else { continue };
-                    make_mount_point(tree, path).step_on(Step::Bind, index)?;
-                    sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, index)?;
+                    make_mount_point(tree, path).step_on(Step::Bind, operand)?;
+                    sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, operand)?;
                 }
             }
         }
         for (index, (tree, path)) in clones.writable.iter().zip(&prebuilt.writable).enumerate() {
-            let operand = plan.binds.len() + index;
+            let operand = Operand::Mount(Mount::Writable(place(index)));
             make_mount_point(tree, path).step_on(Step::Bind, operand)?;
             sysmount::attach_at(tree.as_fd(), cwd(), path).step_on(Step::Bind, operand)?;
         }
@@ -130,7 +134,7 @@ impl Base {
 fn attach_dev(plan: &Plan, path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
     let dev = devices::make()?;
     match plan.snapshot {
-        Snapshot::Readonly => rootfs::attach_dev(plan, root, dev.as_fd()),
+        Snapshot::Readonly => rootfs::attach_and_verify(plan, root, dev.as_fd(), Mount::Dev, devices::FLAGS),
         Snapshot::Overlay | Snapshot::Btrfs => {
             sysmount::mkdirat(cwd(), path, 0o700).step(Step::Dev)?;
             sysmount::attach_at(dev.as_fd(), cwd(), path).step(Step::Dev)
@@ -193,10 +197,10 @@ impl Clones {
                 template
             }
         };
-        let clone = |(index, bind): (usize, &Bind)| binds::clone_read_only(plan, bind, index);
+        let clone = |(index, bind): (usize, &Bind)| binds::clone_read_only(plan, bind, place(index));
         let read_only = plan.binds.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
         let clone = |(index, bind): (usize, &WritableBind)| {
-            binds::clone_writable(plan, &bind.source.path, bind, index)
+            binds::clone_writable(plan, &bind.source.path, bind, place(index))
         };
         let writable = plan.writable.iter().enumerate().map(clone).collect::<Result<_, _>>()?;
         Ok(Clones { root, binds: read_only, writable, handler })
@@ -212,7 +216,12 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
     let tree = rootfs::clone_template(plan, &plan.template.path)?;
     let attributes = sysmount::MOUNT_ATTR_RDONLY | sysmount::MOUNT_ATTR_NOSUID | sysmount::MOUNT_ATTR_NODEV;
     sysmount::set_attributes(tree.as_fd(), attributes, false).step(Step::HandlerFile)?;
-    rootfs::verify_flags(tree.as_fd(), rootfs::FLAGS_READ_ONLY & !libc::ST_NOEXEC, Step::HandlerFile, 0)?;
+    rootfs::verify_flags(
+        tree.as_fd(),
+        rootfs::FLAGS_READ_ONLY & !libc::ST_NOEXEC,
+        Step::HandlerFile,
+        Operand::None,
+    )?;
     rootfs::open_handler_in(plan, tree.as_fd())
 }
 

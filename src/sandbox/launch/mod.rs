@@ -11,6 +11,7 @@ pub mod stack;
 mod canary;
 mod idmap;
 
+use crate::child::operand::{Mount, Operand, place};
 use crate::child::step::{AtStep, Failure, Step};
 use crate::child::{self, Context, supervisor_link, wire};
 use crate::plan::identity::Identity;
@@ -156,7 +157,7 @@ fn send_maps(
 ) -> Result<(), Failure> {
     for (index, bind) in rootfs.writable.iter().enumerate() {
         let map = idmap::Map::Only { owner: bind.owner, sandbox: identity };
-        let operand = rootfs.binds.len() + index;
+        let operand = Operand::Mount(Mount::Writable(place(index)));
         let userns = idmap::user_namespace(map, supervisor).step_on(Step::BindMap, operand)?;
         sys::socket::send_with_fd(channel, &wire::GO_ON, Some(userns.as_fd())).step(Step::Release)?;
     }

@@ -15,6 +15,7 @@
 //!
 //! Each snapshot has its own directory, because the file system makes only one at a time in a directory.
 
+use crate::child::operand::Operand;
 use crate::child::rootfs::{self, changed};
 use crate::child::step::{AtStep, Failure, Step};
 use crate::child::subvolume::ROOT;
@@ -73,7 +74,7 @@ impl Snapshots {
         let step = Step::Snapshots;
         let template = open_directory(cwd(), &plan.template.path).step(Step::Template)?;
         let found = sysmount::identify(template.as_fd(), c"").step(Step::Template)?;
-        changed(Step::TemplateChanged, 0, found.is_same_file(&plan.template.identity))?;
+        changed(Step::TemplateChanged, Operand::None, found.is_same_file(&plan.template.identity))?;
         let path = shelf_path(&plan.template.path);
         let shelf = File::from(open_shelf(template.as_fd())?);
         // Nobody else makes a directory, or asks whether one has a lock, before ours has one.
@@ -94,9 +95,9 @@ impl Snapshots {
         let step = Step::Snapshots;
         let tree = sysmount::clone_tree(cwd(), &self.source.path, false).step(step)?;
         let found = sysmount::identify(tree.as_fd(), c"").step(step)?;
-        changed(step, 0, found.is_same_file(&self.source.identity))?;
+        changed(step, Operand::None, found.is_same_file(&self.source.identity))?;
         sysmount::set_attributes(tree.as_fd(), plan.attributes(rootfs::WRITABLE), false).step(step)?;
-        rootfs::verify_flags(tree.as_fd(), rootfs::FLAGS_WRITABLE, step, 0)?;
+        rootfs::verify_flags(tree.as_fd(), rootfs::FLAGS_WRITABLE, step, Operand::None)?;
         Ok(tree)
     }
 

@@ -10,9 +10,10 @@ pub mod park;
 pub mod profile;
 pub mod rootfs;
 
+use crate::child::operand::Operand;
 use crate::child::step::{Failure, Step};
 use identity::Identity;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use sys::{CStrings, process};
 
 /// The whole policy of a service, made once. Immutable; holds no descriptor that a handler could ever see.
@@ -72,36 +73,39 @@ impl IdSource {
 impl Plan {
     /// The operand of a failed step, for the message.
     pub fn operand(&self, failure: &Failure) -> Option<String> {
-        let index = usize::from(failure.operand);
-        let text = |path: &CString| Some(path.to_string_lossy().into_owned());
+        let text = |path: &CStr| Some(path.to_string_lossy().into_owned());
+        let path = |path: &CString| text(path.as_c_str());
         let rootfs = &self.rootfs;
-        match failure.step {
-            Step::Template
-            | Step::TemplateChanged
-            | Step::Overlay
-            | Step::Layers
-            | Step::Snapshots
-            | Step::Snapshot => text(&rootfs.template.path),
-            Step::HandlerFile | Step::HandlerChanged | Step::Exec => text(&rootfs.handler),
-            Step::BindSource | Step::BindChanged | Step::BindMap => text(rootfs.bind(index)?.0),
-            Step::Bind => text(rootfs.bind(index)?.1),
-            Step::Tmpfs => text(&rootfs.tmpfs.get(index)?.target),
-            Step::Credentials => {
-                let credential = rootfs.credentials.as_ref()?.list.get(index);
-                credential.and_then(|credential| text(&credential.name))
+        match failure.operand {
+            Operand::None => match failure.step {
+                Step::Template
+                | Step::TemplateChanged
+                | Step::Overlay
+                | Step::Layers
+                | Step::Snapshots
+                | Step::Snapshot => path(&rootfs.template.path),
+                Step::HandlerFile | Step::HandlerChanged | Step::Exec => path(&rootfs.handler),
+                Step::Directory => path(self.start.directory.as_ref()?),
+                _ => None,
+            },
+            Operand::Mount(mount) => match (failure.step, rootfs.source(mount)) {
+                (Step::BindSource | Step::BindChanged | Step::BindMap, Some(source)) => path(&source.path),
+                // Their phrases name the place.
+                (Step::Proc | Step::Dev, _) => None,
+                (_, _) => text(rootfs.target(mount)),
+            },
+            Operand::Credential(number) => {
+                let credential = rootfs.credentials.as_ref()?.list.get(usize::from(number))?;
+                path(&credential.name)
             }
-            Step::MountPoint => rootfs.mount_point(index),
-            Step::Directory => text(self.start.directory.as_ref()?),
-            Step::Open | Step::Handed => text(self.handed.get(index)?),
-            Step::Bounding => Some(index.to_string()),
-            Step::Limit => Some(self.limits.get(index)?.name.to_owned()),
-            Step::LandlockRule => self
-                .landlock
-                .rules()
-                .get(index)
-                .map_or_else(|| text(&rootfs.handler), |rule| text(&rule.path)),
-            Step::VerifyDescriptors => Some(format!("(descriptor {index})")),
-            _ => None,
+            Operand::Passed(number) => path(self.handed.get(usize::from(number))?),
+            Operand::Limit(number) => Some(self.limits.get(usize::from(number))?.name.to_owned()),
+            Operand::Rule(number) => match self.landlock.rules().get(usize::from(number)) {
+                Some(rule) => path(&rule.path),
+                None => path(&rootfs.handler),
+            },
+            Operand::Capability(number) => Some(number.to_string()),
+            Operand::Descriptor(number) => Some(format!("(descriptor {number})")),
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::credentials::{self, Credentials};
 use super::identity::Identity;
 use crate::child::devices;
+use crate::child::operand::{Mount, place};
 use crate::launch::snapshots::Snapshots;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use sys::mount as sysmount;
 
@@ -145,31 +146,57 @@ impl Plan {
         if self.executable { flags & !libc::ST_NOEXEC } else { flags }
     }
 
-    /// Of a writable bind's mount point, among the operands of [`Step::MountPoint`].
-    pub(crate) fn writable_operand(&self, index: usize) -> usize {
-        2 + self.binds.len() + self.tmpfs.len() + index
+    /// Every mount below the root, in the order in which they are attached. (Only the entries of lists have numbers, and no list
+    /// is longer than those.)
+    pub fn mounts(&self) -> impl Iterator<Item = Mount> {
+        let binds = (0..place(self.binds.len())).map(Mount::Bind);
+        let writable = (0..place(self.writable.len())).map(Mount::Writable);
+        let tmpfs = (0..place(self.tmpfs.len())).map(Mount::Tmpfs);
+        binds
+            .chain(self.dev.then_some(Mount::Dev))
+            .chain(writable)
+            .chain(self.proc.then_some(Mount::Proc))
+            .chain(tmpfs)
+            .chain(self.credentials.is_some().then_some(Mount::Credentials))
     }
 
-    /// Of the credentials' mount point, the same.
-    pub(crate) fn credentials_operand(&self) -> usize {
-        self.writable_operand(self.writable.len())
+    /// Whether a mount is part of the root that the base has ready.
+    pub(crate) fn is_part_of_prebuilt_root(&self, mount: Mount) -> bool {
+        let whole = self.prebuilt.is_some() && self.snapshot == Snapshot::Readonly;
+        whole && matches!(mount, Mount::Bind(_) | Mount::Dev)
     }
 
-    /// Source and target of a bind by its operand: the read-only ones, the writable ones.
-    pub fn bind(&self, operand: usize) -> Option<(&CString, &CString)> {
-        let binds = self.binds.iter().map(|bind| (&bind.source.path, &bind.target));
-        let writable = self.writable.iter().map(|bind| (&bind.source.path, &bind.target));
-        binds.chain(writable).nth(operand)
+    /// Where a mount is below the root.
+    pub fn target(&self, mount: Mount) -> &CStr {
+        let target = match mount {
+            Mount::Bind(number) => self.binds.get(usize::from(number)).map(|bind| &bind.target),
+            Mount::Writable(number) => self.writable.get(usize::from(number)).map(|bind| &bind.target),
+            Mount::Tmpfs(number) => self.tmpfs.get(usize::from(number)).map(|tmpfs| &tmpfs.target),
+            Mount::Proc => return c"/proc",
+            Mount::Dev => return devices::DEV,
+            Mount::Credentials => return credentials::DIRECTORY,
+        };
+        target.map_or(c"", CString::as_c_str)
     }
 
-    /// The path of a mount point by its operand: proc, the binds, the tmpfs, dev, the writable binds, the credentials.
-    pub(crate) fn mount_point(&self, operand: usize) -> Option<String> {
-        let Some(index) = operand.checked_sub(1) else { return Some("/proc".to_owned()) };
-        let targets =
-            self.binds.iter().map(|bind| &bind.target).chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target));
-        let targets = targets.map(CString::as_c_str).chain([devices::DEV]);
-        let targets = targets.chain(self.writable.iter().map(|bind| bind.target.as_c_str()));
-        let targets = targets.chain([credentials::DIRECTORY]);
-        targets.map(|target| target.to_string_lossy().into_owned()).nth(index)
+    /// The path of the host that a bind shows.
+    pub fn source(&self, mount: Mount) -> Option<&Source> {
+        match mount {
+            Mount::Bind(number) => self.binds.get(usize::from(number)).map(|bind| &bind.source),
+            Mount::Writable(number) => self.writable.get(usize::from(number)).map(|bind| &bind.source),
+            Mount::Dev | Mount::Proc | Mount::Tmpfs(_) | Mount::Credentials => None,
+        }
+    }
+
+    /// Whether a mount is one of a directory, and so wants a directory as its mount point.
+    pub fn is_directory(&self, mount: Mount) -> bool {
+        match mount {
+            Mount::Bind(number)
+                if self.binds.get(usize::from(number)).is_some_and(|bind| bind.stack.is_some()) =>
+            {
+                true
+            }
+            mount => self.source(mount).is_none_or(|source| source.identity.kind() == libc::S_IFDIR),
+        }
     }
 }

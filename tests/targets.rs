@@ -97,7 +97,7 @@ fn the_devices_of_a_tree_are_hidden_by_nothing_and_hide_nothing() {
         ("--tmpfs=/dev/".to_owned(), "--tmpfs at /dev would hide the profile's devices at /dev"),
         (
             format!("--bind-ro={}:/dev/x", paths[0]),
-            "the profile's devices at /dev would hide --bind-ro at /dev/x",
+            "--bind-ro at /dev/x: the profile has a /dev of its own over the template's",
         ),
     ] {
         let ended = site.probe(&["echo"]).options(&["--profile", "tree", &option]).talk(b"");

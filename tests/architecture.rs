@@ -97,12 +97,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ("programs", &["log"]),
     ("stats", &["config", "listener", "log", "output"]),
     ("unit", &["config", "listener", "log", "output", "privilege"]),
-    ("cli", &["config", "stats", "unit"]),
+    ("init", &["config", "log", "output", "programs", "unit"]),
+    ("cli", &["config", "init", "stats", "unit"]),
     (
         "supervisor",
         &["cgroup", "config", "connection", "listener", "log", "notify", "outcome", "proxy_header", "stats"],
     ),
-    ("check", &["cgroup", "cli", "config", "kernel", "log", "output", "privilege"]),
     (
         "command",
         &[
@@ -121,6 +121,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "supervisor",
         ],
     ),
+    ("check", &["cgroup", "cli", "command", "config", "kernel", "log", "output", "privilege"]),
     ("explain", &["cgroup", "cli", "config", "kernel", "log", "output"]),
     ("nspawn", &["cli", "command", "config", "explain", "output"]),
 ];

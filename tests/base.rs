@@ -1,5 +1,5 @@
-//! The supervisor's small mount namespace: a sandbox costs the same however much the host has mounted, and a service is
-//! what it was at start or at the last SIGHUP.
+//! The supervisor's small mount namespace: a sandbox costs the same however much the host has mounted, and SIGHUP makes the
+//! services anew. (tests/renew.rs: what happens by itself when their files are replaced.)
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -54,37 +54,6 @@ fn its_mounts_are_as_many_whatever_the_host_has() {
     let many = "i=0; while [ $i -lt 50 ]; do mount -t tmpfs many /mnt; i=$((i+1)); done; exec \"$@\"";
     let crowded = count(&[unshare.to_str().unwrap(), "--mount", "/bin/sh", "-c", many, "sh"]);
     assert_eq!(crowded, count(&[]));
-}
-
-#[test]
-fn a_replaced_template_is_served_as_it_was_until_sighup() {
-    let site = a_site!();
-    let beside = Beside::new(&site);
-    let (template, old) = (beside.0.join("template"), beside.0.join("old"));
-    let make = |word: &str| {
-        make_directory(&template, 0o755);
-        for name in ["bin", "tmp"] {
-            make_directory(&template.join(name), 0o755);
-        }
-        std::fs::copy(site.template().join("bin/probe"), template.join("bin/probe")).unwrap();
-        write(&template.join("word"), word.as_bytes(), 0o644);
-    };
-    make("one");
-    let file = beside.0.join("service.toml");
-    let text = "template = \"template\"\nhandler = [\"/bin/probe\", \"@TAG\", \"try\", \"cat\", \"/word\"]\n";
-    std::fs::write(&file, text.replace("TAG", site.tag())).unwrap();
-    let serving = Serve::file(&site, &file).start();
-    assert!(answer(&serving).contains("one"), "{}", answer(&serving));
-    std::fs::rename(&template, &old).unwrap();
-    make("two");
-    // More than were parked.
-    for _ in 0..8 {
-        assert!(answer(&serving).contains("one"));
-    }
-    serving.signal(libc::SIGHUP);
-    serving.await_log(&["dayfly: reloaded"]);
-    assert!(answer(&serving).contains("two"));
-    assert_eq!(serving.terminate().0, 0);
 }
 
 #[test]

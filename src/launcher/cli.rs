@@ -1,6 +1,7 @@
 //! The command line. Parsing only.
 
 use crate::config::options::Options;
+use crate::init::InitOptions;
 use crate::stats::command::StatsOptions;
 use crate::unit::UnitOptions;
 use clap::{Parser, Subcommand};
@@ -20,10 +21,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve one connection, on descriptor 0 or from LISTEN_FDS, and exit with the handler's status
     #[command(after_help = RUN_STATUS)]
-    Run(Box<Options>),
+    Run(Box<LaunchOptions>),
     /// Listen, and serve each connection in a sandbox of its own
     #[command(after_help = "Exit status: 0 stopped by a signal, 1 failed, 2 wrong option or service file")]
-    Serve(Box<Options>),
+    Serve(Box<LaunchOptions>),
     /// Check whether a service would run on this host
     #[command(after_help = "Exit status: 0 it would run, 1 it would not, 2 wrong option or service file")]
     Check(Box<CheckOptions>),
@@ -35,6 +36,9 @@ pub(crate) enum Command {
         after_help = "Exit status: 0 printed, 1 no supervisor and no records in the journal, 2 wrong option"
     )]
     Stats(Box<StatsOptions>),
+    /// Write the files that a new service begins with: its service file, its units and, with --handler, its template
+    #[command(after_help = "Exit status: 0 written, 2 usage, or a file is there already")]
+    Init(Box<InitOptions>),
     /// Print systemd units for a service
     #[command(after_help = "Exit status: 0 printed, 2 wrong option or service file")]
     Unit(Box<UnitOptions>),
@@ -59,6 +63,34 @@ const RUN_STATUS: &str = "\
 Exit status: the handler's own; 128+N if signal N killed it (137 for a denied call);
   124 over a time limit; 125 sandbox not set up; 126 handler not executable;
   127 handler not found; 2 wrong option or service file";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LaunchOptions {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE, as with --service [serve: several]
+    #[arg(value_name = "SERVICE")]
+    names: Vec<String>,
+    /// Check whether it would run, as `dayfly check` does, and serve nobody
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl LaunchOptions {
+    /// The options, with the services that were named by words alone.
+    pub(crate) fn into_options(self) -> Result<Options, String> {
+        let LaunchOptions { names, mut options, .. } = self;
+        let Some(first) = names.first() else { return Ok(options) };
+        if options.template.is_some() && options.handler.is_none() && options.service.is_none() {
+            return Err(format!(
+                "'{first}' stands where a service is named: write -- before the handler, as in -- {}",
+                names.join(" ")
+            ));
+        }
+        options.service.get_or_insert_default().extend(names);
+        Ok(options)
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOptions {

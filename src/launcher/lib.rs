@@ -12,6 +12,7 @@ mod documents;
 mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod init;
 mod kernel;
 mod listener;
 mod log;
@@ -27,7 +28,8 @@ mod supervisor;
 mod unit;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, LaunchOptions};
+use config::service::Purpose;
 use std::process::ExitCode;
 
 /// The whole program.
@@ -40,14 +42,29 @@ pub fn main() -> ExitCode {
         Err(message) => return command::usage(&message),
     };
     let status = match command {
-        Command::Run(options) => command::run(*options),
-        Command::Serve(options) => command::serve(*options),
+        Command::Run(options) => launch(*options, Purpose::Run),
+        Command::Serve(options) => launch(*options, Purpose::Serve),
         Command::Check(options) => check::main(*options),
         Command::Explain(options) => explain::main(*options),
+        Command::Init(options) => init::main(&options),
         Command::Stats(options) => stats::command::main(&options),
         Command::Unit(options) => unit::main(&options),
         Command::Template { words } => programs::run("template", &words),
         Command::Nspawn { words } => nspawn::main(words),
     };
     ExitCode::from(status)
+}
+
+/// `run` and `serve`, or a look whether they would.
+fn launch(given: LaunchOptions, purpose: Purpose) -> u8 {
+    let dry_run = given.dry_run;
+    let options = match given.into_options() {
+        Ok(options) => options,
+        Err(message) => return command::misuse(&message),
+    };
+    match purpose {
+        _ if dry_run => check::dry_run(options, purpose),
+        Purpose::Run => command::run(options),
+        Purpose::Serve => command::serve(options),
+    }
 }

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use sys::{self, Errno, Ignoring};
 
-/// Where to listen: `ADDR:PORT` (`:PORT` is `[::]:PORT`, dual-stack) or `unix:PATH[?mode=0660]`.
+/// Where to listen: `ADDR:PORT` (`:PORT` and `PORT` are `[::]:PORT`, dual-stack; `localhost:PORT` is 127.0.0.1) or `unix:PATH[?mode=0660]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
@@ -44,11 +44,31 @@ impl FromStr for Address {
                 _ => Err(format!("invalid address '{text}': use unix:/PATH or unix:/PATH?mode=0660")),
             };
         }
-        let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-        full.parse().map(Address::Tcp).map_err(|error| {
-            format!("invalid address '{text}' ({error}): use ADDR:PORT with a numeric address, :PORT, or unix:/PATH")
+        tcp_address(text).map(Address::Tcp).map_err(|why| {
+            format!(
+                "invalid address '{text}': {why}; use ADDR:PORT with a numeric address ([::1]:70), :PORT, PORT or unix:/PATH"
+            )
         })
     }
+}
+
+/// A port alone, or after `:`, is that of all addresses; `localhost` is what it always is.
+fn tcp_address(text: &str) -> Result<SocketAddr, String> {
+    let all = |port: u16| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
+        return Ok(all(port));
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        let port = port.parse().map_err(|_error| format!("'{port}' is no port"))?;
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse().map_err(|_error| {
+        if text.rsplit_once(':').is_none() {
+            "the port is missing".to_owned()
+        } else {
+            "it is not a numeric address with a port (names are not looked up)".to_owned()
+        }
+    })
 }
 
 impl fmt::Display for Address {
@@ -331,11 +351,20 @@ mod tests {
     fn addresses_are_numeric_or_unix_paths() {
         assert_eq!(":70".parse(), Ok(Address::Tcp("[::]:70".parse().unwrap())));
         assert_eq!("127.0.0.1:7070".parse(), Ok(Address::Tcp("127.0.0.1:7070".parse().unwrap())));
+        assert_eq!("7070".parse(), Ok(Address::Tcp("[::]:7070".parse().unwrap())));
+        assert_eq!("localhost:7070".parse(), Ok(Address::Tcp("127.0.0.1:7070".parse().unwrap())));
         let unix = Address::Unix { path: "/run/x".into(), mode: 0o600 };
         assert_eq!("unix:/run/x?mode=0600".parse(), Ok(unix));
-        for text in
-            ["", "70", "localhost:70", "unix:x", "unix:/x?mode=9", "unix:/x?mode=7777", "1.2.3.4:99999"]
-        {
+        for text in [
+            "",
+            "host",
+            "localhost:x",
+            "example.org:70",
+            "unix:x",
+            "unix:/x?mode=9",
+            "unix:/x?mode=7777",
+            "1.2.3.4:99999",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -22,6 +22,18 @@ pub(crate) fn run(name: &str, words: &[OsString]) -> u8 {
     FAILED
 }
 
+/// Runs the program and waits for it: whether it has succeeded. It says itself what was wrong.
+pub(crate) fn succeeds(name: &str, words: impl Iterator<Item = String>) -> bool {
+    let done = path_of(name).and_then(|path| Command::new(path).args(words).status());
+    match done {
+        Ok(status) => status.success(),
+        Err(error) => {
+            log::fatal(&format!("cannot execute dayfly {name}: {error}: install the whole package"));
+            false
+        }
+    }
+}
+
 const FAILED: u8 = 1;
 
 fn path_of(name: &str) -> io::Result<PathBuf> {

@@ -49,6 +49,9 @@ pub const RESOLVE_IN_ROOT: u64 = 0x10;
 /// No `/proc/PID/fd/N` and the like.
 pub const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 
+/// Only by what the kernel has cached (Linux 5.12): EAGAIN where it would have to ask a file system.
+pub const RESOLVE_CACHED: u64 = 0x20;
+
 /// openat2(2), Linux 5.6. `flags` gets O_CLOEXEC.
 ///
 /// Where a path has `..`, by a symlink perhaps, and anything on the host is mounted or renamed at that
@@ -68,7 +71,8 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Re
             )
         });
         tries -= 1;
-        if opened.as_ref().err() != Some(&Errno::EAGAIN) || tries == 0 {
+        let races = resolve & RESOLVE_CACHED == 0 && opened.as_ref().err() == Some(&Errno::EAGAIN);
+        if !races || tries == 0 {
             return opened;
         }
     }
@@ -328,9 +332,34 @@ pub fn owner(file: BorrowedFd<'_>) -> Result<(u32, u32)> {
     Ok((stat.stx_uid, stat.stx_gid))
 }
 
+/// Which file it is, and the state of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    pub dev: (u32, u32),
+    pub ino: u64,
+    /// Last modification, in seconds and nanoseconds.
+    pub modified: (i64, u32),
+    pub size: u64,
+}
+
+/// The version of an open file, from what the kernel has at hand: a file system that does not answer is not asked.
+pub fn version(file: BorrowedFd<'_>) -> Result<Version> {
+    let stat = statx_with(file, c"", libc::AT_STATX_DONT_SYNC)?;
+    Ok(Version {
+        dev: (stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        modified: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        size: stat.stx_size,
+    })
+}
+
 fn statx(dir: BorrowedFd<'_>, path: &CStr) -> Result<libc::statx> {
+    statx_with(dir, path, 0)
+}
+
+fn statx_with(dir: BorrowedFd<'_>, path: &CStr, flags: i32) -> Result<libc::statx> {
     let mut buffer = mem::MaybeUninit::<libc::statx>::zeroed();
-    let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    let flags = flags | libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     let mask = libc::STATX_BASIC_STATS | STATX_MNT_ID;
     // SAFETY: `path` is a C string, `buffer` has room for one struct statx.
     check(unsafe {

@@ -1,8 +1,9 @@
 //! Processes: clone3(2), pidfds, waiting, namespaces, signals.
 
 use super::{Errno, Ignoring, Result, check, check_fd};
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::ffi::c_int;
 use std::mem;
@@ -87,6 +88,13 @@ pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
     let mut watched = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     super::poll(&mut watched, None).ignoring("EINTR cannot be, all signals are blocked");
     reap(pidfd).ignoring("a zombie that is left is reaped by our own end");
+}
+
+/// Waits until a child ends: how.
+pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Ending> {
+    let mut watched = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    super::poll(&mut watched, None)?;
+    reap(pidfd)?.map(|(ending, _)| ending).ok_or(Errno::ECHILD)
 }
 
 /// The default execution domain: READ_IMPLIES_EXEC or a switched-off ASLR would outlive exec
@@ -261,6 +269,33 @@ impl From<&libc::rusage> for Usage {
             max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
         }
     }
+}
+
+/// Becomes the tracer of a process, which stops as soon as it has executed a program (ptrace(2)); it dies with the tracer.
+pub fn trace_exec(pid: u32) -> Result<()> {
+    ptrace::seize(pid_of(pid)?, ptrace::Options::PTRACE_O_TRACEEXEC | ptrace::Options::PTRACE_O_EXITKILL)
+}
+
+/// Waits until a traced process has executed a program, of which nothing has run yet. False: it has ended before, and is
+/// not reaped.
+pub fn wait_for_exec(pid: u32) -> Result<bool> {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
+    let found = waitid(Id::Pid(pid_of(pid)?), look)?;
+    Ok(matches!(found, WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXEC)))
+}
+
+/// Waits until a traced process has ended, and reaps it.
+pub fn reap_traced(pid: u32) -> Result<()> {
+    // Its stops are reported too, asked for or not (ptrace(2)).
+    while !matches!(
+        waitid(Id::Pid(pid_of(pid)?), WaitPidFlag::WEXITED | WaitPidFlag::__WALL)?,
+        WaitStatus::Exited(..) | WaitStatus::Signaled(..)
+    ) {}
+    Ok(())
+}
+
+fn pid_of(pid: u32) -> Result<Pid> {
+    Ok(Pid::from_raw(i32::try_from(pid).map_err(|_beyond_any_pid| Errno::ESRCH)?))
 }
 
 /// Blocks until the child with this number of ours ends (wait4(2)); for the init stub, which has nothing else

@@ -5,7 +5,7 @@ use crate::cgroup;
 use crate::config::options::SnapshotKind;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::{self, Kernel};
-use crate::privilege::{self, Privilege, Wants};
+use crate::privilege::{self, IdMap, Privilege, Wants};
 use nix::sys::resource::{Resource, getrlimit};
 use sandbox::IdSource;
 use sandbox::plan::landlock::ABI_CRATE;
@@ -74,7 +74,8 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
             findings.extend(missing.into_iter().map(lack));
         }
         Privilege::Rootless => {
-            let text = "without root, sandboxes have no separate uids, and they keep your groups";
+            let ordinary = "without root, sandboxes have no separate uids, and they keep your groups";
+            let text = IdMap::of_this_process().why_no_ids().unwrap_or_else(|| ordinary.to_owned());
             let option = "--allow-degraded uid,groups";
             findings.push(finding(Level::Note, "privileges", text).allowed_by(option));
             let why = kernel::why_no_user_namespace().into_iter();

@@ -3,8 +3,10 @@
 //! A finding that prevents the service from running, or would under `--strict`, says what to do. If an option
 //! allows it, the finding names the option.
 
+mod content;
 mod host;
 mod template;
+mod trial;
 mod unit;
 
 use crate::cli::CheckOptions;
@@ -18,7 +20,9 @@ use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry};
 use serde_json::json;
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::path::Path;
+use sys::process::Ending;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -57,14 +61,43 @@ const WOULD_RUN: u8 = 0;
 const WOULD_NOT: u8 = 1;
 
 pub(crate) fn main(mut given: CheckOptions) -> u8 {
-    log::init(None, Verbosity::Normal, false);
+    log::init(None, Verbosity::Quiet, false);
     if given.name.is_some() {
         given.options.service = given.name.take().map(|name| vec![name]);
     }
+    check(given.options, None, given.json)
+}
+
+/// What `run` or `serve` would come to with these options; for several services the worst.
+pub(crate) fn dry_run(options: Options, purpose: Purpose) -> u8 {
+    log::init(None, Verbosity::Quiet, false);
+    match options.service.as_deref() {
+        Some(names @ [_, _, ..]) => {
+            names.iter().map(|name| apart(&options, name, purpose)).max().unwrap_or(WOULD_RUN)
+        }
+        _ => check(options, Some(purpose), false),
+    }
+}
+
+/// One of several services, in a process of its own: a trial leaves the host's namespaces.
+fn apart(options: &Options, name: &str, purpose: Purpose) -> u8 {
+    let options = Options { service: Some(vec![name.to_owned()]), ..options.clone() };
+    let main = |(options, purpose): &(Options, Purpose)| {
+        sys::process::exit_now(check(options.clone(), Some(*purpose), false).into())
+    };
+    let Ok(child) = sys::process::spawn(0, None, main, &(options, purpose)) else { return WOULD_NOT };
+    match sys::process::wait(child.pidfd.as_fd()) {
+        Ok(Ending::Exited(status)) => status,
+        _ => WOULD_NOT,
+    }
+}
+
+/// `purpose`: the command that is asked about; None: the one that the options are for.
+fn check(options: Options, purpose: Option<Purpose>, json: bool) -> u8 {
     let kernel = Kernel::probe();
-    let mut findings = host::findings(&kernel, given.options.snapshot);
-    if names_a_service(&given.options) {
-        match service(given.options, &kernel) {
+    let mut findings = host::findings(&kernel, options.snapshot);
+    if names_a_service(&options) {
+        match service(options, purpose, &kernel) {
             Ok(found) => findings.extend(found),
             Err(message) => {
                 log::fatal(&message);
@@ -72,7 +105,7 @@ pub(crate) fn main(mut given: CheckOptions) -> u8 {
             }
         }
     }
-    print(&findings, given.json);
+    print(&findings, json);
     if findings.iter().any(|finding| finding.level == Level::Fail) { WOULD_NOT } else { WOULD_RUN }
 }
 
@@ -85,12 +118,15 @@ fn finding(level: Level, what: &'static str, text: impl Into<String>) -> Finding
 }
 
 /// Template, handler and policy. Err is a wrong option or file.
-fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
+fn service(options: Options, purpose: Option<Purpose>, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     let options = Options { only_tells: Some(true), ..options };
     let settings = config::load(options).map_err(|error| error.message)?;
     let verbose = settings.options.verbose.is_some_and(|switch| switch.0);
     let of_serve = settings.options.only_for_serve();
-    let purpose = if of_serve.is_empty() { Purpose::Run } else { Purpose::Serve };
+    let usual = if of_serve.is_empty() { Purpose::Run } else { Purpose::Serve };
+    let purpose = purpose.unwrap_or(usual);
+    let mut again = settings.clone();
+    again.options.only_tells = None;
     let service = match Service::resolve(settings, purpose, kernel) {
         Ok(service) => service,
         Err(error) if error.kind == ErrorKind::Usage => return Err(error.message),
@@ -129,6 +165,10 @@ fn service(options: Options, kernel: &Kernel) -> Result<Vec<Finding>, String> {
     }
     let remarks = service.warnings.iter().chain(&service.remarks);
     findings.extend(remarks.map(|remark| finding(Level::Note, "service", remark.clone())));
+    drop(service);
+    if !findings.iter().any(|finding| finding.level == Level::Fail) {
+        findings.extend(trial::findings(again, purpose));
+    }
     Ok(findings)
 }
 

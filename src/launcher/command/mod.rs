@@ -1,8 +1,11 @@
 //! `run`, from the options to the exit status, and what `serve` does like it.
 
+mod reload;
 mod serve;
+mod trial;
 
 pub(crate) use serve::serve;
+pub(crate) use trial::try_out;
 
 use crate::activation::{self, Inherited};
 use crate::cgroup;
@@ -20,7 +23,7 @@ use crate::outcome::{Outcome, Record, Refusal};
 use crate::privilege;
 use crate::supervisor::{self, Supervisor};
 use clap::CommandFactory;
-use clap::error::ErrorKind as ErrorKindOfClap;
+use clap::error::{ContextKind, ErrorKind as ErrorKindOfClap};
 use sandbox::IdSource;
 use sandbox::Workshop;
 use sandbox::launch::base::{self, Base, Clones};
@@ -47,18 +50,27 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
         let word = std::env::args_os().nth(1).and_then(|word| word.into_string().ok());
         let command = word.filter(|word| Cli::command().find_subcommand(word).is_some());
         let command = command.map(|name| format!("{name} ")).unwrap_or_default();
-        misuse(&format!("{}; see dayfly {command}--help", in_one_line(message)));
+        let dashes = wants_dashes(message, &command);
+        misuse(&format!("{}{dashes}; see dayfly {command}--help", in_one_line(message)));
     } else if message.print().is_err() {
         return ExitCode::FAILURE;
     }
     ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(USAGE))
 }
 
+/// A word too many is most often the handler's.
+fn wants_dashes(message: &clap::Error, command: &str) -> &'static str {
+    let argument = message.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    let launches = matches!(command.trim_end(), "run" | "serve" | "check" | "explain");
+    let is_word = message.kind() == ErrorKindOfClap::UnknownArgument && !argument.starts_with('-');
+    if launches && is_word { ": write -- before the handler's command" } else { "" }
+}
+
 /// The first line of an error of clap's, and of the rest what it is about or could be; the other advice is in
 /// --help.
 pub(crate) fn in_one_line(message: &clap::Error) -> String {
     if message.kind() == ErrorKindOfClap::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "no command: use run, serve, check, explain, stats, unit or nspawn".to_owned();
+        return "no command: use run, serve, check, explain, init, stats, unit or nspawn".to_owned();
     }
     let text = message.render().to_string();
     let first = text.lines().next().unwrap_or_default();

@@ -1,12 +1,11 @@
-//! `serve`: which socket is for which service, the start, and the reload.
+//! `serve`: which socket is for which service, and the start.
 
-use super::{
-    SERVE_FAILED, USAGE, attach, claim_place, fail, in_words, init_log, loop_failed, or_say, prepare, resolve,
-};
+use super::reload::Origin;
+use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, or_say, prepare};
 use crate::activation::{self, Inherited};
-use crate::config::options::{Net, Options};
+use crate::config::options::Options;
 use crate::config::service::{Purpose, Service, ServiceId};
-use crate::config::{self, ConfigError, ErrorKind, Settings};
+use crate::config::{self, ErrorKind, Settings};
 use crate::listener::{self, Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
@@ -14,9 +13,9 @@ use crate::privilege;
 use crate::stats::public::{self, PublicDirectory};
 use crate::stats::socket::StatsSocket;
 use crate::supervisor::statistics::Telling;
-use crate::supervisor::{self, Reloaded, Supervisor};
-use sandbox::launch::base::{Base, Clones};
-use sandbox::launch::namespaces;
+use crate::supervisor::{self, Supervisor};
+use sandbox::launch::base::Base;
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -58,6 +57,7 @@ fn start(
     let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
     let telling = Telling { socket: stats_socket(), public };
+    let in_force = settings.clone();
     let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
         let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };
         (error.message, status)
@@ -68,14 +68,14 @@ fn start(
     for listener in &listeners {
         log::listening(&listener.address);
     }
-    let (base, has_groups) = (prepared.base.as_ref(), prepared.groups.is_some());
+    let Some(base) = &prepared.base else { return Err((String::from("there is no base"), SERVE_FAILED)) };
+    let has_groups = prepared.groups.is_some();
+    let origin = Origin { options: options.clone(), settings: RefCell::new(in_force), base, has_groups };
     // Not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
             .map_err(failed)?;
-    supervisor
-        .serve(Box::new(|listeners| reload(options.clone(), base, has_groups, listeners)), notifier, telling)
-        .map_err(failed)
+    supervisor.serve(Box::new(origin), notifier, telling).map_err(failed)
 }
 
 /// Of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the handler's pidfd.
@@ -106,58 +106,8 @@ fn stats_socket() -> Option<StatsSocket> {
     }
 }
 
-/// The services anew, from the same command line and their files as they are now: all of them, or none.
-/// Sockets that were passed stay; those of `--listen` become what it says now.
-fn reload(
-    options: Options,
-    base: Option<&Base>,
-    has_groups: bool,
-    listeners: &[Listener],
-) -> Result<Reloaded, String> {
-    let Some(base) = base else { return Err("there is no service file to reload".to_owned()) };
-    let found = base.in_host(|| {
-        let mut settings = config::load_all(options)?;
-        public::bind_all(&mut settings);
-        let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
-        let mut services = resolve(settings, Purpose::Serve)?;
-        services.iter_mut().try_for_each(claim_place)?;
-        let clones = services
-            .iter()
-            .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)));
-        let clones = clones.collect::<Result<Vec<_>, _>>()?;
-        let bound = bind_new(base, &wanted, listeners).map_err(ConfigError::usage)?;
-        Ok::<_, ConfigError>((services, clones, wanted, bound))
-    });
-    let (mut services, clones, wanted, bound) = found
-        .map_err(|errno| {
-            format!("cannot enter the host's mounts: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= in the unit)")
-        })?
-        .map_err(|error| error.message)?;
-    if !has_groups && services.iter().any(|service| service.cgroup.is_some()) {
-        return Err("cgroups were not used until now: restart to use them".to_owned());
-    }
-    keep_out_of_host_network(&services, base)?;
-    attach(base, &mut services, clones).map_err(|error| error.message)?;
-    if let Some(service) = services.first() {
-        namespaces::set_hostname(&service.hostname)
-            .map_err(|errno| format!("cannot set the sandboxes' hostname: {errno}"))?;
-    }
-    let wanted = wanted.into_iter().map(|(service, address, _)| (service, address)).collect();
-    Ok(Reloaded { services, wanted, bound })
-}
-
-/// A supervisor of private sandboxes alone has stayed in the host's network: a sandbox that shared its network would be there.
-fn keep_out_of_host_network(services: &[Service], base: &Base) -> Result<(), String> {
-    let left = base
-        .has_left_host_network()
-        .map_err(|errno| format!("cannot look at the network namespaces: {errno}"))?;
-    if left || services.iter().all(|service| service.net == Net::Private) {
-        return Ok(());
-    }
-    Err("net: 'shared' takes a restart, because every sandbox was private at the start".to_owned())
-}
-
-fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {
+/// What the services want to listen on now, which must be something.
+pub(super) fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {
     let wanted = addresses(settings)?;
     check_all_listen(settings, |service| {
         let passed = |listener: &Listener| listener.own.is_none() && listener.service == service;
@@ -166,8 +116,12 @@ fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, 
     Ok(wanted)
 }
 
-/// Binds the addresses without a listener, in the host's network namespace.
-fn bind_new(base: &Base, wanted: &[Wanted], listeners: &[Listener]) -> Result<Vec<Listener>, String> {
+/// In the host's network, for the addresses that nobody listens on yet.
+pub(super) fn bind_new(
+    base: &Base,
+    wanted: &[Wanted],
+    listeners: &[Listener],
+) -> Result<Vec<Listener>, String> {
     let is_new = |(service, address, _): &&Wanted| {
         !listeners.iter().any(|l| l.service == *service && l.own.as_ref() == Some(address))
     };
@@ -183,10 +137,10 @@ fn bind_new(base: &Base, wanted: &[Wanted], listeners: &[Listener]) -> Result<Ve
 
 const BACKLOG: u32 = 4096;
 
-type Refused = (String, u8);
+pub(super) type Refused = (String, u8);
 
-/// An address to listen on, its service and its backlog.
-type Wanted = (ServiceId, Address, u32);
+/// What a service wants to listen on, with its backlog.
+pub(super) type Wanted = (ServiceId, Address, u32);
 
 /// Listeners from systemd and from --listen.
 fn listeners(

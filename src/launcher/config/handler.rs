@@ -18,8 +18,9 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use sys::Errno;
+use sys::mount::{Version, version};
 
 /// The template: its path, checked component by component, and its root; of an image, the handler's mount's.
 #[derive(Debug)]
@@ -107,6 +108,8 @@ fn open_image(file: TrustedFile, only_tells: bool) -> Result<Template, ConfigErr
 pub(super) struct Handler {
     pub(super) file: TrustedFile,
     pub(super) argv: Vec<CString>,
+    /// Each path that was looked at in the template, and what was there: the command, then the interpreter of a script.
+    pub(super) looked_at: Vec<(PathBuf, Version)>,
 }
 
 /// Where to look for a handler, and with which rights.
@@ -141,7 +144,7 @@ fn assume_handler(template: &Template, command: &[String]) -> Result<Handler, Co
     let failed = |error: std::io::Error| ConfigError::sandbox(error.to_string());
     let fd = template.root.fd.try_clone().map_err(failed)?;
     let file = TrustedFile { fd, path: Path::new("/").join(name), stat: template.root.stat };
-    Ok(Handler { file, argv: arguments.collect::<Result<_, _>>()? })
+    Ok(Handler { file, argv: arguments.collect::<Result<_, _>>()?, looked_at: Vec::new() })
 }
 
 fn no_handler() -> ConfigError {
@@ -152,9 +155,9 @@ fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, Confi
     let Some((name, arguments)) = command.split_first() else {
         return Err(no_handler());
     };
-    let file = lookup(search, name)?;
+    let (path, mut handler) = lookup(search, name)?;
     let mut argv = vec![OsString::from(name)];
-    let mut handler = file;
+    let mut looked_at = vec![(path, version_of(&handler)?)];
     if let Program::Script(interpreter, argument) = inspect(search, &handler, name)? {
         // One level, as for the kernel; the script's own path becomes an argument.
         argv = vec![interpreter.clone()];
@@ -162,6 +165,7 @@ fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, Confi
         argv.push(handler.path.clone().into_os_string());
         let shown = format!("{} (interpreter of {name})", interpreter.to_string_lossy());
         handler = resolve(search, Path::new(&interpreter), &shown)?;
+        looked_at.push((PathBuf::from(&interpreter), version_of(&handler)?));
         if let Program::Script(..) = inspect(search, &handler, &shown)? {
             return Err(not_executable(&shown, "itself a script: dayfly follows only one level of #!"));
         }
@@ -171,7 +175,12 @@ fn find_handler(search: Search<'_>, command: &[String]) -> Result<Handler, Confi
         .into_iter()
         .map(|a| c_string(a.into_vec(), "the handler's arguments"))
         .collect::<Result<_, _>>()?;
-    Ok(Handler { file: handler, argv })
+    Ok(Handler { file: handler, argv, looked_at })
+}
+
+fn version_of(file: &TrustedFile) -> Result<Version, ConfigError> {
+    let shown = file.path.display();
+    version(file.fd.as_fd()).map_err(|errno| ConfigError::sandbox(format!("cannot look at {shown}: {errno}")))
 }
 
 /// A handler that is sought where the host shows something of its own, which nothing is executed of.
@@ -207,20 +216,21 @@ pub(super) fn is_static(options: &Options) -> Option<bool> {
     let template = open_template(options, trusted).ok().filter(|template| !template.is_unseen)?.root;
     let privilege = Privilege::of_this_process();
     let search = Search { template: &template, trusted, privilege, exec: Exec::Tree };
-    let kind = |name: &str| inspect(search, &lookup(search, name).ok()?, name).ok();
+    let kind = |name: &str| inspect(search, &lookup(search, name).ok()?.1, name).ok();
     match kind(options.handler.as_ref()?.first()?)? {
         Program::Script(interpreter, _) => Some(kind(interpreter.to_str()?)? == Program::Static),
         program => Some(program == Program::Static),
     }
 }
 
-/// A CMD without `/` is looked up in PATH, inside the template.
-fn lookup(search: Search<'_>, name: &str) -> Result<TrustedFile, ConfigError> {
+/// The path by which a command is found in the template, and the file. A CMD without `/` is looked up in PATH there.
+fn lookup(search: Search<'_>, name: &str) -> Result<(PathBuf, TrustedFile), ConfigError> {
+    let at = |path: PathBuf| resolve(search, &path, name).map(|file| (path, file));
     if name.contains('/') {
-        return resolve(search, Path::new(name), name);
+        return at(PathBuf::from(name));
     }
     for directory in PATH.split(':') {
-        match resolve(search, &Path::new(directory).join(name), name) {
+        match at(Path::new(directory).join(name)) {
             Err(error) if error.kind == ErrorKind::NotFound => {}
             found => return found,
         }

@@ -20,11 +20,13 @@ pub(crate) mod proxies;
 mod requirements;
 pub(crate) mod service;
 pub(crate) mod signals;
+pub(crate) mod sources;
 mod subvolume;
 pub(crate) mod targets;
 mod tree;
 pub(crate) mod trust;
 pub(crate) mod values;
+pub(crate) mod words;
 
 use options::Options;
 use sandbox::plan::profile::Loaded;
@@ -78,7 +80,7 @@ impl fmt::Display for ConfigError {
 const SERVICES: &str = "/etc/dayfly";
 
 /// The options with the service file's below them, and the service's name for records.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) options: Options,
@@ -106,9 +108,35 @@ pub(crate) fn load_all(mut given: Options) -> Result<Vec<Settings>, ConfigError>
 
 fn load_file(service: &str, given: Options, cwd: &Path) -> Result<Settings, ConfigError> {
     let (name, path) = service_path(service, cwd)?;
+    if !service.contains('/') && matches!(path.try_exists(), Ok(false)) {
+        return Err(ConfigError::usage(no_such_service(service)));
+    }
     let mut file = read_service_file(&path)?;
     file.make_absolute(path.parent().unwrap_or(Path::new("/")));
     Ok(Settings { name, options: given.over(file) })
+}
+
+fn no_such_service(service: &str) -> String {
+    let path = format!("{SERVICES}/{service}.toml");
+    let known = names_in(Path::new(SERVICES), "toml");
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let help = match words::nearest(service, &known) {
+        Some(meant) => format!("did you mean '{meant}'?"),
+        None if known.is_empty() => "write it, or name a FILE with a / in it, such as ./NAME.toml".to_owned(),
+        None => format!("there are {}", known.join(", ")),
+    };
+    format!("there is no service '{service}' ({path}): {help}")
+}
+
+/// The names of the files with this ending in a directory, without it.
+pub(crate) fn names_in(directory: &Path, ending: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == ending));
+    let mut names: Vec<String> =
+        paths.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
 }
 
 /// NAME has no `/`; with one it is a file.
@@ -123,6 +151,11 @@ fn service_path(service: &str, cwd: &Path) -> Result<(String, PathBuf), ConfigEr
             "invalid service name '{service}': use a NAME in /etc/dayfly, or a path with a slash"
         )));
     }
+    if let Some(name) = service.strip_suffix(".toml") {
+        return Err(ConfigError::usage(format!(
+            "'{service}' looks like a file: write ./{service} for the file in this directory, or {name} for {SERVICES}/{service}"
+        )));
+    }
     Ok((service.to_owned(), Path::new(SERVICES).join(format!("{service}.toml"))))
 }
 
@@ -131,10 +164,12 @@ fn read_service_file(path: &Path) -> Result<Options, ConfigError> {
     let text =
         read_trusted(path).map_err(|why| ConfigError::usage(format!("the service file {shown}: {why}")))?;
     parse_service_file(&text).map_err(|error| {
-        // One line: the parser's own message shows the source over several.
         let place = error.span().map(|span| place(&text, span.start));
         let place = place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-        ConfigError::usage(format!("{shown}{place}: {}", error.message().replace('\n', ", ")))
+        ConfigError::usage(format!(
+            "{shown}{place}: {}",
+            words::explain(&text, error.message(), error.span())
+        ))
     })
 }
 

@@ -7,7 +7,7 @@ use super::service::{Purpose, finite};
 use super::values::UserRange;
 use crate::cgroup::leaves::Bounds;
 use crate::kernel::{self, Kernel, MissingWall};
-use crate::privilege::{Privilege, Wants};
+use crate::privilege::{IdMap, Privilege, Wants};
 use sandbox::plan::profile::Loaded;
 use seccomp::profile::model::Traits;
 
@@ -84,6 +84,23 @@ pub(super) fn check_hostname(name: Option<&str>) -> Result<(), ConfigError> {
     }
 }
 
+/// What the runtime of a container must do that has too few ids.
+pub(crate) const MAP_MORE_IDS: &str = "let the container's runtime map the ids of --user-range too (uidmap and gidmap of podman, \
+     lxc.idmap of LXC, security.idmap.size of Incus, /etc/subuid and /etc/subgid)";
+
+/// Root of a user namespace has only the ids that are mapped there.
+fn check_mapped(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
+    let map = IdMap::of_this_process();
+    if map.has(range.base, kernel.pid_max.unwrap_or(range.size).min(range.size)) {
+        return Ok(());
+    }
+    Err(ConfigError::sandbox(format!(
+        "--user-range {}+{}: this process is in a user namespace, as in an unprivileged container, that maps the ids {map}; give \
+         a range among them, or {MAP_MORE_IDS}",
+        range.base, range.size
+    )))
+}
+
 /// The floor of kernel and privilege, and `--strict`.
 pub(super) fn require_kernel_and_privilege(
     options: &Options,
@@ -105,6 +122,7 @@ pub(super) fn require_kernel_and_privilege(
     };
     match privilege {
         Privilege::Root => {
+            check_mapped(options.user_range.unwrap_or(UserRange::DEFAULT), kernel)?;
             let missing = wants.missing();
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(
@@ -114,6 +132,12 @@ pub(super) fn require_kernel_and_privilege(
             }
         }
         Privilege::Rootless if !(degraded.has(Layer::Uid) && degraded.has(Layer::Groups)) => {
+            if let Some(why) = IdMap::of_this_process().why_no_ids() {
+                return Err(ConfigError::sandbox(format!(
+                    "{why}; {MAP_MORE_IDS}, or give up the layers uid (an id of its own for each sandbox) and groups (none) \
+                     with --allow-degraded uid,groups"
+                )));
+            }
             return Err(ConfigError::sandbox(
                 "an ordinary user cannot have these layers: uid (an id of its own for each sandbox), groups (none); \
                  run as root, or give them up with --allow-degraded uid,groups",

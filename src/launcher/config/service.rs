@@ -11,6 +11,7 @@ use super::options::{Layer, Net, Options};
 use super::profiles;
 use super::proxies::Proxies;
 use super::requirements::{self, Degraded};
+use super::sources::Sources;
 use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
 use super::values::{Size, Span, UserRange, Variable, Warm};
@@ -38,6 +39,8 @@ use sys::{self, CStrings};
 pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) plan: Plan,
+    /// The files of the host that it is made of.
+    pub(crate) sources: Sources,
     pub(crate) hostname: String,
     pub(crate) net: Net,
     /// The handler's environment without the peer.
@@ -125,13 +128,13 @@ impl Service {
         let profile = profiles::load_for(&options)?;
         let traits = profile.traits();
         let degraded = Degraded::new(&options);
-        let range = options.user_range.unwrap_or(UserRange::DEFAULT);
-        requirements::check_range(range, kernel)?;
+        let range = user_range(&options, kernel)?;
         requirements::check_hostname(options.hostname.as_deref())?;
         let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, &profile)?;
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
         let mut remarks =
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
+        let sources = Sources::new(&options)?;
         let template = open_for_snapshots(&options, Trusted::for_caller(), privilege)?;
         let handler = handler_in(&template, &options, privilege, traits.exec)?;
         let Template { root: template, image, is_unseen } = template;
@@ -166,6 +169,7 @@ impl Service {
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
             environment: environment(options.setenv.unwrap_or_default(), &handed, &plan, &profile)?,
+            sources: sources.with_handler(handler.looked_at, plan.rootfs.image.is_some()),
             plan,
             handed,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
@@ -268,6 +272,11 @@ fn park(options: &Options, purpose: Purpose, init: bool) -> Park {
         (Purpose::Serve, None) if init || options.proxy_protocol.is_some() => Park::BeforeExec,
         (Purpose::Serve, None) => Park::Entry,
     }
+}
+
+fn user_range(options: &Options, kernel: &Kernel) -> Result<UserRange, ConfigError> {
+    let range = options.user_range.unwrap_or(UserRange::DEFAULT);
+    requirements::check_range(range, kernel).map(|()| range)
 }
 
 fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSource {

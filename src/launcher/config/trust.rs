@@ -3,6 +3,7 @@
 //! Each component is opened without following links, and checked. Symlinks are followed by hand and checked
 //! too. `..` and absolute links stay below the root where the walk began.
 
+use crate::privilege::IdMap;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use std::collections::VecDeque;
@@ -75,6 +76,9 @@ impl Trusted {
 fn is_kind(stat: &FileStat, kind: u32) -> bool {
     stat.st_mode & libc::S_IFMT == kind
 }
+
+/// What the kernel shows for an id that has no name in this user namespace (user_namespaces(7)).
+const OVERFLOW_UID: u32 = 65_534;
 
 #[derive(Debug)]
 enum Objection {
@@ -194,6 +198,9 @@ fn joined(stack: &[(OwnedFd, OsString, FileStat)], name: &OsStr) -> PathBuf {
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Objection::Owner(OVERFLOW_UID) if !IdMap::of_this_process().is_whole() => f.write_str(
+                "belongs to an id that this user namespace does not map: put it where all is this namespace's root's",
+            ),
             Objection::Owner(uid) => {
                 write!(f, "belongs to uid {uid}, who could change the sandboxes: run chown root on it")
             }

@@ -42,26 +42,27 @@ impl FromStr for Size {
             return Ok(Size::INFINITE);
         }
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let shift = match &text[digits.len()..] {
+        // Both ways in which people write a unit mean powers of 1024 here, as in systemd.
+        let unit = &text[digits.len()..];
+        let unit = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
+        let shift = match unit {
             "" => 0,
-            "K" => 10,
-            "M" => 20,
-            "G" => 30,
-            "T" => 40,
-            _ => {
-                return error(format!(
-                    "invalid size '{text}': use a number of bytes, a number with K, M or G, or infinity"
-                ));
-            }
+            "K" | "k" => 10,
+            "M" | "m" => 20,
+            "G" | "g" => 30,
+            "T" | "t" => 40,
+            _ => return no_size(text),
         };
         match digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)) {
             Some(0) => error("a size of 0 allows nothing: write infinity for no limit"),
             Some(bytes) if bytes < u64::MAX => Ok(Size(bytes)),
-            _ => error(format!(
-                "invalid size '{text}': use a number of bytes, a number with K, M or G, or infinity"
-            )),
+            _ => no_size(text),
         }
     }
+}
+
+fn no_size(text: &str) -> Result<Size, ValueError> {
+    error(format!("invalid size '{text}': use a number of bytes, a number with K, M or G, or infinity"))
 }
 
 /// A span of time as in systemd.time(7): `1min 30s`, `500ms`; a bare number is seconds. None is `infinity`.

@@ -10,6 +10,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     let Service {
         name: _,
         plan: _,
+        sources: _,
         hostname: _,
         net: _,
         environment: _,

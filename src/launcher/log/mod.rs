@@ -76,6 +76,21 @@ pub(crate) fn not_reloaded(message: &str) {
     error!("not reloaded, the old configuration stays: {message}");
 }
 
+/// A service was made anew by itself, since its files are others.
+pub(crate) fn renewed(service: &str, why: &str) {
+    info!(service, why, "reloaded the service");
+}
+
+/// The same, where that failed: what it was made of before stays in force.
+pub(crate) fn not_renewed(service: &str, why: &str, error: &str) {
+    error!(service, why, "cannot reload the service, its old files stay in force: {error}");
+}
+
+/// What was missing is there again.
+pub(crate) fn files_are_back(service: &str) {
+    info!(service, "the service's files are there again");
+}
+
 pub(crate) fn stopping(signal: i32, live: usize) {
     info!(signal, live, "stopping");
 }

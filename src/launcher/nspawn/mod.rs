@@ -217,7 +217,7 @@ fn empty_but_usr(tree: &Path) -> Result<Vec<String>, String> {
 
 fn parse(words: &[String]) -> Result<Box<Options>, String> {
     match Cli::try_parse_from(words).map(|cli| cli.command) {
-        Ok(Command::Run(options)) => Ok(options),
+        Ok(Command::Run(options)) => options.into_options().map(Box::new),
         Ok(other) => Err(format!("the line is one of another command: {other:?}")),
         Err(error) => Err(command::in_one_line(&error)),
     }

@@ -16,6 +16,8 @@ pub(super) enum Deadline {
     ResumeCalls(u64),
     /// Time to look whether fewer parked sandboxes would do.
     Shrink,
+    /// Time to look whether the services' files are the same.
+    LookAtFiles,
     /// systemd wants to hear of us.
     Watchdog,
     /// systemd may be told the new numbers.

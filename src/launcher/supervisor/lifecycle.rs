@@ -17,11 +17,12 @@ impl Supervisor<'_> {
     pub(super) fn reload(&mut self) {
         let Some(reload) = &self.reload else { return };
         self.tell(Notifier::reloading);
-        match reload(&self.listeners) {
+        match reload.reload(&self.listeners) {
             Ok(reloaded) => {
                 self.retire_all();
                 self.services.replace(reloaded.services, self.groups.as_ref());
                 self.change_listeners(&reloaded.wanted, reloaded.bound);
+                self.serve_waiting();
                 log::reloaded();
             }
             Err(message) => log::not_reloaded(&message),
@@ -86,8 +87,7 @@ impl Supervisor<'_> {
     }
 
     fn kill_all(&mut self) {
-        let ids: Vec<ServiceId> = self.services.all().map(|(id, _)| id).collect();
-        for id in ids {
+        for id in self.services.ids() {
             self.kill_all_of(id);
         }
     }

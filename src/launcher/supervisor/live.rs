@@ -192,6 +192,11 @@ impl Live {
         self.handler.as_ref().unwrap_or(&self.sandbox.pidfd).as_fd()
     }
 
+    /// Its number here.
+    pub(super) fn handler_number(&self) -> Result<u32, Errno> {
+        self.handler.as_ref().map_or(Ok(self.sandbox.pid), |pidfd| sys::process::number_of(pidfd.as_fd()))
+    }
+
     /// Reads one report and answers it.
     pub(super) fn hear(&mut self) -> Progress {
         let mut message = [0; REPORT_LEN];
@@ -399,8 +404,7 @@ impl Live {
     /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file system that does
     /// not answer would hold up everybody.
     fn borrow_connection(&mut self) -> Result<OwnedFd, Errno> {
-        let handler = self.handler.as_ref();
-        let pid = handler.map_or(Ok(self.sandbox.pid), |pidfd| sys::process::number_of(pidfd.as_fd()))?;
+        let pid = self.handler_number()?;
         for number in [0, 1] {
             if self.exchanged.is_some() || !is_socket(pid, number) {
                 continue;

@@ -12,6 +12,7 @@ mod live;
 mod origin;
 mod pace;
 mod pool;
+pub(crate) mod renewal;
 mod resets;
 mod seldom;
 mod services;
@@ -19,12 +20,13 @@ pub(crate) mod statistics;
 mod status;
 pub(crate) mod stderr;
 mod time;
+mod trial;
 mod warm;
 
 use crate::cgroup::leaves::{Delegated, Leaf};
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
-use crate::listener::{Address, Listener};
+use crate::listener::Listener;
 use crate::log;
 use crate::notify::Notifier;
 use crate::outcome::{Outcome, Record, micros};
@@ -38,6 +40,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
+use renewal::Reload;
 use sandbox::Sandbox;
 use sandbox::Workshop;
 use sandbox::plan::park::Park;
@@ -61,22 +64,9 @@ const UNTAKEN_TIME: Duration = Duration::from_secs(60);
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often the pool is looked at for what it does not need.
 const SHRINK_EVERY: Duration = Duration::from_secs(10);
-/// Makes the services anew from their files; the text says what is wrong with that.
-pub(crate) type Reload<'a> = Box<dyn Fn(&[Listener]) -> Result<Reloaded, String> + 'a>;
-
-/// Result of a reload.
-#[derive(Debug)]
-pub(crate) struct Reloaded {
-    pub(crate) services: Vec<Service>,
-    /// Every address of `--listen` now.
-    pub(crate) wanted: Vec<(ServiceId, Address)>,
-    /// Those that were not listened on before.
-    pub(crate) bound: Vec<Listener>,
-}
-
 pub(crate) struct Supervisor<'a> {
     services: Services,
-    reload: Option<Reload<'a>>,
+    reload: Option<Box<dyn Reload + 'a>>,
     notifier: Option<Notifier>,
     workshop: &'a Workshop,
     groups: Option<Rc<Delegated>>,
@@ -133,6 +123,17 @@ pub(crate) fn refuse_and_wait(connection: Connection, bytes: &[u8]) {
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
         services: Vec<Service>,
+        workshop: &'a Workshop,
+        groups: Option<Rc<Delegated>>,
+        signals: SignalFd,
+        listeners: Vec<Listener>,
+    ) -> Result<Supervisor<'a>, Errno> {
+        let services = services.into_iter().map(Rc::new).collect();
+        Supervisor::of(services, workshop, groups, signals, listeners)
+    }
+
+    fn of(
+        services: Vec<Rc<Service>>,
         workshop: &'a Workshop,
         groups: Option<Rc<Delegated>>,
         signals: SignalFd,
@@ -197,7 +198,7 @@ impl<'a> Supervisor<'a> {
     /// Serves until a signal says to stop; SIGHUP makes the services anew.
     pub(crate) fn serve(
         mut self,
-        reload: Reload<'a>,
+        reload: Box<dyn Reload + 'a>,
         notifier: Notifier,
         telling: Telling,
     ) -> Result<(), Errno> {
@@ -206,6 +207,7 @@ impl<'a> Supervisor<'a> {
         self.reload = Some(reload);
         self.notifier = Some(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
+        self.deadlines.set(Instant::now() + renewal::LOOK_EVERY, Deadline::LookAtFiles);
         self.tell_watchdog();
         while self.stopping.is_none()
             || self.services.anybody_waits()
@@ -277,7 +279,7 @@ impl<'a> Supervisor<'a> {
                 self.live.insert(number, live);
                 self.watch_time(number);
             }
-            Err(failure) => self.refuse_for(arrival, failure),
+            Err(failure) => self.wait_or_refuse(arrival, failure),
         }
     }
 
@@ -429,6 +431,13 @@ impl<'a> Supervisor<'a> {
     }
 
     fn finish(&mut self, live: &Live, mut served: Served, outcome: Outcome, usage: Usage) {
+        if let Some(failure) = self.waits_for_files(&outcome, served.began)
+            && let Some(connection) = served.connection.take()
+        {
+            let Served { source, began, .. } = served;
+            self.wait_or_refuse(Arrival { service: live.service_id, connection, source, began }, failure);
+            return;
+        }
         self.services[live.service_id].admission.release(served.source);
         let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
         let now = Instant::now();

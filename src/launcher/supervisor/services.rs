@@ -3,6 +3,7 @@
 
 use super::admission::Admission;
 use super::pool::Pool;
+use super::renewal::Renewal;
 use super::statistics::Statistics;
 use crate::cgroup::leaves::{Delegated, Leaf, Leaves};
 use crate::config::service::{Service, ServiceId};
@@ -20,16 +21,18 @@ pub(super) struct State {
     pub(super) leaves: Option<Leaves>,
     /// Of all sandboxes under this name, whatever reloads came between.
     pub(super) statistics: Statistics,
+    pub(super) renewal: Renewal,
 }
 
 impl State {
-    fn new(service: Service, groups: Option<&Rc<Delegated>>) -> State {
+    fn new(service: Rc<Service>, groups: Option<&Rc<Delegated>>) -> State {
         State {
             leaves: leaves(&service, groups),
             pool: Pool::new(service.park, service.warm),
             admission: Admission::new(service.admission),
-            service: Rc::new(service),
+            service,
             statistics: Statistics::default(),
+            renewal: Renewal::default(),
         }
     }
 
@@ -41,7 +44,7 @@ impl State {
     }
 
     /// Waiting connections and counts stay.
-    fn replace(&mut self, service: Service, groups: Option<&Rc<Delegated>>) {
+    pub(super) fn replace(&mut self, service: Service, groups: Option<&Rc<Delegated>>) {
         if service.cgroup != self.service.cgroup {
             self.leaves = leaves(&service, groups);
         }
@@ -62,7 +65,7 @@ fn leaves(service: &Service, groups: Option<&Rc<Delegated>>) -> Option<Leaves> {
 pub(super) struct Services(Vec<State>);
 
 impl Services {
-    pub(super) fn new(services: Vec<Service>, groups: Option<&Rc<Delegated>>) -> Services {
+    pub(super) fn new(services: Vec<Rc<Service>>, groups: Option<&Rc<Delegated>>) -> Services {
         Services(services.into_iter().map(|service| State::new(service, groups)).collect())
     }
 
@@ -71,6 +74,10 @@ impl Services {
         for (state, service) in self.0.iter_mut().zip(services) {
             state.replace(service, groups);
         }
+    }
+
+    pub(super) fn ids(&self) -> Vec<ServiceId> {
+        self.all().map(|(id, _)| id).collect()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (ServiceId, &State)> {

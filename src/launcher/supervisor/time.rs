@@ -42,6 +42,7 @@ impl Supervisor<'_> {
             Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
+            Deadline::LookAtFiles => self.look_at_all_files(now),
             Deadline::Status => self.tell_status(),
             Deadline::Watchdog => self.tell_watchdog(),
             Deadline::WriteStats => self.write_stats(),

@@ -3,6 +3,7 @@
 use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
 use super::pool::{AfterFailure, EndedIn};
+use super::renewal::{FILES_TIME, is_of_files};
 use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use sys::{CStrings, Errno};
 
 /// A handler that is to be parked after exec and is not by then never will be.
-const PARK_TIME: Duration = Duration::from_secs(5);
+pub(super) const PARK_TIME: Duration = Duration::from_secs(5);
 
 /// How long a connection waits for a machine that is short of something.
 const SHORTAGE_TIME: Duration = Duration::from_secs(5);
@@ -37,6 +38,7 @@ impl Supervisor<'_> {
     /// Launches a sandbox without a connection; it reports when it is parked.
     pub(super) fn build_ahead(&mut self, service_id: ServiceId) {
         let now = Instant::now();
+        self.look_at_files(service_id, now);
         let state = &mut self.services[service_id];
         let (service, park) = (Rc::clone(&state.service), state.pool.park);
         state.pool.building += 1;
@@ -90,11 +92,13 @@ impl Supervisor<'_> {
 
     /// Serves a connection from the pool, or with a new sandbox if nothing is parked ahead.
     pub(super) fn serve_connection(&mut self, arrival: Arrival) {
-        let pool = &mut self.services[arrival.service].pool;
-        if pool.park == Park::None {
+        // What is parked has the files of its time, which may be gone.
+        self.look_at_files(arrival.service, Instant::now());
+        if self.services[arrival.service].pool.park == Park::None {
             self.begin(arrival);
             return;
         }
+        let pool = &mut self.services[arrival.service].pool;
         match pool.take() {
             Some(id) => self.hand_over(id, arrival),
             None => pool.waiting.push_back(arrival),
@@ -141,6 +145,7 @@ impl Supervisor<'_> {
 
     /// A sandbox ended that never had a connection.
     pub(super) fn on_end_before_connection(&mut self, id: u64, live: &Live, outcome: &Outcome) {
+        self.last = Some(outcome.clone());
         if live.retired {
             return;
         }
@@ -170,16 +175,25 @@ impl Supervisor<'_> {
             self.refuse_waiting(service, failure, SHORTAGE_TIME);
             return;
         }
-        log::parked_ended(outcome);
-        match pool.failed(now, ended_in) {
+        let of_files = failure.filter(|failure| is_of_files(*failure));
+        if of_files.is_some_and(|failure| self.renew_after(service, failure, now)) {
+            // Made anew, with a new pool: who waits is served from that.
+            return;
+        }
+        let state = &mut self.services[service];
+        if of_files.is_none() || !state.renewal.is_failing() {
+            log::parked_ended(outcome);
+        }
+        match state.pool.failed(now, ended_in) {
             AfterFailure::TryAgain => {}
             AfterFailure::ParkBeforeExec => log::park_before_exec(),
             AfterFailure::Pause => {
-                let until = pool.paused_until().unwrap_or(now);
+                let until = state.pool.paused_until().unwrap_or(now);
                 self.deadlines.set(until, Deadline::ResumeBuilding);
             }
         }
         match failure {
+            Some(failure) if of_files.is_some() => self.refuse_waiting(service, failure, FILES_TIME),
             Some(failure) => self.refuse_first_waiting(service, failure),
             // It may yet be parked elsewhere, or not at all.
             None => self.refuse_waiting(service, DIED, PARK_TIME * 4),
@@ -218,14 +232,21 @@ impl Supervisor<'_> {
 
     /// Ends every sandbox that has no connection.
     pub(super) fn retire_all(&mut self) {
-        for live in self.live.values_mut().filter(|live| live.served.is_none() && !live.retired) {
+        for id in self.services.ids() {
+            self.retire_all_of(id);
+        }
+    }
+
+    /// The same of one service.
+    pub(super) fn retire_all_of(&mut self, service: ServiceId) {
+        let unused = |live: &&mut Live| live.service_id == service && live.served.is_none() && !live.retired;
+        for live in self.live.values_mut().filter(unused) {
             live.retired = true;
             live.kill();
         }
-        for state in self.services.all_mut() {
-            state.pool.parked.clear();
-            state.pool.building = 0;
-        }
+        let pool = &mut self.services[service].pool;
+        pool.parked.clear();
+        pool.building = 0;
     }
 
     /// No connection comes any more: only those go on being built that somebody waits for.

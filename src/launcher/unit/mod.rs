@@ -60,6 +60,24 @@ pub(crate) fn main(given: &UnitOptions) -> u8 {
     }
 }
 
+/// Writes the units of a service that has none into a directory; their paths.
+pub(crate) fn write_new(name: &str, listen: &str, directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let given = UnitOptions {
+        name: name.to_owned(),
+        inetd: false,
+        listen: vec![listen.to_owned()],
+        slice: None,
+        systemd: 252,
+        drop_in: false,
+        output: None,
+    };
+    let write = |unit: UnitText| {
+        let path = directory.join(&unit.name);
+        write(&path, &unit.text()).map(|()| path)
+    };
+    units_of(&given)?.into_iter().map(write).collect()
+}
+
 fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     let service = Some(vec![given.name.clone()]);
     let settings = config::load(Options { service, ..Options::default() })?;

@@ -17,7 +17,7 @@ use super::Begun;
 use super::binds;
 use super::credentials;
 use super::devices;
-use super::operand::{Mount, Operand};
+use super::operand::{Mount, Operand, place};
 use super::step::{AtStep, Failure, Step, verify, verify_on};
 use super::subvolume;
 use super::supervisor_link::SupervisorLink;
@@ -389,5 +389,13 @@ fn attach_prebuilt(plan: &Plan, prebuilt: &Prebuilt) -> Result<OwnedFd, Failure>
     verify(step, found.is_same_file(&plan.template.identity))?;
     verify(step, found.mount != sysmount::identify(cwd(), c"/").step(step)?.mount)?;
     verify_flags(root.as_fd(), plan.of_root(FLAGS_READ_ONLY), step, Operand::None)?;
+    // The kernel has detached those whose mount points were removed from the template.
+    for (index, bind) in plan.binds.iter().enumerate() {
+        let mount = Mount::Bind(place(index));
+        let (step, operand) = (Step::BindChanged, Operand::Mount(mount));
+        let shown = mount_point(plan, root.as_fd(), mount)?;
+        let shown = sysmount::identify(shown.as_fd(), c"").step_on(step, operand)?;
+        changed(step, operand, shown.is_same_file(&bind.source.identity))?;
+    }
     Ok(root)
 }

@@ -197,7 +197,7 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
             Some("the launcher's own root must be a mount point; it is not in a chroot or an initramfs")
         }
         (Step::TemplateChanged | Step::HandlerChanged | Step::BindChanged, _) => {
-            Some("reload dayfly after replacing it")
+            Some("it was replaced at this moment: run it again; serve reloads by itself")
         }
         (Step::Dev, Errno::EPERM) => {
             Some("devices need CAP_MKNOD in the launcher, and DevicePolicy= in the unit must allow them")
@@ -215,11 +215,13 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::ProfileFilter, Errno::EBUSY) => {
             Some("another supervisor already listens to this process's seccomp notifications")
         }
-        (Step::Groups, Errno::EPERM) => {
-            Some("this user namespace denies setgroups; PrivateUsers= in the unit does that")
+        (Step::Groups | Step::Uid | Step::Gid | Step::Private | Step::Canary, _)
+            if hint_of_user_namespace(failure).is_some() =>
+        {
+            hint_of_user_namespace(failure)
         }
-        (Step::Uid | Step::Gid, Errno::EINVAL) => {
-            Some("the id is not mapped in this user namespace; give another --user-range")
+        (Step::Template | Step::Layers | Step::AttachRoot | Step::Pivot, Errno::ENOENT) => {
+            Some("the template was removed; serve reloads by itself when it is there again")
         }
         (step, errno) if is_of_the_tree(step) && !matches!(errno, Errno::EBADE | Errno::ENOSYS) => {
             hint_on_what_is_given(failure)
@@ -239,6 +241,25 @@ fn is_of_the_tree(step: Step) -> bool {
     )
 }
 
+/// What a user namespace lacks, as that of an unprivileged container.
+fn hint_of_user_namespace(failure: &Failure) -> Option<&'static str> {
+    match (failure.step, failure.errno) {
+        (Step::Groups, Errno::EPERM) => {
+            Some("this user namespace denies setgroups; PrivateUsers= in the unit does that")
+        }
+        (Step::Uid | Step::Gid, Errno::EINVAL) => Some(
+            "this user namespace does not map the id: the container's runtime must map those of --user-range",
+        ),
+        (Step::Private, Errno::EBADE) => Some(
+            "the mounts are locked, as those are that a user namespace has inherited: the container's runtime must give it its own",
+        ),
+        (Step::Canary, Errno::EPERM) => Some(
+            "mounting is forbidden here: the launcher's user namespace must own its mount namespace (unshare --mount)",
+        ),
+        _ => None,
+    }
+}
+
 fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::EROFS => {
@@ -249,7 +270,7 @@ fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
             Some("the file system or a quota is full; sandboxes use disk space until they end")
         }
         Errno::ENOENT | Errno::ESTALE => {
-            Some("reload dayfly after replacing the template or files beside it")
+            Some("the template, or what is beside it, was replaced or removed; serve reloads by itself")
         }
         _ => None,
     }
@@ -278,6 +299,9 @@ fn hint_on_what_is_given(failure: &Failure) -> Option<&'static str> {
         (Step::BindMap, Errno::EINVAL) => Some(
             "the file system of a writable bind must support idmapped mounts: ext4, xfs, btrfs, or tmpfs from Linux 6.3",
         ),
+        (Step::BindSource, Errno::ENOENT) => {
+            Some("it was removed; serve reloads by itself when it is there again")
+        }
         (Step::BindSource, Errno::EROFS) => {
             Some("its mount is read-only for the launcher; see ReadWritePaths= in the unit")
         }

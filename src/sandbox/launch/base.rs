@@ -27,6 +27,8 @@ pub struct Base {
     /// The host's mount namespace, and the directory in it that relative paths of the command line begin at.
     host: OwnedFd,
     host_cwd: OwnedFd,
+    /// The root there.
+    host_root: OwnedFd,
     /// The own one.
     own: OwnedFd,
     /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever has either.
@@ -44,6 +46,7 @@ impl Base {
         let host = namespace(c"/proc/self/ns/mnt").step(step)?;
         let own_network = network().step(step)?;
         let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
+        let host_root = sysmount::openat2(cwd(), c"/", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
         rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
         rootfs::make_private(in_user_namespace)?;
         let proc = sysmount::clone_tree(cwd(), c"/proc", true).step(step)?;
@@ -53,7 +56,12 @@ impl Base {
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
         rootfs::pivot(root, rootfs::FLAGS_WRITABLE)?;
         let own = namespace(c"/proc/self/ns/mnt").step(step)?;
-        Ok(Base { host, host_cwd, own, host_network, own_network, next: Cell::new(0) })
+        Ok(Base { host, host_cwd, host_root, own, host_network, own_network, next: Cell::new(0) })
+    }
+
+    /// The root of the host, for who only looks.
+    pub fn host_root(&self) -> BorrowedFd<'_> {
+        self.host_root.as_fd()
     }
 
     /// Runs `work` in the host's mount namespace, where the operator's paths are.
@@ -89,7 +97,8 @@ impl Base {
         let step = Step::AttachRoot;
         let number = self.next.get();
         self.next.set(number + 1);
-        let prebuilt = Prebuilt {
+        let mut prebuilt = Prebuilt {
+            mounted: Vec::new(),
             number,
             root: path(number, "root")?,
             binds: paths(number, "bind", plan.binds.len())?,
@@ -109,6 +118,7 @@ impl Base {
                 Snapshot::Readonly => {
                     let root = clones.root.as_fd();
                     rootfs::attach_and_verify(plan, root, tree.as_fd(), mount, rootfs::FLAGS_WRITABLE)?;
+                    prebuilt.mounted.push(mounted_at(&prebuilt.root, plan.target(mount), tree, operand)?);
                 }
                 // It is made for each sandbox; the binds are cloned onto it.
                 Snapshot::Overlay | Snapshot::Btrfs => {
@@ -128,6 +138,17 @@ impl Base {
         }
         Ok(prebuilt)
     }
+}
+
+/// A bind on the root, by its path in the base and the number of its mount.
+fn mounted_at(
+    root: &CStr,
+    target: &CStr,
+    tree: &OwnedFd,
+    operand: Operand,
+) -> Result<(CString, u64), Failure> {
+    let path = c_string(format!("{}{}", root.to_string_lossy(), target.to_string_lossy()))?;
+    Ok((path, sysmount::identify(tree.as_fd(), c"").step_on(Step::Bind, operand)?.mount))
 }
 
 /// The devices, made once: part of the root of a readonly snapshot, else a source to clone.
@@ -223,6 +244,17 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
         Operand::None,
     )?;
     rootfs::open_handler_in(plan, tree.as_fd())
+}
+
+impl Prebuilt {
+    /// Whether all binds still stand on the root. Where somebody removes a mount point from the template, the kernel
+    /// detaches what is mounted there, in every namespace.
+    pub fn is_whole(&self) -> bool {
+        let stands = |(path, mount): &(CString, u64)| {
+            sysmount::identify(cwd(), path).is_ok_and(|found| found.mount == *mount)
+        };
+        self.mounted.iter().all(stands)
+    }
 }
 
 impl Drop for Prebuilt {

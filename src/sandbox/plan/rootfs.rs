@@ -119,6 +119,8 @@ pub struct Image {
 #[derive(Debug)]
 pub struct Prebuilt {
     pub(crate) number: u32,
+    /// What stands on the root: path and number of each mount.
+    pub(crate) mounted: Vec<(CString, u64)>,
     /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
     pub root: CString,
     /// But for `readonly`, the source of each bind.

@@ -1,0 +1,95 @@
+//! What `serve` does again while it serves: reads its services anew at SIGHUP, and makes one anew when its files are others.
+
+use super::serve::{Wanted, bind_new, wanted};
+use super::{attach, claim_place, in_words, resolve};
+use crate::config::options::{Net, Options};
+use crate::config::service::{Purpose, Service, ServiceId};
+use crate::config::{self, ConfigError, Settings};
+use crate::listener::Listener;
+use crate::stats::public;
+use crate::supervisor::renewal::{Reload, Reloaded};
+use sandbox::launch::base::{Base, Clones};
+use sandbox::launch::namespaces;
+use std::cell::RefCell;
+
+/// Where services come from.
+pub(super) struct Origin<'a> {
+    /// The command line.
+    pub(super) options: Options,
+    /// What is in force.
+    pub(super) settings: RefCell<Vec<Settings>>,
+    pub(super) base: &'a Base,
+    pub(super) has_groups: bool,
+}
+
+impl Reload for Origin<'_> {
+    /// From the same command line and the files as they are now: all of them, or none. Sockets that were passed stay; those
+    /// of `--listen` become what it says now.
+    fn reload(&self, listeners: &[Listener]) -> Result<Reloaded, String> {
+        let base = self.base;
+        let found = base.in_host(|| {
+            let mut settings = config::load_all(self.options.clone())?;
+            public::bind_all(&mut settings);
+            let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
+            let in_force = settings.clone();
+            let (services, clones) = made_of(settings)?;
+            let bound = bind_new(base, &wanted, listeners).map_err(ConfigError::usage)?;
+            Ok::<_, ConfigError>((in_force, services, clones, wanted, bound))
+        });
+        let (in_force, mut services, clones, wanted, bound) = of_host(found)?;
+        if !self.has_groups && services.iter().any(|service| service.cgroup.is_some()) {
+            return Err("cgroups were not used until now: restart to use them".to_owned());
+        }
+        keep_out_of_host_network(&services, base)?;
+        attach(base, &mut services, clones).map_err(|error| error.message)?;
+        if let Some(service) = services.first() {
+            namespaces::set_hostname(&service.hostname)
+                .map_err(|errno| format!("cannot set the sandboxes' hostname: {errno}"))?;
+        }
+        self.settings.replace(in_force);
+        let address = |(service, address, _): Wanted| (service, address);
+        Ok(Reloaded { services, wanted: wanted.into_iter().map(address).collect(), bound })
+    }
+
+    fn renew(&self, id: ServiceId) -> Result<Service, String> {
+        let settings = self.settings.borrow().get(id.index()).cloned().into_iter().collect();
+        let (mut services, clones) = of_host(self.base.in_host(|| made_of(settings)))?;
+        attach(self.base, &mut services, clones).map_err(|error| error.message)?;
+        services.pop().ok_or_else(|| "there is no such service".to_owned())
+    }
+
+    fn changed(&self, service: &Service) -> Option<String> {
+        let whole = service.plan.rootfs.prebuilt.as_ref().is_none_or(|prebuilt| prebuilt.is_whole());
+        let changed = service.sources.changed(self.base.host_root()).map(|changed| changed.to_string());
+        changed.or_else(|| (!whole).then(|| "a mount point was removed from the template".to_owned()))
+    }
+}
+
+/// A supervisor of private sandboxes alone has stayed in the host's network: a sandbox that shared its network would be there.
+fn keep_out_of_host_network(services: &[Service], base: &Base) -> Result<(), String> {
+    let left = base
+        .has_left_host_network()
+        .map_err(|errno| format!("cannot look at the network namespaces: {errno}"))?;
+    if left || services.iter().all(|service| service.net == Net::Private) {
+        return Ok(());
+    }
+    Err("net: 'shared' takes a restart, because every sandbox was private at the start".to_owned())
+}
+
+/// Resolved, with what they show cloned. In the host's mount namespace.
+fn made_of(settings: Vec<Settings>) -> Result<(Vec<Service>, Vec<Clones>), ConfigError> {
+    let mut services = resolve(settings, Purpose::Serve)?;
+    services.iter_mut().try_for_each(claim_place)?;
+    let clones = services
+        .iter()
+        .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)))
+        .collect::<Result<_, _>>()?;
+    Ok((services, clones))
+}
+
+fn of_host<T>(found: Result<Result<T, ConfigError>, sys::Errno>) -> Result<T, String> {
+    let found = found.map_err(|errno| {
+        format!("cannot enter the host's mounts: {errno}; a reload needs CAP_SYS_CHROOT (CapabilityBoundingSet= in the unit)")
+    })?;
+    found.map_err(|error| error.message)
+}

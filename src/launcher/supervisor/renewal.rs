@@ -1,0 +1,279 @@
+//! A service whose files were replaced or removed is made anew by itself, alone, without a signal.
+//!
+//! The supervisor looks at the paths each second, before it gives a connection to a sandbox, before it builds one, and when
+//! one could not be built for what the files are. If a service cannot be made anew, its old files stay in force, and it is tried again. Pauses between the
+//! attempts grow, so that files that change all the time cost little.
+
+use super::Supervisor;
+use super::deadlines::Deadline;
+use super::live::Arrival;
+use crate::config::service::{Service, ServiceId};
+use crate::listener::{Address, Listener};
+use crate::log;
+use crate::outcome::Outcome;
+use sandbox::plan::park::Park;
+use sandbox::step::{Failure, Step};
+use std::time::{Duration, Instant};
+use sys::Errno;
+
+/// Makes services anew; the text of an error says what is wrong with that.
+pub(crate) trait Reload {
+    /// All of them, from their files as they are now.
+    fn reload(&self, listeners: &[Listener]) -> Result<Reloaded, String>;
+    /// One of them, by the configuration that is in force.
+    fn renew(&self, service: ServiceId) -> Result<Service, String>;
+    /// Which of a service's files is another one than when it was made.
+    fn changed(&self, service: &Service) -> Option<String>;
+}
+
+/// Result of a reload.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) services: Vec<Service>,
+    /// Every address of `--listen` now.
+    pub(crate) wanted: Vec<(ServiceId, Address)>,
+    /// Those that were not listened on before.
+    pub(crate) bound: Vec<Listener>,
+}
+
+/// How often the paths are looked at.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same while something is wrong with them.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often at the most, however many connections come.
+const LOOK_SELDOM: Duration = Duration::from_millis(1);
+/// How long a connection waits for files that are missing.
+pub(super) const FILES_TIME: Duration = Duration::from_secs(2);
+
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After so long without an attempt the pauses begin small again.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// When a service's files were looked at, and how that went.
+#[derive(Debug, Default)]
+pub(super) struct Renewal {
+    looked: Option<Instant>,
+    attempted: Option<Instant>,
+    /// To the next attempt.
+    pause: Duration,
+    /// What was wrong with the last attempt, which has been said.
+    error: Option<String>,
+}
+
+impl Renewal {
+    /// Whether to look now.
+    fn looks(&mut self, now: Instant) -> bool {
+        let looks = self.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_SELDOM);
+        if looks {
+            self.looked = Some(now);
+        }
+        looks
+    }
+
+    /// Whether to make the service anew now, since there is reason to.
+    fn attempts(&mut self, now: Instant) -> bool {
+        let since = self.attempted.map(|attempted| now.duration_since(attempted));
+        if since.is_some_and(|since| since < self.pause) {
+            return false;
+        }
+        self.attempted = Some(now);
+        self.pause = match since {
+            Some(since) if since < QUIET => (self.pause * 2).min(PAUSE_MAX),
+            _ => PAUSE_MIN,
+        };
+        true
+    }
+
+    /// Whether the error is to be said: once, until it is another one.
+    fn failed(&mut self, error: &str) -> bool {
+        let new = self.error.as_deref() != Some(error);
+        self.error = Some(error.to_owned());
+        new
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+/// Whether a sandbox could not be built because a file is gone, or is another one than when the service was made.
+pub(super) fn is_of_files(failure: Failure) -> bool {
+    use Step::{
+        AttachRoot, Bind, BindChanged, BindMap, BindSource, Credentials, Dev, Directory, Exec,
+        HandlerChanged, HandlerFile, LandlockRule, Layers, MountPoint, Open, Overlay, Pivot, Proc, Snapshot,
+        Snapshots, Template, TemplateChanged, Tmpfs,
+    };
+    let step = matches!(
+        failure.step,
+        Template
+            | TemplateChanged
+            | Layers
+            | Overlay
+            | Snapshot
+            | Snapshots
+            | AttachRoot
+            | HandlerFile
+            | HandlerChanged
+            | MountPoint
+            | BindSource
+            | BindChanged
+            | BindMap
+            | Bind
+            | Tmpfs
+            | Proc
+            | Dev
+            | Credentials
+            | Pivot
+            | Open
+            | Directory
+            | LandlockRule
+    );
+    match failure.errno {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ELOOP => step,
+        // Somebody writes to the handler's file at this moment.
+        Errno::ETXTBSY => failure.step == Exec,
+        _ => false,
+    }
+}
+
+impl Supervisor<'_> {
+    /// By the clock. Who waits for files gets another attempt.
+    pub(super) fn look_at_all_files(&mut self, now: Instant) {
+        for id in self.services.ids() {
+            self.look_at_files(id, now);
+        }
+        self.serve_waiting();
+        let waits = self.services.all().any(|(_, state)| {
+            state.renewal.is_failing() || state.pool.park == Park::None && !state.pool.waiting.is_empty()
+        });
+        self.deadlines.set(now + if waits { LOOK_AGAIN } else { LOOK_EVERY }, Deadline::LookAtFiles);
+    }
+
+    /// Makes the service anew if a path of its leads to another file.
+    pub(super) fn look_at_files(&mut self, id: ServiceId, now: Instant) {
+        let state = &mut self.services[id];
+        let Some(reload) = self.reload.as_ref().filter(|_| state.renewal.looks(now)) else { return };
+        match reload.changed(&state.service) {
+            Some(why) => drop(self.renew(id, &why, now)),
+            None => {
+                if state.renewal.error.take().is_some() {
+                    log::files_are_back(&state.service.name);
+                }
+            }
+        }
+    }
+
+    /// Makes the service anew after a sandbox could not be built for what the files are; true where that was done. What is
+    /// opened for each sandbox alone is opened by its path each time.
+    pub(super) fn renew_after(&mut self, id: ServiceId, failure: Failure, now: Instant) -> bool {
+        if self.reload.is_none() || matches!(failure.step, Step::Open | Step::Exec) {
+            return false;
+        }
+        let service = &self.services[id].service;
+        let changed = self.reload.as_ref().and_then(|reload| reload.changed(service));
+        let why = changed
+            .unwrap_or_else(|| log::refusal_message(&failure, service.plan.operand(&failure).as_deref()));
+        self.renew(id, &why, now)
+    }
+
+    fn renew(&mut self, id: ServiceId, why: &str, now: Instant) -> bool {
+        let state = &mut self.services[id];
+        let Some(reload) = self.reload.as_ref().filter(|_| self.stopping.is_none()) else { return false };
+        if !state.renewal.attempts(now) {
+            return false;
+        }
+        match reload.renew(id) {
+            Ok(service) => {
+                state.renewal.error = None;
+                log::renewed(&service.name, why);
+                self.retire_all_of(id);
+                self.services[id].replace(service, self.groups.as_ref());
+                true
+            }
+            Err(error) => {
+                if state.renewal.failed(&error) {
+                    log::not_renewed(&state.service.name, why, &error);
+                }
+                self.deadlines.set(now + LOOK_AGAIN, Deadline::LookAtFiles);
+                false
+            }
+        }
+    }
+
+    /// Whether a connection whose sandbox could not be built waits for its service's files.
+    pub(super) fn waits_for_files(&self, outcome: &Outcome, began: Instant) -> Option<Failure> {
+        let Outcome::Refused(refusal) = outcome else { return None };
+        refusal.failure.filter(|failure| self.has_patience(*failure, began))
+    }
+
+    fn has_patience(&self, failure: Failure, began: Instant) -> bool {
+        let serving = self.reload.is_some() && self.stopping.is_none();
+        serving && is_of_files(failure) && began.elapsed() < FILES_TIME
+    }
+
+    /// A connection that could not have a sandbox: it waits while its service's files may be put in place.
+    pub(super) fn wait_or_refuse(&mut self, arrival: Arrival, failure: Failure) {
+        let (id, now) = (arrival.service, Instant::now());
+        if !self.has_patience(failure, arrival.began) {
+            self.refuse_for(arrival, failure);
+            return;
+        }
+        let renewed = self.renew_after(id, failure, now);
+        self.services[id].pool.waiting.push_back(arrival);
+        let next = if renewed { now } else { now + LOOK_AGAIN };
+        self.deadlines.set(next, Deadline::LookAtFiles);
+    }
+
+    /// Those that wait where nothing is parked ahead.
+    pub(super) fn serve_waiting(&mut self) {
+        for id in self.services.ids() {
+            let pool = &mut self.services[id].pool;
+            if pool.park == Park::None {
+                for arrival in std::mem::take(&mut pool.waiting) {
+                    self.begin(arrival);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_bounded_and_the_pause_between_them_grows() {
+        let (mut renewal, mut now) = (Renewal::default(), Instant::now());
+        let mut attempts = 0;
+        for _ in 0..1000 {
+            attempts += u32::from(renewal.attempts(now));
+            now += Duration::from_millis(10);
+        }
+        // In 10 s: after 100, 200, 400 and 800 ms, then once a second.
+        assert_eq!(attempts, 13);
+        now += QUIET;
+        assert!(renewal.attempts(now));
+        assert!(renewal.attempts(now + PAUSE_MIN));
+    }
+
+    #[test]
+    fn an_error_is_said_once_until_it_is_another() {
+        let mut renewal = Renewal::default();
+        assert!(renewal.failed("gone"));
+        assert!(!renewal.failed("gone"));
+        assert!(renewal.failed("unsafe"));
+        assert!(renewal.is_failing());
+    }
+
+    #[test]
+    fn only_files_that_are_gone_or_others_are_waited_for() {
+        let failure = |step, errno| Failure { step, operand: sandbox::operand::Operand::None, errno };
+        assert!(is_of_files(failure(Step::Layers, Errno::ENOENT)));
+        assert!(is_of_files(failure(Step::BindChanged, Errno::ESTALE)));
+        assert!(is_of_files(failure(Step::Exec, Errno::ETXTBSY)));
+        assert!(!is_of_files(failure(Step::Exec, Errno::ENOENT)));
+        assert!(!is_of_files(failure(Step::Clone, Errno::ENOENT)));
+        assert!(!is_of_files(failure(Step::Layers, Errno::EPERM)));
+    }
+}

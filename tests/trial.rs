@@ -91,7 +91,7 @@ fn check_and_run_agree_about_what_is_given() {
         let both = agree(&site, &[], &with(&template, options), &probe);
         assert!(both.contains("ok    launch"), "{both}");
     }
-    let bad: [&[&str]; 9] = [
+    let bad: [&[&str]; 8] = [
         &["--bind-ro", &at_file],
         &["--bind", &at_root],
         &["--tmpfs", "/srv/file"],
@@ -100,7 +100,6 @@ fn check_and_run_agree_about_what_is_given() {
         &["--open", &silent],
         &["--cpu-affinity", "1000"],
         &["--cgroup", "required"],
-        &["--memory", "4096", "--rlimit", "as=4096"],
     ];
     for options in bad {
         agree(&site, &[], &with(&template, options), &probe);

@@ -106,8 +106,10 @@ pub fn mdwe() -> Result<bool> {
 /// capset(2) of the calling thread.
 pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    // A copy: what is read back is compared with a constant, which must not be the memory that the call was given.
+    let mut sets = *sets;
     // SAFETY: header is live and writable, version 3 takes exactly two data structs, which are live.
-    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_mut_ptr()) }).map(drop)
 }
 
 /// capget(2) of the calling thread.

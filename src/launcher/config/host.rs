@@ -9,11 +9,12 @@
 use super::ConfigError;
 use super::handler::Template;
 use super::options::Options;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat, stat};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -23,27 +24,39 @@ const SHADOW: &str = "/etc/shadow";
 /// As much as is read of it.
 const SHADOW_MAX: u64 = 1 << 20;
 
-/// Why a directory of the host, or an image, cannot be a template.
+/// Why a directory of the host, or an image, cannot be a template. A look that fails is a refusal as well.
 pub(super) fn refuse(template: &Template) -> Result<(), ConfigError> {
     let shown = template.root.path.display();
-    let advice = "make a template of its own with dayfly template or scripts/build-template";
+    let advice = "make a template of its own with dayfly template build";
     let refused = |why: String| {
         ConfigError::sandbox(format!(
             "cannot use the template {shown}: {why}, which a handler could read; {advice}"
         ))
     };
-    let root = stat("/").ok();
-    if root.is_some_and(|root| is_same(&root, &template.root.stat)) {
+    let unknown = |error: std::io::Error| {
+        ConfigError::sandbox(format!(
+            "cannot tell whether the template {shown} holds the host's {SHADOW}, which a handler could read: {error}"
+        ))
+    };
+    let root = stat("/").map_err(|errno| unknown(errno.into()))?;
+    if is_same(&root, &template.root.stat) {
         return Err(refused("it is the host's own root directory".to_owned()));
     }
-    let (Ok(own), Ok(path)) = (stat(SHADOW), fs::canonicalize(SHADOW)) else { return Ok(()) };
-    let secrets = passwords(fs::read(SHADOW).ok());
-    for end in ends_of(&path).chain(ends_of(&in_file_system(&path))) {
-        let Some(found) = open_below(&template.root.fd, &end) else { continue };
-        if fstat(&found).is_ok_and(|found| is_same(&found, &own)) {
+    let own = match stat(SHADOW) {
+        Ok(own) => own,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(errno) => return Err(unknown(errno.into())),
+    };
+    let path = fs::canonicalize(SHADOW).map_err(unknown)?;
+    let secrets = passwords(known(fs::read(SHADOW)).map_err(unknown)?);
+    let in_file_system = in_file_system(&path).map_err(unknown)?;
+    for end in ends_of(&path).chain(ends_of(&in_file_system)) {
+        let Some(found) = open_below(&template.root.fd, &end).map_err(unknown)? else { continue };
+        let stat = fstat(&found).map_err(|errno| unknown(errno.into()))?;
+        if is_same(&stat, &own) {
             return Err(refused(format!("{} in it is the host's own {SHADOW}", end.display())));
         }
-        if !secrets.is_empty() && passwords(read(&found)) == secrets {
+        if !secrets.is_empty() && passwords(read(&found).map_err(unknown)?) == secrets {
             return Err(refused(format!(
                 "{} in it holds the passwords of the host's {SHADOW}",
                 end.display()
@@ -51,6 +64,17 @@ pub(super) fn refuse(template: &Template) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// What an ordinary user cannot read, a handler that it starts cannot read either.
+fn known<T>(looked: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match looked {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && !nix::unistd::geteuid().is_root() => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What to say of binds that show that file: its mode still keeps it from handlers, but all that is beside it is shown.
@@ -73,7 +97,7 @@ fn holds_shadow(source: &str) -> bool {
     let (Ok(own), Ok(path)) = (stat(SHADOW), fs::canonicalize(SHADOW)) else { return false };
     let Ok(source) = open(source, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return false };
     let is_own = |file: OwnedFd| fstat(&file).is_ok_and(|found| is_same(&found, &own));
-    let below = |end: PathBuf| open_below(&source, &end).is_some_and(is_own);
+    let below = |end: PathBuf| open_below(&source, &end).ok().flatten().is_some_and(is_own);
     ends_of(&path).any(below) || source.try_clone().is_ok_and(is_own)
 }
 
@@ -84,17 +108,17 @@ fn is_same(one: &FileStat, other: &FileStat) -> bool {
 }
 
 /// The path of a file below the root of its file system: a mount may show a part of that.
-fn in_file_system(path: &Path) -> PathBuf {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+fn in_file_system(path: &Path) -> std::io::Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     // proc_pid_mountinfo(5): fields 4 and 5 are the root in the file system and the mount point. The last one of the longest
     // point is in force.
     let fields = mounts.lines().map(|line| line.split(' ').skip(3));
     let points = fields.filter_map(|mut fields| Some((fields.next()?, Path::new(fields.next()?))));
     let over = points.filter(|(_, point)| path.starts_with(point));
-    match over.max_by_key(|(_, point)| point.components().count()) {
+    Ok(match over.max_by_key(|(_, point)| point.components().count()) {
         Some((root, point)) => Path::new(root).join(path.strip_prefix(point).unwrap_or(path)),
         None => path.to_owned(),
-    }
+    })
 }
 
 /// `/a/b/c` has the ends `a/b/c`, `b/c` and `c`.
@@ -103,21 +127,28 @@ fn ends_of(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     (0..names.len()).map(move |start| names.iter().skip(start).collect())
 }
 
-/// O_PATH, whatever is there.
-fn open_below(directory: &OwnedFd, path: &Path) -> Option<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    mount::openat2(directory.as_fd(), &path, libc::O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).ok()
+/// O_PATH, whatever is there; None where nothing is.
+fn open_below(directory: &OwnedFd, path: &Path) -> std::io::Result<Option<OwnedFd>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let flags = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    match mount::openat2(directory.as_fd(), &path, libc::O_PATH, flags) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+        Err(errno) => Ok(known::<Option<OwnedFd>>(Err(errno.into()))?.flatten()),
+    }
 }
 
-/// A regular file's content; of what cannot be read nothing is known.
-fn read(file: &OwnedFd) -> Option<Vec<u8>> {
+/// A regular file's content; None of anything else.
+fn read(file: &OwnedFd) -> std::io::Result<Option<Vec<u8>>> {
+    if fstat(file)?.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Ok(None);
+    }
     let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let opened = open(again.as_str(), OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
-    let opened = File::from(opened.ok()?);
+    let opened = open(again.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let Some(opened) = known(opened.map_err(Into::into))? else { return Ok(None) };
     let mut content = Vec::new();
-    opened.metadata().ok().filter(fs::Metadata::is_file)?;
-    opened.take(SHADOW_MAX).read_to_end(&mut content).ok()?;
-    Some(content)
+    File::from(opened).take(SHADOW_MAX).read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 /// The lines that hold a hash (shadow(5)): `*` and `!` are none.

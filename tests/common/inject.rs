@@ -1,6 +1,7 @@
 //! The injector around a launch: which calls it changes, and what it says of them.
 
 use super::{PATIENCE, Site, sys, test_bin};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -94,6 +95,7 @@ impl Report {
         // nothing depends on it.
         let calls: Vec<Call> =
             lines.filter_map(Call::parse).filter(|call| call.role != "launcher/user").collect();
+        let calls = Call::count_reads(calls);
         // The launcher's part ends with its last word to the child: what it does while the exec is made comes
         // by chance.
         let last_word =
@@ -118,10 +120,34 @@ impl Call {
         })
     }
 
+    /// A file of /proc is as long as the host makes it, and takes as many reads. So the launcher's reads are counted by
+    /// file.
+    fn count_reads(mut calls: Vec<Call>) -> Vec<Call> {
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        for call in calls.iter_mut().filter(|call| call.is_read_by_file()) {
+            let count = counts.entry(call.text.clone()).or_default();
+            *count += 1;
+            call.nth = *count;
+        }
+        calls
+    }
+
+    fn is_read_by_file(&self) -> bool {
+        self.role == "launcher" && self.name == "read" && !self.text.contains(' ')
+    }
+
     /// The rule that makes this call answer `answer` without being made.
     pub(crate) fn rule(&self, answer: i64) -> String {
-        let Call { role, name, nth, .. } = self;
-        format!("role={role} call={name} nth={nth} : return={answer}")
+        let Call { role, name, nth, text, .. } = self;
+        let path = match self.is_read_by_file() {
+            // Sites differ in what stands for TAG.
+            true => match text.trim_matches('"').rsplit_once("TAG") {
+                Some((_, end)) => format!(" path=*{end}"),
+                None => format!(" path={}", text.trim_matches('"')),
+            },
+            false => String::new(),
+        };
+        format!("role={role} call={name} nth={nth}{path} : return={answer}")
     }
 }
 

@@ -51,6 +51,30 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fcntl", "\"/etc/hostname\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
     line("launcher", "fcntl", "\"/etc/passwd\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
 
+    // Remarks on what the operator names, and looks for what is not there.
+    line("launcher", "open read", "\"/proc/self/cgroup\"", ALL, Runs, "for a remark on limits"),
+    line("launcher", "open read", "\"/proc/self/mounts\"", ALL, Runs, "for a remark on limits"),
+    line("launcher", "open", "\"/etc\"", ALL, Runs, "for a remark on a bind that shows the host's passwords"),
+    line("launcher", "open", "\"/var/tmp\"", ALL, Runs, "for a remark on a bind that shows the host's passwords"),
+    line("launcher", "fcntl", "\"/etc\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
+    line("launcher", "fcntl", "\"/var/tmp\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
+    line("launcher", "fcntl", "\"/etc/shadow\",0x2,0x1", ALL, Runs, "opened with O_CLOEXEC already"),
+    line("launcher", "openat2", "\"etc/shadow\"", &[Errno::ENOENT], Runs, "a template without the file"),
+    line("launcher", "openat2", "\"shadow\"", &[Errno::ENOENT], Runs, "a template without the file"),
+    line("launcher", "stat", "\"/etc/shadow\"", &[Errno::ENOENT], Runs, "a host without the file"),
+    line("launcher", "openat2", "\"tmp\"", ALL, Either, "a template whose /tmp cannot be seen gets no tmpfs there: less, not more"),
+    line("launcher", "open read", "\"/proc/self/uid_map\"", ALL, Runs, "for what to say of an outer user namespace"),
+    line("launcher", "open read", "\"/proc/self/gid_map\"", ALL, Runs, "for what to say of an outer user namespace"),
+    line("launcher", "open read", "\"/sys/fs/cgroup/", ALL, Runs, "for a remark on limits"),
+    line("launcher", "fcntl", "\"/var/tmp\",0x406", ALL, Runs, "for a remark on a bind that shows the host's passwords"),
+    line("launcher", "fstat", "\"/var/tmp\"", ALL, Either, "a component of the template's path; for a remark on a bind that shows the host's passwords"),
+    line("launcher", "fstat", "\"/etc/shadow\"", ALL, Either, "how much to read; for a remark on a bind that shows it"),
+    line("launcher", "stat readlink", "\"/etc", ALL, Either, "refused where it is about the template; for a remark where it is about a bind"),
+    line("launcher", "openat2", "\"etc/shadow\"", ALL, Either, "refused where it is about the template; for a remark where it is about a bind"),
+    line("launcher", "openat2", "\"shadow\"", ALL, Either, "refused where it is about the template; for a remark where it is about a bind"),
+    line("launcher", "openat2", "\"srv\"", &[Errno::ENOENT], Runs, "the path of the mount point is taken as it is written, and the child looks again"),
+    line("launcher", "openat2", "\"empty\"", &[Errno::ENOENT], Runs, "the path of the mount point is taken as it is written, and the child looks again"),
+
     // What the operator names: a file.
     line("launcher", "lseek", "", ALL, Runs, "how much to read"),
 
@@ -65,7 +89,6 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "keyctl", "0xffffffff", ALL, Runs, "only ENOSYS says that there are no keyrings"),
     line("launcher", "prctl", "0x42", ALL, Runs, "only EINVAL says that there is no MDWE, and then the profile is the wall"),
     line("launcher", "prlimit64", "", ALL, Runs, "asks for its own limits, to say early what setting them would refuse"),
-    line("launcher", "statx", "\"tmp\"", ALL, Runs, "a template whose /tmp cannot be seen gets no tmpfs there: less, not more"),
     line("launcher", "statx", "\"etc/os-release\"", ALL, Runs, "for a remark"),
     line("launcher", "openat", "", &[Errno::ENOENT], Said, "says in words what does not exist"),
     line("launcher", "open", "\"/proc/self/fd/", &[Errno::EPERM], Either, "a handler that cannot be read is looked at by exec; a credential that cannot be is refused"),

@@ -73,8 +73,14 @@ impl Process {
 
     /// The first string among the arguments that a call is known by.
     pub fn path(&self, call: &str, arguments: &[u64; 6]) -> String {
-        let text = shown(call).iter().find(|(_, how)| *how == Shown::Text);
-        text.map(|(index, _)| self.string(arguments[*index])).unwrap_or_default()
+        let find = |wanted: Shown| {
+            shown(call).iter().find(|(_, how)| *how == wanted).map(|(index, _)| arguments[*index])
+        };
+        match (find(Shown::Text), find(Shown::File)) {
+            (Some(text), _) => self.string(text),
+            (None, Some(file)) => self.file(file as u32),
+            (None, None) => String::new(),
+        }
     }
 
     pub fn text(&self, call: &str, arguments: &[u64; 6]) -> String {

@@ -4,7 +4,7 @@
 //!
 //! A role is `launcher`, or that of the process that cloned it with `/pid`, `/user` or `/fork` added, by the
 //! namespace it was cloned with. `nth` counts the calls of one process that the rest of the rule means, from
-//! 1. Numbers are compared by their low 32 bits, as the kernel takes most. Actions:
+//! 1. A path that begins with `*` means all that end with the rest. Numbers are compared by their low 32 bits, as the kernel takes most. Actions:
 //!
 //! - `return=V`: the call is not made and answers V;
 //! - `answer=V`: the call is made and answers V;
@@ -80,7 +80,10 @@ impl Rule {
         self.role.as_deref().is_none_or(|wanted| wanted == role)
             && self.call.as_deref().is_none_or(|wanted| wanted == call)
             && self.arguments.iter().all(|(index, value)| arguments[*index] as u32 == *value as u32)
-            && self.path.as_deref().is_none_or(|wanted| wanted == path())
+            && self.path.as_deref().is_none_or(|wanted| match wanted.strip_prefix('*') {
+                Some(end) => path().ends_with(end),
+                None => wanted == path(),
+            })
     }
 
     /// Whether it may still mean a call of a process with this role, of whose calls it has meant so many.

@@ -134,7 +134,11 @@ impl Service {
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
         let mut remarks =
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
-        let sources = Sources::new(&options)?;
+        // `run` has ended before they could change.
+        let sources = match purpose {
+            Purpose::Serve => Sources::new(&options)?,
+            Purpose::Run => Sources::default(),
+        };
         let template = open_for_snapshots(&options, Trusted::for_caller(), privilege)?;
         let handler = handler_in(&template, &options, privilege, traits.exec)?;
         let Template { root: template, image, is_unseen } = template;

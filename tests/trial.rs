@@ -309,7 +309,7 @@ fn a_trial_with_snapshots_of_btrfs_leaves_no_shelf() {
     let mut site = a_site!();
     let Some(volume) = Volume::new(&mut site) else { return common::skip("no btrfs here") };
     let template = volume.template().display().to_string();
-    for options in [&["--snapshot", "btrfs"][..], &["--snapshot", "btrfs", "--warm", "2"]] {
+    for options in [&["--snapshot", "btrfs"][..], &["--snapshot", "btrfs", "--tmpfs", "/tmp:1M"]] {
         let both = agree(&site, &[], &with(&template, options), &["/bin/probe", "env"]);
         assert!(both.contains("ok    launch"), "{both}");
         let shelf = volume.directory().join(".dayfly-snapshots");

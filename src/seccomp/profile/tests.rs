@@ -122,7 +122,7 @@ fn a_profile_has_a_default_verdict() {
     fails("arch x86_64\ndefault allow", "p:2:9", "'notify' or 'errno'");
     fails("arch x86_64\ndefault errno", "p:2:9", "errno needs a name");
     fails("arch x86_64\ndefault errno 0", "p:2:9", "cannot succeed");
-    fails("arch x86_64\ndefault errno EWHAT", "p:2:15", "there is no errno 'EWHAT'");
+    fails("arch x86_64\ndefault errno EWHAT", "p:2:15", "unknown errno 'EWHAT'");
     fails("arch x86_64\ndefault notify\ndefault notify", "p:3:1", "duplicate");
 }
 

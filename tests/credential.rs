@@ -76,7 +76,7 @@ fn it_belongs_to_the_sandbox_and_is_read_only_as_the_host_sees_it() {
 }
 
 #[test]
-fn serve_has_it_for_each_sandbox_and_reads_it_again_at_a_reload() {
+fn serve_has_it_for_each_sandbox_and_reads_it_again_when_it_changes_and_at_a_reload() {
     let site = with_place(a_site!());
     let beside = PathBuf::from(format!("/var/tmp/{}-secret", site.tag()));
     make_directory(&beside, 0o700);
@@ -91,11 +91,18 @@ fn serve_has_it_for_each_sandbox_and_reads_it_again_at_a_reload() {
         for _ in 0..3 {
             assert!(answer().contains("content one"), "{snapshot}");
         }
-        std::fs::write(&path, "two\n").unwrap();
-        assert!(answer().contains("content one"), "{snapshot}");
-        serving.signal(libc::SIGHUP);
-        serving.await_log(&["dayfly: reloaded"]);
+        let new = beside.join("new");
+        std::fs::write(&new, "two\n").unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        // The one or the other until it is said, and always whole.
+        let meanwhile = answer();
+        assert!(["content one", "content two"].iter().any(|whole| meanwhile.contains(whole)), "{meanwhile}");
+        serving.await_log(&["dayfly: reloaded the service"]);
         assert!(answer().contains("content two"), "{snapshot}");
+        std::fs::write(&path, "three\n").unwrap();
+        serving.signal(libc::SIGHUP);
+        while serving.await_log(&["dayfly: reloaded"]).contains("reloaded the service") {}
+        assert!(answer().contains("content three"), "{snapshot}");
         assert_eq!(serving.terminate().0, 0);
     }
     std::fs::remove_dir_all(&beside).unwrap();

@@ -143,7 +143,7 @@ fn what_a_file_allows_and_the_guard_does_not_is_warned_of() {
         ("allow clone3 # a mistake", "allows clone3: the guard denies it"),
         (
             "remove ioctl\nallow ioctl # a mistake",
-            "allows every ioctl: the guard allows TIOCGWINSZ and TCGETS only",
+            "allows every ioctl: the guard allows TIOCGWINSZ, TCGETS, TCGETS2, FIONREAD, FIONBIO, FIOCLEX and FIONCLEX only",
         ),
         (
             "remove sendto\nallow sendto # a mistake",

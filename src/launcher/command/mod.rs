@@ -132,11 +132,11 @@ pub(crate) fn run(options: Options) -> u8 {
     let inherited = activation::take(settings.options.status_fd);
     init_log(&settings.options, stderr_is_connection);
     settings.options.notes.iter().flatten().for_each(|note| log::remark(note));
-    warn_of_ignored(&settings);
     if settings.options.proxy_protocol.is_some() {
         // It would take the proxy's header for the peer's first bytes, and the proxy for the peer.
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
     }
+    warn_of_ignored(&settings);
     let (connection, status) = match inherited.and_then(Inherited::into_connection) {
         Ok(taken) => taken,
         Err(message) => return fail(&message, USAGE),

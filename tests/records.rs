@@ -69,7 +69,8 @@ fn every_record_has_the_fields_that_are_documented_and_no_others() {
     for (words, options, outcome, more) in [
         (&["exit", "3"][..], &[][..], "exited", &[][..]),
         (&["crash"], &[], "signaled", &["signal"]),
-        (&["try", "socket_inet"], &[], "denied", &["signal", "denied"]),
+        (&["try", "socket_inet"], &[], "denied", &["signal", "denied", "advice"]),
+        (&["try", "tee"], &["--profile", "interpreter"], "exited", &["answered", "answered_calls"]),
         (&["spin"], &["--wall-time", "200ms", "--idle-time", "infinity"], "wall", &["limit"]),
         (&["spin"], &["--idle-time", "200ms"], "idle", &["limit", "bytes_in", "bytes_out"]),
         (&[], &[], "refused", &[]),

@@ -96,7 +96,7 @@ fn quoted_after(text: &str, before: &str) -> Vec<String> {
 /// In a package that is essential, or in the program's own path.
 fn is_everywhere(program: &str) -> bool {
     let essential =
-        ["sh", "cat", "cp", "env", "ldd", "mkfifo", "mknod", "touch", "true", "umount", "dpkg-deb"];
+        ["sh", "bash", "cat", "cp", "env", "ldd", "mkfifo", "mknod", "touch", "true", "umount", "dpkg-deb"];
     program.contains('/') || essential.contains(&program)
 }
 

@@ -38,6 +38,8 @@ fn on_files(name: &str) -> Option<Answer> {
         "ftruncate" => file().and_then(|fd| call(libc::SYS_ftruncate, [fd, 3, 0, 0, 0, 0])),
         "fallocate" => file().and_then(|fd| call(libc::SYS_fallocate, [fd, 0, 0, 64, 0, 0])),
         "fchmod" => file().and_then(|fd| call(libc::SYS_fchmod, [fd, 0o600, 0, 0, 0, 0])),
+        "fsync" => file().and_then(|fd| call(libc::SYS_fsync, [fd, 0, 0, 0, 0, 0])),
+        "fdatasync" => file().and_then(|fd| call(libc::SYS_fdatasync, [fd, 0, 0, 0, 0, 0])),
         "fchown" => file().and_then(|fd| call(libc::SYS_fchown, [fd, -1, -1, 0, 0, 0])),
         "fstatfs" => file().and_then(|fd| io(libc::SYS_fstatfs, fd, &mut buffer)),
         "getdents64" => call(libc::SYS_openat, [HERE, c"/".as_ptr() as i64, 0, 0, 0, 0])
@@ -59,6 +61,10 @@ fn on_connection(name: &str) -> Option<Answer> {
         "sendto" => call(libc::SYS_sendto, [1, word, 16, 0, 0, 0]),
         "getpeername" => call(libc::SYS_getpeername, asked),
         "getsockname" => call(libc::SYS_getsockname, asked),
+        "getsockopt" => {
+            let (level, option) = (libc::SOL_SOCKET.into(), libc::SO_TYPE.into());
+            call(libc::SYS_getsockopt, [0, level, option, asked[1], asked[2], 0])
+        }
         // Only the reading half: the answers have to get out.
         "shutdown" => call(libc::SYS_shutdown, [0, libc::SHUT_RD.into(), 0, 0, 0, 0]),
         "ioctl" => {
@@ -82,7 +88,14 @@ fn on_descriptors(name: &str) -> Option<Answer> {
         #[cfg(target_arch = "x86_64")]
         "dup2" => call(libc::SYS_dup2, [0, 30, 0, 0, 0, 0]),
         "dup3" => call(libc::SYS_dup3, [0, 29, 0, 0, 0, 0]),
+        "close_range" => call(libc::SYS_dup3, [0, 28, 0, 0, 0, 0])
+            .and_then(|fd| call(libc::SYS_close_range, [fd, fd, 0, 0, 0, 0])),
         "fcntl" => fcntl(),
+        "socketpair" => {
+            let (family, kind) = (libc::AF_UNIX.into(), libc::SOCK_STREAM.into());
+            call(libc::SYS_socketpair, [family, kind, 0, pair.as_mut_ptr() as i64, 0, 0])
+                .and_then(|_| drop_pair(pair))
+        }
         #[cfg(target_arch = "x86_64")]
         "pipe" => {
             call(libc::SYS_pipe, [pair.as_mut_ptr() as i64, 0, 0, 0, 0, 0]).and_then(|_| drop_pair(pair))

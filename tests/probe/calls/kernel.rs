@@ -31,6 +31,9 @@ fn memory(name: &str) -> Option<Answer> {
         "madvise" => {
             page().and_then(|at| call(libc::SYS_madvise, [at, PAGE, libc::MADV_DONTNEED.into(), 0, 0, 0]))
         }
+        "msync" => page().and_then(|at| call(libc::SYS_msync, [at, PAGE, libc::MS_SYNC.into(), 0, 0, 0])),
+        "get_mempolicy" => call(libc::SYS_get_mempolicy, [0; 6]),
+        "pkey_alloc" | "pkey_free" | "pkey_mprotect" => key(name),
         // What the profile tree adds, code, and what it does not.
         "mmap of code" => map(libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE),
         "mmap of shared memory" => map(libc::PROT_READ, libc::MAP_SHARED),
@@ -42,6 +45,20 @@ fn memory(name: &str) -> Option<Answer> {
         }),
         _ => return None,
     })
+}
+
+/// A machine without protection keys answers ENOSPC or EINVAL; pkey_mprotect without a key is mprotect.
+fn key(name: &str) -> Answer {
+    let key = || call(libc::SYS_pkey_alloc, [0; 6]);
+    match name {
+        "pkey_alloc" => even(even(key(), libc::ENOSPC), libc::EINVAL),
+        "pkey_free" => match key() {
+            Ok(key) => call(libc::SYS_pkey_free, [key, 0, 0, 0, 0, 0]),
+            Err(_) => even(call(libc::SYS_pkey_free, [15, 0, 0, 0, 0, 0]), libc::EINVAL),
+        },
+        _ => map(libc::PROT_READ, libc::MAP_PRIVATE)
+            .and_then(|at| call(libc::SYS_pkey_mprotect, [at, PAGE, libc::PROT_READ.into(), -1, 0, 0])),
+    }
 }
 
 fn time(name: &str) -> Option<Answer> {

@@ -1,7 +1,7 @@
 //! `probe calls NAME…`: makes each system call as an ordinary program does, and prints the kernel's answer.
 //!
-//! Other calls prepare its operands (a file, a timer, a child). `probe answers NAME=NUMBER…` makes calls with
-//! zeros only, for those that are denied anyway.
+//! Other calls prepare its operands (a file, a timer, a child). `probe answers NAME=NUMBER[,ARGUMENT…]…`
+//! makes calls that are answered or denied anyway; arguments that are not given are zeros.
 
 mod files;
 mod kernel;
@@ -24,8 +24,10 @@ pub fn calls(names: &[String]) -> i32 {
 
 pub fn answers(pairs: &[String]) -> i32 {
     for pair in pairs {
-        let (name, number) = pair.split_once('=').unwrap_or((pair, "-1"));
-        match call(number.parse().unwrap_or(-1), [0; 6]) {
+        let (name, words) = pair.split_once('=').unwrap_or((pair, "-1"));
+        let mut words = words.split(',').map(|word| word.parse().unwrap_or(-1));
+        let number = words.next().unwrap_or(-1);
+        match call(number, std::array::from_fn(|_| words.next().unwrap_or(0))) {
             Ok(value) => println!("{name} ok {value}"),
             Err(errno) => println!("{name} errno {errno}"),
         }

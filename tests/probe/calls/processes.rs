@@ -5,6 +5,7 @@ use crate::{Answer, call};
 
 pub(super) fn call_of(name: &str) -> Option<Answer> {
     asked(name)
+        .or_else(|| scheduling(name))
         .or_else(|| start_up(name))
         .or_else(|| signals(name))
         .or_else(|| limits(name))
@@ -31,12 +32,32 @@ fn asked(name: &str) -> Option<Answer> {
         "getpgrp" => call(libc::SYS_getpgrp, [0; 6]),
         "getpgid" => call(libc::SYS_getpgid, [0; 6]),
         "getsid" => call(libc::SYS_getsid, [0; 6]),
-        "sched_yield" => call(libc::SYS_sched_yield, [0; 6]),
-        "sched_getaffinity" => call(libc::SYS_sched_getaffinity, [0, 128, at, 0, 0, 0]),
-        "getcpu" => call(libc::SYS_getcpu, [at, 0, 0, 0, 0, 0]),
-        "getpriority" => call(libc::SYS_getpriority, [0; 6]),
+        "capget" => {
+            let version_3 = [0x2008_0522u32, 0];
+            call(libc::SYS_capget, [version_3.as_ptr() as i64, at, 0, 0, 0, 0])
+        }
         "prctl" => call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), c"renamed".as_ptr() as i64, 0, 0, 0, 0])
             .and_then(|_| call(libc::SYS_prctl, [libc::PR_GET_NAME.into(), at, 0, 0, 0, 0])),
+        _ => return None,
+    })
+}
+
+/// Asks when and where the process runs.
+fn scheduling(name: &str) -> Option<Answer> {
+    let mut room = [0u64; 16];
+    let at = room.as_mut_ptr() as i64;
+    Some(match name {
+        "sched_yield" => call(libc::SYS_sched_yield, [0; 6]),
+        "sched_getaffinity" => call(libc::SYS_sched_getaffinity, [0, 128, at, 0, 0, 0]),
+        "sched_getscheduler" => call(libc::SYS_sched_getscheduler, [0; 6]),
+        "sched_getparam" => call(libc::SYS_sched_getparam, [0, at, 0, 0, 0, 0]),
+        "sched_getattr" => call(libc::SYS_sched_getattr, [0, at, 128, 0, 0, 0]),
+        "sched_get_priority_max" => call(libc::SYS_sched_get_priority_max, [0; 6]),
+        "sched_get_priority_min" => call(libc::SYS_sched_get_priority_min, [0; 6]),
+        "sched_rr_get_interval" => call(libc::SYS_sched_rr_get_interval, [0, at, 0, 0, 0, 0]),
+        "ioprio_get" => call(libc::SYS_ioprio_get, [1, 0, 0, 0, 0, 0]),
+        "getcpu" => call(libc::SYS_getcpu, [at, 0, 0, 0, 0, 0]),
+        "getpriority" => call(libc::SYS_getpriority, [0; 6]),
         _ => return None,
     })
 }
@@ -61,6 +82,11 @@ fn start_up(name: &str) -> Option<Answer> {
         }
         "set_tid_address" => call(libc::SYS_set_tid_address, [&raw mut TID as i64, 0, 0, 0, 0, 0]),
         "set_robust_list" => call(libc::SYS_set_robust_list, [&raw mut LIST as i64, 24, 0, 0, 0, 0]),
+        "get_robust_list" => {
+            let mut answer = [0u64; 2];
+            let at = answer.as_mut_ptr() as i64;
+            call(libc::SYS_get_robust_list, [0, at, at + 8, 0, 0, 0])
+        }
         "futex" => futex(private, &mut word),
         "futex between processes" => futex(libc::FUTEX_WAKE.into(), &mut word),
         _ => return None,
@@ -86,6 +112,16 @@ fn signals(name: &str) -> Option<Answer> {
         "tkill" => tid.and_then(|tid| call(libc::SYS_tkill, [tid, 0, 0, 0, 0, 0])),
         "tgkill" => pid.and_then(|pid| call(libc::SYS_tgkill, [pid, tid?, 0, 0, 0, 0])),
         "kill" => pid.and_then(|pid| call(libc::SYS_kill, [pid, 0, 0, 0, 0, 0])),
+        // SIGURG, which a process ignores that does not handle it; the code is SI_QUEUE.
+        "rt_sigqueueinfo" | "rt_tgsigqueueinfo" => {
+            let mut info = [0i32; 32];
+            info[2] = libc::SI_QUEUE;
+            let (signal, info) = (libc::SIGURG.into(), info.as_ptr() as i64);
+            pid.and_then(|pid| match name {
+                "rt_sigqueueinfo" => call(libc::SYS_rt_sigqueueinfo, [pid, signal, info, 0, 0, 0]),
+                _ => call(libc::SYS_rt_tgsigqueueinfo, [pid, tid?, signal, info, 0, 0]),
+            })
+        }
         #[cfg(target_arch = "x86_64")]
         "signalfd" => call(libc::SYS_signalfd, [-1, at, 8, 0, 0, 0]),
         "signalfd4" => call(libc::SYS_signalfd4, [-1, at, 8, 0, 0, 0]),
@@ -99,7 +135,8 @@ fn limits(name: &str) -> Option<Answer> {
     let stack = i64::from(libc::RLIMIT_STACK);
     let get = || call(libc::SYS_prlimit64, [0, stack, 0, at, 0, 0]);
     Some(match name {
-        "prlimit64" => get().and_then(|_| call(libc::SYS_prlimit64, [0, stack, at, 0, 0, 0])),
+        "prlimit64" => get(),
+        "prlimit64 of a new limit" => get().and_then(|_| call(libc::SYS_prlimit64, [0, stack, at, 0, 0, 0])),
         "getrlimit" => call(libc::SYS_getrlimit, [stack, at, 0, 0, 0, 0]),
         "setrlimit" => get().and_then(|_| call(libc::SYS_setrlimit, [stack, at, 0, 0, 0, 0])),
         _ => return None,

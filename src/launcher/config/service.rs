@@ -117,6 +117,14 @@ const MAX_PER_SOURCE: u32 = 16;
 /// The kernel takes a sandbox before the supervisor.
 const OOM_SCORE: u16 = 500;
 
+/// `run` has ended before its files could change.
+fn sources(options: &Options, purpose: Purpose) -> Result<Sources, ConfigError> {
+    match purpose {
+        Purpose::Serve => Sources::new(options),
+        Purpose::Run => Ok(Sources::default()),
+    }
+}
+
 impl Service {
     /// Checks everything and makes the plan. Opens files, changes nothing.
     pub(crate) fn resolve(
@@ -134,11 +142,7 @@ impl Service {
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
         let mut remarks =
             requirements::remarks(&options, kernel, &degraded, &profile, purpose, cgroup.is_some());
-        // `run` has ended before they could change.
-        let sources = match purpose {
-            Purpose::Serve => Sources::new(&options)?,
-            Purpose::Run => Sources::default(),
-        };
+        let sources = sources(&options, purpose)?;
         let template = open_for_snapshots(&options, Trusted::for_caller(), privilege)?;
         let handler = handler_in(&template, &options, privilege, traits.exec)?;
         let Template { root: template, image, is_unseen } = template;

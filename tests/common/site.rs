@@ -118,6 +118,16 @@ impl Site {
         self.check_host_untouched();
     }
 
+    /// A loop device whose file is of this site.
+    fn loop_device(&self) -> Option<std::ffi::OsString> {
+        let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        let backed_here = |device: &fs::DirEntry| {
+            let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+            file.contains(&self.tag)
+        };
+        devices.filter(backed_here).map(|device| device.file_name()).next()
+    }
+
     #[track_caller]
     pub(crate) fn check_host_untouched(&self) {
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
@@ -127,9 +137,11 @@ impl Site {
             let left: Vec<_> = fs::read_dir("/tmp").expect("/tmp").flatten().map(|e| e.path()).collect();
             assert!(left.is_empty(), "left in /tmp: {left:?}");
         }
-        for device in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
-            let backing = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
-            assert!(!backing.contains(&self.tag), "loop device {:?} left", device.file_name());
+        // The kernel detaches one with its last mount, which it drops by itself after the last process.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while let Some(device) = self.loop_device() {
+            assert!(std::time::Instant::now() < patience, "loop device {device:?} left");
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }
 }

@@ -133,9 +133,9 @@ pub(crate) const PROCESS: &[Key] = &[
         name: "profile",
         values: ["\"static\"", "\"interpreter\""],
         with: NOTHING,
-        words: &["calls", "getppid"],
+        words: &["calls", "umask"],
         look: |serving| format!("[{}]", answer(serving)),
-        seen: ["[]", "getppid ok"],
+        seen: ["[]", "umask ok"],
     },
     Key {
         name: "setenv",
@@ -270,13 +270,14 @@ pub(crate) const PROCESS: &[Key] = &[
 pub(crate) const CONNECTION: &[Key] = &[
     Key {
         name: "wall_time",
-        values: ["\"1000s\"", "\"500s\""],
+        // Below the minute at which that timeout is capped.
+        values: ["\"50s\"", "\"25s\""],
         with: NOTHING,
         words: SLEEP,
         // What the kernel is told is what remains of it.
         look: |serving| {
             let rest = option(serving, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
-            if rest > 500_000 { "long".to_owned() } else { format!("short {}", rest > 400_000) }
+            if rest > 25_000 { "long".to_owned() } else { format!("short {}", rest > 10_000) }
         },
         seen: ["long", "short true"],
     },
@@ -378,6 +379,7 @@ pub(crate) const CONNECTION: &[Key] = &[
 
 /// What a reload cannot show here, each with the reason.
 pub(crate) const NOT_TRIED: &[(&str, &str)] = &[
+    ("dry_run", "an option of the command line alone"),
     ("service", "names the file"),
     ("cpu", "takes a cgroup: the checks of the units' virtual machine"),
     ("cgroup", "takes a cgroup, and one that was not there takes a restart"),

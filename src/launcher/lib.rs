@@ -7,7 +7,6 @@ mod cli;
 mod command;
 mod config;
 mod connection;
-mod diag;
 #[cfg(test)]
 mod documents;
 mod explain;

@@ -77,21 +77,6 @@ impl Outcome {
         }
     }
 
-    /// Whether an attack could look like this: a warning in the log, so that no flood of ordinary records hides it.
-    pub(crate) fn is_suspicious(&self) -> bool {
-        match self {
-            Outcome::Signaled(_)
-            | Outcome::WallTime
-            | Outcome::IdleTime
-            | Outcome::NoData
-            | Outcome::TooSlow
-            | Outcome::Denied(_)
-            | Outcome::OutOfMemory
-            | Outcome::Refused(_) => true,
-            Outcome::Exited(_) | Outcome::Stopped(_) => false,
-        }
-    }
-
     /// The option whose time limit was exceeded.
     pub(crate) fn limit(&self) -> Option<&'static str> {
         match self {

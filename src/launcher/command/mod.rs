@@ -17,7 +17,6 @@ use crate::config::places;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::connection::Connection;
-use crate::diag::Diag;
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Record, Refusal};
@@ -144,10 +143,8 @@ pub(crate) fn run(options: Options) -> u8 {
     };
     let (name, on_refusal) =
         (settings.name.clone(), settings.options.on_refusal.clone().unwrap_or_default().0);
-    // It belongs to the connection's network, which is left next.
-    let diag = Diag::open(connection.ends().0);
     let outcome = match prepare(vec![settings], Purpose::Run) {
-        Ok(prepared) => match prepared.run(connection, diag, began) {
+        Ok(prepared) => match prepared.run(connection, began) {
             Ok(outcome) => outcome,
             Err((errno, connection)) => give_up(errno, connection, &on_refusal),
         },
@@ -391,11 +388,10 @@ impl Prepared {
     fn run(
         self,
         connection: Connection,
-        diag: Option<Diag>,
         began: Instant,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         let made = supervisor::signal_descriptor().and_then(|signals| {
-            Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new(), diag)
+            Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new())
         });
         match made {
             Ok(supervisor) => supervisor.run(connection, began),

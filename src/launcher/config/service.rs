@@ -49,8 +49,6 @@ pub(crate) struct Service {
     pub(crate) handed: Handed,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
-    /// CPU time at full weight.
-    pub(crate) cpu_burst: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
     pub(crate) kill_signal: Option<i32>,
     /// Proxies whose header names the peer.
@@ -111,7 +109,6 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 
 const HOSTNAME: &str = "dayfly";
 const WALL_TIME: Duration = Duration::from_secs(60);
-const CPU_BURST: Duration = Duration::from_millis(250);
 const IDLE_TIME: Duration = Duration::from_secs(15);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 const SEND_BUFFER: u64 = 256 << 10;
@@ -154,6 +151,7 @@ impl Service {
         remarks.extend(keeping::remarks(&rootfs, &handed).into_iter().chain(host::remarks(&options)));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
+        let admission = admission_limits(&options)?;
         let plan = Plan {
             namespaces: own_namespaces(&options, &profile),
             identity: identity::Plan {
@@ -176,7 +174,6 @@ impl Service {
         remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
         Ok(Service {
             name,
-            admission: admission_limits(&options)?,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
             environment: environment(options.setenv.unwrap_or_default(), &handed, &plan, &profile)?,
@@ -184,7 +181,6 @@ impl Service {
             plan,
             handed,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
-            cpu_burst: options.cpu_burst.unwrap_or(Span(Some(CPU_BURST))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             kill_signal: options.kill_signal.map(|signal| signal.0).filter(|signal| *signal != libc::SIGKILL),
             proxies: Proxies::join(options.proxy_protocol.unwrap_or_default()),
@@ -194,6 +190,7 @@ impl Service {
             on_refusal: options.on_refusal.unwrap_or_default().0,
             park,
             warm: options.warm.unwrap_or(Warm::DEFAULT),
+            admission,
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,

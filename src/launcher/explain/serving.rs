@@ -17,7 +17,6 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         handed: _,
         wall_time,
         idle_time,
-        cpu_burst,
         kill_signal,
         proxies,
         wait_for_data,
@@ -49,8 +48,6 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
             min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
         )
         .why("what a TCP client must take while an answer waits for it"),
-        Node::new("cpu burst", time(*cpu_burst))
-            .why("CPU time at full weight; then the sandbox yields to all others"),
         Node::new("send buffer", bytes(send_buffer))
             .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(

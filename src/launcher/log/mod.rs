@@ -162,11 +162,6 @@ pub(crate) fn answered(conn: u64, service: &str, call: &Denied, errno: u16) {
     info!(conn, service, call = %call, errno, advice = call.advice(), "call answered");
 }
 
-/// SIGKILL has not ended a sandbox.
-pub(crate) fn unkillable(conn: u64, pid: u32, service: &str) {
-    warn!(conn, pid, service, "a sandbox cannot be killed: it waits in the kernel; its place is given back");
-}
-
 /// Lines of the handler's stderr that were too many.
 pub(crate) fn handler_lines_dropped(conn: u64, lines: u64) {
     warn!(conn, lines, "handler wrote too much on stderr, lines dropped");
@@ -214,7 +209,6 @@ pub(crate) fn ended(record: &Record<'_>) {
     }
     match &record.outcome {
         Outcome::Refused(refusal) => say!(error, "{}", refusal.message),
-        outcome if outcome.is_suspicious() => say!(warn, "ended"),
         _ => say!(info, "ended"),
     }
 }

@@ -36,8 +36,6 @@ pub(crate) struct Counters {
     pub(crate) rejected: Words,
     /// Reset by their peers before they had a sandbox; these are none either.
     pub(crate) gone: u64,
-    /// Sandboxes that SIGKILL did not end.
-    pub(crate) unkillable: u64,
     pub(crate) wait: Histogram,
     pub(crate) setup: Histogram,
     pub(crate) run: Histogram,
@@ -104,10 +102,6 @@ impl Counters {
 
     pub(crate) fn gone(&mut self) {
         self.gone = self.gone.saturating_add(1);
-    }
-
-    pub(crate) fn unkillable(&mut self) {
-        self.unkillable = self.unkillable.saturating_add(1);
     }
 
     /// A new day begins empty.

@@ -40,9 +40,6 @@ fn push(page: &mut String, report: &Report) {
     if counters.gone > 0 {
         line(format!("  gone      {:>9} before they had a sandbox", counters.gone));
     }
-    if counters.unkillable > 0 {
-        line(format!("  unkillable {:>8} sandboxes that SIGKILL did not end", counters.unkillable));
-    }
     for (title, times) in [("waited", &counters.wait), ("set up", &counters.setup), ("ran", &counters.run)] {
         if times.count > 0 {
             line(format!("  {title:<9} {}", percentiles(times)));

@@ -10,10 +10,6 @@ pub(super) enum Deadline {
     Wall(u64),
     /// Time to look whether bytes have moved.
     IdleTick(u64),
-    /// Time to look how much CPU time a sandbox has used.
-    CpuTick(u64),
-    /// A sandbox that was killed must have ended by now.
-    KillEnd(u64),
     /// A sandbox that was to be parked must be by now.
     ParkEnd(u64),
     /// A sandbox's calls are answered again.
@@ -64,20 +60,6 @@ impl Deadlines {
     pub(super) fn cancel(&mut self, deadline: Deadline) {
         if let Some(at) = self.times.remove(&deadline) {
             self.by_time.remove(&(at, deadline));
-        }
-    }
-
-    /// Takes out all that are about one sandbox.
-    pub(super) fn cancel_of_sandbox(&mut self, id: u64) {
-        for deadline in [
-            Deadline::Wall(id),
-            Deadline::IdleTick(id),
-            Deadline::CpuTick(id),
-            Deadline::KillEnd(id),
-            Deadline::ParkEnd(id),
-            Deadline::ResumeCalls(id),
-        ] {
-            self.cancel(deadline);
         }
     }
 

@@ -81,7 +81,7 @@ impl Supervisor<'_> {
 
     /// Handlers that still wait for their peers see the end of input.
     pub(super) fn end_input(&mut self) {
-        for live in self.live.values().filter(|live| live.served.is_some()) {
+        for live in self.live.values_mut() {
             live.end_input();
         }
     }
@@ -101,6 +101,5 @@ impl Supervisor<'_> {
         for id in of_service.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.condemn(id, Verdict::Stopped(signal));
         }
-        self.watch_ends();
     }
 }

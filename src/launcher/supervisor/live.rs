@@ -7,7 +7,6 @@ use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{self, Connection, Kind};
-use crate::diag::{Diag, Question};
 use crate::log;
 use crate::outcome::{Outcome, Refusal, Traffic};
 use crate::stats::counters::selector_of;
@@ -52,6 +51,8 @@ pub(super) struct Live {
     pub(super) leaf: Option<Leaf>,
     /// With an init stub: the process that execs.
     handler: Option<OwnedFd>,
+    /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with the sandbox.
+    exchanged: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
     /// The request, as the handler's log line names it.
@@ -63,10 +64,6 @@ pub(super) struct Live {
     pub(super) answers: Answers,
     verdict: Option<Verdict>,
     pub(super) executed: bool,
-    /// When SIGKILL was sent.
-    pub(super) killed: Option<Instant>,
-    /// SIGKILL has not ended it in time: its place is somebody else's.
-    pub(super) unkillable: bool,
 }
 
 /// A connection that was admitted and has no sandbox yet.
@@ -93,8 +90,6 @@ pub(super) struct Served {
     pub(super) sandbox_at: Instant,
     /// When the handler had the connection and ran.
     pub(super) running: Option<Instant>,
-    /// How the kernel is asked about the connection once the handler alone has it.
-    question: Option<Question>,
     traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
     pace: Pace,
@@ -108,7 +103,6 @@ impl Served {
             source,
             peer: connection.peer(),
             kind: connection.kind,
-            question: Question::about(&connection),
             connection: Some(connection),
             began,
             sandbox_at,
@@ -175,6 +169,7 @@ impl Live {
             sandbox,
             leaf: None,
             handler: None,
+            exchanged: None,
             listener: None,
             lines: Lines::new(now),
             selector: None,
@@ -184,8 +179,6 @@ impl Live {
             answers: Answers::new(now),
             verdict: None,
             executed: false,
-            killed: None,
-            unkillable: false,
         }
     }
 
@@ -349,8 +342,7 @@ impl Live {
         matches!(sent, Ok(()) | Err(Errno::ESRCH))
     }
 
-    pub(super) fn kill(&mut self) {
-        self.killed.get_or_insert_with(Instant::now);
+    pub(super) fn kill(&self) {
         if let Err(errno) = self.sandbox.kill() {
             // Start-up has made sure of CAP_KILL; the parent-death signal remains.
             log::fatal(&format!("cannot kill the sandbox of pid {}: {errno}", self.sandbox.pid));
@@ -384,17 +376,17 @@ impl Live {
         }
     }
 
-    /// Looks at what has moved, and says what is too little of it. Where nothing can be known, nothing is too little.
-    pub(super) fn look_at_traffic(&mut self, diag: Option<&Diag>, now: Instant) -> Option<Verdict> {
+    /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler for that long.
+    pub(super) fn look_at_traffic(&mut self, now: Instant) -> Option<Verdict> {
         let served = self.served.as_ref()?;
-        let found = match (&served.connection, &served.question, diag) {
-            (Some(connection), ..) => connection::traffic(connection.ends().0, served.kind),
-            (None, Some(question), Some(diag)) => diag.traffic(question),
-            (None, ..) => return None,
+        let kind = served.kind;
+        let found = match &served.connection {
+            Some(connection) => connection::traffic(connection.ends().0, kind),
+            None => self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), kind)),
         };
         let (rate, idle) = (self.service.min_rate, self.service.idle_time);
         let served = self.served.as_mut()?;
-        // A connection that is gone moves no bytes.
+        // A handler that has closed its connection moves no bytes.
         if let Ok(traffic) = found {
             if served.traffic.is_none_or(|before| traffic.has_moved_since(&before)) {
                 served.traffic_seen = now;
@@ -409,24 +401,30 @@ impl Live {
         (now.duration_since(served.traffic_seen) >= idle?).then_some(Verdict::IdleTime)
     }
 
-    /// Lets a handler that waits for its peer see the end of input. Its descriptors are its own to exchange, and the close of
-    /// what it puts there may wait for ever: a process that nobody waits for does this.
-    pub(super) fn end_input(&self) {
-        if let Some(connection) = self.served.as_ref().and_then(|served| served.connection.as_ref()) {
-            shutdown(connection.ends().0.as_raw_fd(), Shutdown::Read).ignoring("the peer has gone already");
-            return;
-        }
-        match sys::process::fork() {
-            Ok(None) => {
-                for number in [0, 1] {
-                    if let Ok(socket) = sys::process::pidfd_getfd(self.handler_pidfd(), number) {
-                        shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("it is no socket, or gone");
-                    }
-                }
-                sys::process::exit_now(0)
+    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file system that does
+    /// not answer would hold up everybody.
+    fn borrow_connection(&mut self) -> Result<OwnedFd, Errno> {
+        let pid = self.handler_number()?;
+        for number in [0, 1] {
+            if self.exchanged.is_some() || !is_socket(pid, number) {
+                continue;
             }
-            Ok(Some(_)) => {}
-            Err(errno) => log::detail(&format!("cannot end the input of a handler: {errno}")),
+            let borrowed = sys::process::pidfd_getfd(self.handler_pidfd(), number)?;
+            if nix::sys::socket::getsockopt(&borrowed, nix::sys::socket::sockopt::SockType).is_ok() {
+                return Ok(borrowed);
+            }
+            // Between the look and the borrowing. Its maker is killed; once that has ended, and so has closed the file
+            // itself, so can we.
+            self.exchanged = Some(borrowed);
+            self.kill();
+        }
+        Err(Errno::ENOTSOCK)
+    }
+
+    /// Lets a handler that waits for its peer see the end of input.
+    pub(super) fn end_input(&mut self) {
+        if let Ok(socket) = self.borrow_connection() {
+            shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("ENOTCONN: the peer has gone already");
         }
     }
 
@@ -474,6 +472,11 @@ impl Live {
             Ending::Signaled(libc::WTERMSIG(status))
         })
     }
+}
+
+fn is_socket(pid: u32, number: i32) -> bool {
+    let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));
+    link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
 }
 
 /// A line of the handler's, for the log; the first that says what was asked for counts.

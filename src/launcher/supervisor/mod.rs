@@ -4,7 +4,6 @@
 
 mod accepting;
 pub(crate) mod admission;
-mod ageing;
 mod answers;
 mod awaiting;
 mod deadlines;
@@ -27,7 +26,6 @@ mod warm;
 use crate::cgroup::leaves::{Delegated, Leaf};
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
-use crate::diag::Diag;
 use crate::listener::Listener;
 use crate::log;
 use crate::notify::Notifier;
@@ -93,8 +91,6 @@ pub(crate) struct Supervisor<'a> {
     /// The signal that asked for the end.
     stopping: Option<i32>,
     stats: Option<StatsSocket>,
-    /// None where nothing can be known of a connection that a handler has.
-    diag: Option<Diag>,
     last: Option<Outcome>,
 }
 
@@ -131,11 +127,9 @@ impl<'a> Supervisor<'a> {
         groups: Option<Rc<Delegated>>,
         signals: SignalFd,
         listeners: Vec<Listener>,
-        diag: Option<Diag>,
     ) -> Result<Supervisor<'a>, Errno> {
         let services = services.into_iter().map(Rc::new).collect();
-        let supervisor = Supervisor::of(services, workshop, groups, signals, listeners)?;
-        Ok(Supervisor { diag, ..supervisor })
+        Supervisor::of(services, workshop, groups, signals, listeners)
     }
 
     fn of(
@@ -169,7 +163,6 @@ impl<'a> Supervisor<'a> {
             next_conn: 1,
             stopping: None,
             stats: None,
-            diag: None,
             last: None,
         };
         supervisor.watch_listeners()?;
@@ -185,10 +178,7 @@ impl<'a> Supervisor<'a> {
         began: Instant,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         self.begin(Supervisor::arrival_of_run(connection, began));
-        while self.live.values().any(|live| !live.unkillable)
-            || !self.draining.is_empty()
-            || !self.resets.is_empty()
-        {
+        while !self.live.is_empty() || !self.draining.is_empty() || !self.resets.is_empty() {
             if let Err(errno) = self.turn() {
                 return Err((errno, self.take_back()));
             }
@@ -213,7 +203,6 @@ impl<'a> Supervisor<'a> {
         telling: Telling,
     ) -> Result<(), Errno> {
         self.begin_telling(telling)?;
-        ageing::prefer_supervisor();
         notifier.ready(&self.status());
         self.reload = Some(reload);
         self.notifier = Some(notifier);
@@ -222,7 +211,7 @@ impl<'a> Supervisor<'a> {
         self.tell_watchdog();
         while self.stopping.is_none()
             || self.services.anybody_waits()
-            || self.live.values().any(|live| !live.unkillable)
+            || !self.live.is_empty()
             || !self.draining.is_empty()
             || !self.resets.is_empty()
         {
@@ -372,7 +361,6 @@ impl<'a> Supervisor<'a> {
                 }
             }
         }
-        self.watch_end(id);
     }
 
     /// The handler runs and has its connection: ours would keep the peer waiting for the end.
@@ -392,7 +380,7 @@ impl<'a> Supervisor<'a> {
         match call {
             Ok(Call::Parked) => return self.on_parked(id),
             Ok(Call::Answered(first)) => return self.on_answered(id, first),
-            Ok(Call::Settled) | Err(_) => self.watch_end(id),
+            Ok(Call::Settled) | Err(_) => {}
         }
         let Some(live) = self.live.get_mut(&id) else { return };
         // No process uses the filter any more: the end of the sandbox is near.
@@ -420,12 +408,14 @@ impl<'a> Supervisor<'a> {
         if let Some(listener) = &live.listener {
             self.epoll.delete(listener).ignoring("it is not watched any more");
         }
-        self.deadlines.cancel_of_sandbox(id);
+        for deadline in
+            [Deadline::Wall(id), Deadline::IdleTick(id), Deadline::ParkEnd(id), Deadline::ResumeCalls(id)]
+        {
+            self.deadlines.cancel(deadline);
+        }
         live.drain_stderr();
         let outcome = live.outcome(ending);
-        let state = &mut self.services[live.service_id];
-        state.put_leaf(live.leaf.take(), &live.service);
-        state.unkillable -= usize::from(live.unkillable);
+        self.services[live.service_id].put_leaf(live.leaf.take(), &live.service);
         match live.served.take() {
             Some(served) => self.finish(&live, served, outcome, usage),
             None => self.on_end_before_connection(id, &live, &outcome),

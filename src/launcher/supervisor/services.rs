@@ -22,8 +22,6 @@ pub(super) struct State {
     /// Of all sandboxes under this name, whatever reloads came between.
     pub(super) statistics: Statistics,
     pub(super) renewal: Renewal,
-    /// Sandboxes that do not die.
-    pub(super) unkillable: usize,
 }
 
 impl State {
@@ -35,7 +33,6 @@ impl State {
             service,
             statistics: Statistics::default(),
             renewal: Renewal::default(),
-            unkillable: 0,
         }
     }
 

@@ -146,7 +146,7 @@ impl Supervisor<'_> {
     /// A sandbox ended that never had a connection.
     pub(super) fn on_end_before_connection(&mut self, id: u64, live: &Live, outcome: &Outcome) {
         self.last = Some(outcome.clone());
-        if live.retired || live.unkillable {
+        if live.retired {
             return;
         }
         self.services[live.service_id].pool.parked.retain(|parked| *parked != id);
@@ -220,7 +220,6 @@ impl Supervisor<'_> {
             live.judge(Verdict::WallTime);
             live.kill();
         }
-        self.watch_end(id);
     }
 
     pub(super) fn shrink_pools(&mut self, now: Instant) {
@@ -248,7 +247,6 @@ impl Supervisor<'_> {
         let pool = &mut self.services[service].pool;
         pool.parked.clear();
         pool.building = 0;
-        self.watch_ends();
     }
 
     /// No connection comes any more: only those go on being built that somebody waits for.
@@ -264,22 +262,12 @@ impl Supervisor<'_> {
         for state in services.all_mut() {
             state.pool.close();
         }
-        self.watch_ends();
     }
 
     fn retire(&mut self, id: u64) {
         if let Some(live) = self.live.get_mut(&id) {
             live.retired = true;
             live.kill();
-        }
-        self.watch_end(id);
-    }
-
-    pub(super) fn watch_ends(&mut self) {
-        let killed: Vec<u64> =
-            self.live.iter().filter(|(_, live)| live.killed.is_some()).map(|(id, _)| *id).collect();
-        for id in killed {
-            self.watch_end(id);
         }
     }
 }

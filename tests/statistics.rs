@@ -116,9 +116,9 @@ fn the_socket_of_a_killed_supervisor_is_replaced_by_the_next_ones() {
     assert_eq!(serving.ask(b"x\n"), b"x\n");
     serving.murder();
     // A process that ends still holds its descriptors when it has no command line any more.
-    let end = std::time::Instant::now() + common::PATIENCE;
-    while std::os::unix::net::UnixStream::connect(socket(&site)).is_ok() {
-        assert!(std::time::Instant::now() < end, "somebody still listens");
+    let end = Instant::now() + PATIENCE;
+    while UnixStream::connect(socket(&site)).is_ok() {
+        assert!(Instant::now() < end, "somebody still listens");
     }
     let serving = Serve::probe(&site, &["echo"]).start();
     assert_eq!(serving.ask(b"x\n"), b"x\n");

@@ -3,10 +3,10 @@
 //! docs/network-namespace.md has the argument. Here it is tried: with the filters, which leave no socket to
 //! meet with; and with both filters away, when Landlock's scope and the namespace's emptiness must do.
 
-use crate::common::inject::injector;
-use crate::common::kernel::Wall;
-use crate::common::{Live, Site, a_site, process};
 use crate::walls;
+use common::inject::injector;
+use common::kernel::Wall;
+use common::{Live, Site, a_site, process};
 
 const NAME: &str = "dayfly-meeting";
 
@@ -40,7 +40,7 @@ fn end(mut live: Live<'_>) {
 #[test]
 fn sandboxes_of_one_serve_share_a_network_namespace_that_is_not_the_hosts() {
     let site = a_site!();
-    let serving = crate::common::serve::Serve::probe(&site, &["sleep"]).options(&["--warm", "2"]).start();
+    let serving = common::serve::Serve::probe(&site, &["sleep"]).options(&["--warm", "2"]).start();
     let mut clients = [serving.connect(), serving.connect()];
     for client in &mut clients {
         assert_eq!(client.line(), "ready");

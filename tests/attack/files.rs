@@ -1,6 +1,6 @@
 //! Ways out of the tree by names: links, `..`, /proc, what is masked elsewhere.
 
-use crate::common::{Site, a_site, site};
+use common::{Site, a_site, site};
 
 #[track_caller]
 fn refused(site: &Site, options: &[&str], words: &[&str], errnos: &[i32]) {

@@ -1,9 +1,9 @@
 //! Every call that the guard denies, by a list of the test's own: the guard's table would agree with itself
 //! whatever it lacks.
 
-use crate::common::a_site;
-use crate::common::inject::injector;
 use crate::walls;
+use common::a_site;
+use common::inject::injector;
 use std::collections::BTreeMap;
 
 /// Names and numbers as in arch/x86/entry/syscalls/syscall_64.tbl of the kernel.
@@ -59,7 +59,7 @@ const DENIED: &[(&str, i64)] = &[
 
 /// The answer to each call, made with zeros, with these layers disabled.
 fn answers(away: &[&[&str]]) -> Option<BTreeMap<String, String>> {
-    let site = crate::common::Site::new()?;
+    let site = common::Site::new()?;
     let rules: Vec<String> = away.iter().flat_map(|wall| wall.iter().map(ToString::to_string)).collect();
     let (injector, report) = injector(&rules, &[]);
     let calls: Vec<String> = DENIED.iter().map(|(name, number)| format!("{name}={number}")).collect();

@@ -1,13 +1,10 @@
 //! Attacks on one wall alone: what a compromised handler tries when another wall is not there.
 //!
-//! `tests/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its walls and
+//! `tests/isolation/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its walls and
 //! tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![cfg(target_arch = "x86_64")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod across;
 mod files;

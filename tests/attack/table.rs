@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    common::checkout().to_owned()
 }
 
 /// The names of tests in a file: functions after `#[test]`, and the lines of the macros that make them.
@@ -68,7 +68,7 @@ fn every_test_that_a_table_names_exists() {
 
 #[test]
 fn every_attack_is_in_the_table() {
-    let mut attacks = tests_in(&root().join("tests/denied.rs"));
+    let mut attacks = tests_in(&root().join("tests/isolation/denied.rs"));
     for name in ["main", "across", "files", "guard"] {
         attacks.extend(tests_in(&root().join(format!("tests/attack/{name}.rs"))));
     }

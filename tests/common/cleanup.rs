@@ -10,7 +10,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 const PLACE: &str = "/var/tmp";
-pub(crate) const PREFIX: &str = "dayfly-test-";
+pub const PREFIX: &str = "dayfly-test-";
 
 /// How long the killed processes of a failed test may take to end.
 const DEATH: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const DEATH: Duration = Duration::from_secs(10);
 const YOUNG: Duration = Duration::from_secs(60);
 
 /// The directory of a test's own, and the lock that says that the test lives.
-pub(crate) fn claim(tag: &str) -> (PathBuf, File) {
+pub fn claim(tag: &str) -> (PathBuf, File) {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(|| dead().iter().filter(|(_, age)| *age >= YOUNG).for_each(|(tag, _)| clean(tag)));
     let directory = Path::new(PLACE).join(tag);
@@ -29,7 +29,7 @@ pub(crate) fn claim(tag: &str) -> (PathBuf, File) {
 }
 
 /// The tags of tests that were killed, and how old what they have left is.
-pub(crate) fn dead() -> Vec<(String, Duration)> {
+pub fn dead() -> Vec<(String, Duration)> {
     let entries = fs::read_dir(PLACE).into_iter().flatten().flatten();
     let tags = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
@@ -51,7 +51,7 @@ fn is_dead(tag: &str) -> bool {
 }
 
 /// Ends and removes all that has this tag; what could not be removed is still there afterwards.
-pub(crate) fn clean(tag: &str) {
+pub fn clean(tag: &str) {
     for pid in process::tagged(tag) {
         let _may_have_ended = sys::kill(pid, libc::SIGKILL);
     }
@@ -61,7 +61,7 @@ pub(crate) fn clean(tag: &str) {
 
 /// Removes a directory or file of a test's own, after everything that is mounted below it: to remove the files of a bind
 /// mount would be to remove the host's. Leaves all where a mount stays.
-pub(crate) fn remove(path: &Path) {
+pub fn remove(path: &Path) {
     for point in mounts_below(path).iter().rev() {
         let _may_be_gone_with_another = sys::unmount(&super::site::c_path(point));
     }
@@ -71,7 +71,7 @@ pub(crate) fn remove(path: &Path) {
 }
 
 /// All paths of that tag, the site last.
-pub(crate) fn left(tag: &str) -> Vec<PathBuf> {
+pub fn left(tag: &str) -> Vec<PathBuf> {
     let volume = tag.replace(PREFIX.trim_end_matches('-'), "volume");
     let entries = fs::read_dir(PLACE).into_iter().flatten().flatten().map(|entry| entry.path());
     let name =

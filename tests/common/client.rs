@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 #[derive(Debug)]
-pub(crate) enum Client {
+pub enum Client {
     Tcp(TcpStream),
     Unix(UnixStream),
     Pipes { writer: Option<File>, reader: File },
@@ -17,12 +17,12 @@ pub(crate) enum Client {
 
 impl Client {
     /// A TCP connection over the loopback: the client's end, and what a listener would hand to the launcher.
-    pub(crate) fn tcp() -> (Client, OwnedFd) {
+    pub fn tcp() -> (Client, OwnedFd) {
         Client::tcp_at("127.0.0.1:0")
     }
 
     /// An IPv4 client of a dual-stack listener, which is `::ffff:127.0.0.1` to the kernel.
-    pub(crate) fn mapped() -> (Client, OwnedFd) {
+    pub fn mapped() -> (Client, OwnedFd) {
         Client::tcp_at("[::]:0")
     }
 
@@ -36,20 +36,20 @@ impl Client {
         (Client::Tcp(client), accepted.into())
     }
 
-    pub(crate) fn unix() -> (Client, OwnedFd) {
+    pub fn unix() -> (Client, OwnedFd) {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         (Client::Unix(ours), theirs.into())
     }
 
     /// Pipes for fd 0 and 1.
-    pub(crate) fn pipes() -> (Client, OwnedFd, OwnedFd) {
+    pub fn pipes() -> (Client, OwnedFd, OwnedFd) {
         let (stdin, writer) = sys::pipe().expect("a pipe");
         let (reader, stdout) = sys::pipe().expect("a pipe");
         (Client::Pipes { writer: Some(writer.into()), reader: reader.into() }, stdin, stdout)
     }
 
     /// Sends, or finds that the other side has already gone, which some tests want.
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         let sent = match self {
             Client::Tcp(stream) => stream.write_all(bytes),
             Client::Unix(stream) => stream.write_all(bytes),
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Says that nothing more will be sent, and stays to read.
-    pub(crate) fn half_close(&mut self) {
+    pub fn half_close(&mut self) {
         let closed = match self {
             Client::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Client::Unix(stream) => stream.shutdown(Shutdown::Write),
@@ -76,14 +76,14 @@ impl Client {
     }
 
     /// Ends it by a reset (socket(7), SO_LINGER); says whose it was.
-    pub(crate) fn reset(self) -> SocketAddr {
+    pub fn reset(self) -> SocketAddr {
         let Client::Tcp(stream) = self else { panic!("only TCP is reset") };
         let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
         setsockopt(&stream, sockopt::Linger, &at_once).expect("a socket's option");
         stream.local_addr().expect("its own address")
     }
 
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Client::Tcp(stream) => stream.as_fd(),
             Client::Unix(stream) => stream.as_fd(),
@@ -93,7 +93,7 @@ impl Client {
 
     /// Some bytes, none at the end. A connection cut by the kernel counts as ended: the tests look at what
     /// came.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
         assert!(sys::readable(self.fd(), PATIENCE), "nothing came and nothing closed for {PATIENCE:?}");
         let answer = match self {
             Client::Tcp(stream) => stream.read(buffer),
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// One line without its end; empty at the end of the connection.
-    pub(crate) fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = Vec::new();
         let mut byte = [0];
         while self.read(&mut byte) == 1 && byte[0] != b'\n' {
@@ -117,7 +117,7 @@ impl Client {
         String::from_utf8_lossy(&line).into_owned()
     }
 
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
+    pub fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut buffer = [0; 65536];
         loop {
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// The client's own address, as the handler should be told.
-    pub(crate) fn address(&self) -> (String, String) {
+    pub fn address(&self) -> (String, String) {
         match self {
             Client::Tcp(stream) => {
                 let address = stream.local_addr().expect("a connected socket has an address");

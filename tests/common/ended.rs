@@ -4,25 +4,25 @@ use serde_json::Value;
 
 /// The result of a launch.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) status: i32,
-    pub(crate) out: Vec<u8>,
-    pub(crate) err: String,
-    pub(crate) record: Value,
+pub struct Ended {
+    pub status: i32,
+    pub out: Vec<u8>,
+    pub err: String,
+    pub record: Value,
 }
 
 impl Ended {
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.out).into_owned()
     }
 
-    pub(crate) fn outcome(&self) -> &str {
+    pub fn outcome(&self) -> &str {
         self.record["outcome"].as_str().unwrap_or("no record")
     }
 
     /// Fails with everything there is to know unless the launch ended like this.
     #[track_caller]
-    pub(crate) fn expect(&self, status: i32, outcome: &str) -> &Self {
+    pub fn expect(&self, status: i32, outcome: &str) -> &Self {
         let same = self.status == status && self.outcome() == outcome;
         assert!(same, "wanted {status} {outcome}, got {} {}\n{self}", self.status, self.outcome());
         let recorded = self.record["status"].as_i64();
@@ -32,7 +32,7 @@ impl Ended {
 
     /// The operator's mistake: 2, one line that names it, and nothing of it for the client.
     #[track_caller]
-    pub(crate) fn is_usage_error(&self, named: &str) {
+    pub fn is_usage_error(&self, named: &str) {
         assert_eq!(self.status, 2, "naming {named:?}\n{self}");
         let lines: Vec<&str> = self.err.lines().filter(|line| !line.trim().is_empty()).collect();
         assert_eq!(lines.len(), 1, "one line of diagnosis, naming {named:?}\n{self}");
@@ -42,13 +42,13 @@ impl Ended {
 
     /// The value of the probe's line `key value`.
     #[track_caller]
-    pub(crate) fn value(&self, key: &str) -> String {
+    pub fn value(&self, key: &str) -> String {
         let values = self.values(key);
         assert_eq!(values.len(), 1, "one line {key:?}\n{self}");
         values[0].clone()
     }
 
-    pub(crate) fn values(&self, key: &str) -> Vec<String> {
+    pub fn values(&self, key: &str) -> Vec<String> {
         let mark = format!("{key} ");
         self.text().lines().filter_map(|line| line.strip_prefix(&mark)).map(String::from).collect()
     }

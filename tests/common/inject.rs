@@ -10,38 +10,38 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 /// Where the injector finds its report.
-pub(crate) const REPORT_FD: i32 = 250;
+pub const REPORT_FD: i32 = 250;
 
 /// The words before a command that run it under the injector, and the descriptor for [`REPORT_FD`].
 #[derive(Debug)]
-pub(crate) struct Injector {
-    pub(crate) words: Vec<OsString>,
-    pub(crate) report: OwnedFd,
+pub struct Injector {
+    pub words: Vec<OsString>,
+    pub report: OwnedFd,
 }
 
 /// The injector's report, complete when the last traced process has ended.
 #[derive(Debug)]
-pub(crate) struct Pending(Receiver<Vec<u8>>);
+pub struct Pending(Receiver<Vec<u8>>);
 
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     text: String,
 }
 
 /// One call of a trace, by which it can be found again in the next launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) role: String,
-    pub(crate) name: String,
+pub struct Call {
+    pub role: String,
+    pub name: String,
     /// Among the calls of this name of its process.
-    pub(crate) nth: u64,
-    pub(crate) text: String,
-    pub(crate) answer: i64,
+    pub nth: u64,
+    pub text: String,
+    pub answer: i64,
 }
 
 /// An injector with these rules (`tests/injector/rule.rs` explains them); the last argument are further
 /// options.
-pub(crate) fn injector(rules: &[String], options: &[&str]) -> (Injector, Pending) {
+pub fn injector(rules: &[String], options: &[&str]) -> (Injector, Pending) {
     let (reader, report) = sys::pipe().expect("a pipe");
     let mut words = vec![test_bin("injector").into_os_string(), "--report".into()];
     words.push(REPORT_FD.to_string().into());
@@ -60,12 +60,12 @@ pub(crate) fn injector(rules: &[String], options: &[&str]) -> (Injector, Pending
 }
 
 /// For as long as the file is there, the rules hold.
-pub(crate) fn valid_while(file: &Path) -> [&str; 2] {
+pub fn valid_while(file: &Path) -> [&str; 2] {
     ["--while", file.to_str().expect("a path of ours")]
 }
 
 impl Pending {
-    pub(crate) fn read(self) -> Report {
+    pub fn read(self) -> Report {
         let bytes = self.0.recv_timeout(PATIENCE).expect("the injector ends with what it follows");
         Report { text: String::from_utf8_lossy(&bytes).into_owned() }
     }
@@ -73,22 +73,22 @@ impl Pending {
 
 impl Report {
     /// How often a rule was applied.
-    pub(crate) fn fired(&self) -> usize {
+    pub fn fired(&self) -> usize {
         self.text.lines().filter(|line| line.starts_with("fired ")).count()
     }
 
     /// Whether this rule was.
-    pub(crate) fn fired_rule(&self, index: usize) -> bool {
+    pub fn fired_rule(&self, index: usize) -> bool {
         self.text.lines().any(|line| line.starts_with(&format!("fired {index} ")))
     }
 
     /// Whether a handler was executed.
-    pub(crate) fn ran(&self) -> bool {
+    pub fn ran(&self) -> bool {
         self.text.lines().any(|line| line.starts_with("ran "))
     }
 
     /// Every call up to the first handler. Texts have TAG in place of the site's own names.
-    pub(crate) fn calls(&self, site: &Site) -> Vec<Call> {
+    pub fn calls(&self, site: &Site) -> Vec<Call> {
         let text = self.text.replace(site.tag(), "TAG");
         let lines = text.lines().take_while(|line| !line.starts_with("ran "));
         // The holder of an id map is killed as soon as its namespace is open: how far it comes is chance, and
@@ -137,7 +137,7 @@ impl Call {
     }
 
     /// The rule that makes this call answer `answer` without being made.
-    pub(crate) fn rule(&self, answer: i64) -> String {
+    pub fn rule(&self, answer: i64) -> String {
         let Call { role, name, nth, text, .. } = self;
         let path = match self.is_read_by_file() {
             // Sites differ in what stands for TAG.

@@ -4,7 +4,7 @@ use super::sys;
 
 /// A wall that not every kernel above the floor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wall {
+pub enum Wall {
     /// Memory-deny-write-execute (Linux 6.3).
     Mdwe,
     /// Landlock's TCP rules (ABI 4, Linux 6.7).
@@ -14,10 +14,10 @@ pub(crate) enum Wall {
 }
 
 impl Wall {
-    pub(crate) const ALL: [Wall; 3] = [Wall::Mdwe, Wall::LandlockNet, Wall::LandlockScope];
+    pub const ALL: [Wall; 3] = [Wall::Mdwe, Wall::LandlockNet, Wall::LandlockScope];
 
     /// As `--allow-degraded` has it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Wall::Mdwe => "mdwe",
             Wall::LandlockNet => "landlock-net",
@@ -26,7 +26,7 @@ impl Wall {
     }
 
     /// Whether this kernel has it.
-    pub(crate) fn is_here(self) -> bool {
+    pub fn is_here(self) -> bool {
         match self {
             Wall::Mdwe => sys::has_mdwe(),
             Wall::LandlockNet => sys::landlock_abi() >= 4,
@@ -37,8 +37,8 @@ impl Wall {
 
 /// Rules of the injector under which the launcher finds the floor: the Landlock of Linux 6.1 and no
 /// memory-deny-write-execute.
-pub(crate) const FLOOR: [&str; 2] =
+pub const FLOOR: [&str; 2] =
     ["call=landlock_create_ruleset arg2=1 : return=2", "call=prctl arg0=66 : return=-22"];
 
 /// Rules under which it finds Landlock built in and not enabled.
-pub(crate) const NO_LANDLOCK: [&str; 1] = ["call=landlock_create_ruleset arg2=1 : return=-95"];
+pub const NO_LANDLOCK: [&str; 1] = ["call=landlock_create_ruleset arg2=1 : return=-95"];

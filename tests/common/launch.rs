@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 /// How the connection arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub enum Wire {
     /// Two pipes, as by hand.
     Pipes,
     /// A TCP connection on fd 0 and 1, as tcpserver and systemd's StandardInput=socket with a log on 2.
@@ -32,7 +32,7 @@ pub(crate) enum Wire {
 }
 
 #[derive(Debug)]
-pub(crate) struct Launch<'s> {
+pub struct Launch<'s> {
     site: &'s Site,
     wire: Wire,
     before: Vec<OsString>,
@@ -46,7 +46,7 @@ pub(crate) struct Launch<'s> {
 }
 
 impl<'s> Launch<'s> {
-    pub(crate) fn new(site: &'s Site, handler: &[&str]) -> Self {
+    pub fn new(site: &'s Site, handler: &[&str]) -> Self {
         let template = site.template().into_os_string();
         let verb = ["run".into(), "--status-fd".into(), "9".into(), "--template".into(), template];
         Launch {
@@ -63,53 +63,53 @@ impl<'s> Launch<'s> {
         }
     }
 
-    pub(crate) fn wire(mut self, wire: Wire) -> Self {
+    pub fn wire(mut self, wire: Wire) -> Self {
         self.wire = wire;
         self
     }
 
-    pub(crate) fn options(mut self, options: &[&str]) -> Self {
+    pub fn options(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(OsString::from));
         self
     }
 
     /// Everything between `run` and `--` is `options`; no template is named.
-    pub(crate) fn only_options(mut self, options: &[&str]) -> Self {
+    pub fn only_options(mut self, options: &[&str]) -> Self {
         self.verb.truncate(3);
         self.options = options.iter().map(OsString::from).collect();
         self
     }
 
     /// Words after the program's name, instead of `run` and a template.
-    pub(crate) fn verb(mut self, words: &[&str]) -> Self {
+    pub fn verb(mut self, words: &[&str]) -> Self {
         self.verb = words.iter().map(OsString::from).collect();
         self
     }
 
     /// A command that starts the launcher: `setpriv …`.
-    pub(crate) fn before(mut self, command: &[&str]) -> Self {
+    pub fn before(mut self, command: &[&str]) -> Self {
         self.before = command.iter().map(OsString::from).collect();
         self
     }
 
-    pub(crate) fn program(mut self, program: &Path) -> Self {
+    pub fn program(mut self, program: &Path) -> Self {
         self.program = program.into();
         self
     }
 
-    pub(crate) fn variable(mut self, key: &str, value: &str) -> Self {
+    pub fn variable(mut self, key: &str, value: &str) -> Self {
         self.variables.push((key.into(), value.into()));
         self
     }
 
     /// Open descriptors that the launcher inherits and must not pass on.
-    pub(crate) fn inherit(mut self, numbers: &[RawFd]) -> Self {
+    pub fn inherit(mut self, numbers: &[RawFd]) -> Self {
         self.inherited = numbers.to_vec();
         self
     }
 
     /// Under the injector.
-    pub(crate) fn under(mut self, injector: Injector) -> Self {
+    pub fn under(mut self, injector: Injector) -> Self {
         self.injector = Some(injector);
         self
     }
@@ -139,7 +139,7 @@ impl<'s> Launch<'s> {
         command
     }
 
-    pub(crate) fn start(self) -> Live<'s> {
+    pub fn start(self) -> Live<'s> {
         let mut command = self.command();
         let (err, err_writer) = sys::pipe().expect("a pipe");
         let (record, record_writer) = sys::pipe().expect("a pipe");
@@ -186,7 +186,7 @@ impl<'s> Launch<'s> {
     }
 
     /// The usual conversation: send, half-close, read to the end.
-    pub(crate) fn talk(self, input: &[u8]) -> Ended {
+    pub fn talk(self, input: &[u8]) -> Ended {
         let mut live = self.start();
         live.client.send(input);
         live.client.half_close();
@@ -207,23 +207,23 @@ fn collect(fd: OwnedFd) -> Receiver<Vec<u8>> {
 
 /// A launcher at work.
 #[derive(Debug)]
-pub(crate) struct Live<'s> {
+pub struct Live<'s> {
     site: &'s Site,
     child: Child,
-    pub(crate) client: Client,
+    pub client: Client,
     /// The other end of a connection that is not ours to serve.
-    pub(crate) spare: Option<Client>,
+    pub spare: Option<Client>,
     err: Receiver<Vec<u8>>,
     record: Receiver<Vec<u8>>,
 }
 
 impl Live<'_> {
-    pub(crate) fn launcher(&self) -> u32 {
+    pub fn launcher(&self) -> u32 {
         self.child.id()
     }
 
     /// The handler's process. It must have spoken before, or it may not be there yet.
-    pub(crate) fn handler(&self) -> u32 {
+    pub fn handler(&self) -> u32 {
         let found: Vec<u32> = process::handlers(self.site.tag())
             .into_iter()
             .filter(|&pid| process::descends(pid, self.launcher()))
@@ -233,7 +233,7 @@ impl Live<'_> {
     }
 
     /// Waits for the word that verbs of the probe which stay say first.
-    pub(crate) fn await_ready(&mut self) -> u32 {
+    pub fn await_ready(&mut self) -> u32 {
         let line = self.client.line();
         if line != "ready" {
             let launcher = self.launcher();
@@ -243,12 +243,12 @@ impl Live<'_> {
         self.handler()
     }
 
-    pub(crate) fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         sys::kill(self.launcher(), signal).expect("the launcher is there to get the signal");
     }
 
     /// Waits for the launcher's end and returns its status; a signal's is negative.
-    pub(crate) fn wait(&mut self) -> i32 {
+    pub fn wait(&mut self) -> i32 {
         let pidfd = sys::pidfd(self.launcher()).expect("a child not waited for has a pidfd");
         if !sys::readable(pidfd.as_fd(), PATIENCE) {
             self.signal(libc::SIGKILL);
@@ -259,14 +259,14 @@ impl Live<'_> {
     }
 
     /// Reads everything to the end and looks for what was left behind.
-    pub(crate) fn end(mut self) -> Ended {
+    pub fn end(mut self) -> Ended {
         let out = self.client.rest();
         let status = self.wait();
         self.gather(out, status)
     }
 
     /// The same after a kill: what the launcher started may take a moment to follow it.
-    pub(crate) fn end_killed(mut self) -> Ended {
+    pub fn end_killed(mut self) -> Ended {
         let status = self.wait();
         let left = process::await_end_of(self.site.tag(), PATIENCE);
         assert!(left.is_empty(), "left after the launcher's end:\n{}", process::describe(&left));

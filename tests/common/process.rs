@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Every process there is.
-pub(crate) fn all() -> Vec<u32> {
+pub fn all() -> Vec<u32> {
     fs::read_dir("/proc")
         .expect("/proc is mounted")
         .flatten()
@@ -16,17 +16,17 @@ pub(crate) fn all() -> Vec<u32> {
 }
 
 /// A file of /proc/PID; empty when the process has just gone.
-pub(crate) fn read(pid: u32, name: &str) -> String {
+pub fn read(pid: u32, name: &str) -> String {
     let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-pub(crate) fn arguments(pid: u32) -> Vec<String> {
+pub fn arguments(pid: u32) -> Vec<String> {
     read(pid, "cmdline").split_terminator('\0').map(String::from).collect()
 }
 
 /// /proc/PID/status as a map; values with single blanks.
-pub(crate) fn status(pid: u32) -> BTreeMap<String, String> {
+pub fn status(pid: u32) -> BTreeMap<String, String> {
     let text = read(pid, "status");
     assert!(!text.is_empty(), "process {pid} has gone while it was looked at");
     text.lines()
@@ -36,24 +36,20 @@ pub(crate) fn status(pid: u32) -> BTreeMap<String, String> {
 }
 
 /// One field of /proc/PID/stat, counted as in proc(5): 4 is the parent, 6 the session, 7 the terminal.
-pub(crate) fn stat(pid: u32, field: usize) -> i64 {
+pub fn stat(pid: u32, field: usize) -> i64 {
     let text = read(pid, "stat");
     let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     rest.split_whitespace().nth(field - 3).and_then(|value| value.parse().ok()).unwrap_or(-1)
 }
 
 /// `mnt:[4026531832]` and its like: which namespace a process lives in.
-pub(crate) fn namespace(pid: u32, kind: &str) -> String {
+pub fn namespace(pid: u32, kind: &str) -> String {
     let link = fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("namespace of a living process");
     link.to_string_lossy().into_owned()
 }
 
 /// Does something in a namespace of a living process, in a thread that ends with it.
-pub(crate) fn inside<T: Send + 'static>(
-    pid: u32,
-    kind: &str,
-    look: impl FnOnce() -> T + Send + 'static,
-) -> T {
+pub fn inside<T: Send + 'static>(pid: u32, kind: &str, look: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = fs::File::open(format!("/proc/{pid}/ns/{kind}")).expect("namespace of a living process");
     let thread = std::thread::spawn(move || {
         use std::os::fd::AsFd;
@@ -64,7 +60,7 @@ pub(crate) fn inside<T: Send + 'static>(
 }
 
 /// The target of each open descriptor of a process.
-pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
+pub fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a living process");
     entries
         .flatten()
@@ -76,7 +72,7 @@ pub(crate) fn descriptors(pid: u32) -> BTreeMap<u32, String> {
 }
 
 /// The soft and hard value of a row of /proc/PID/limits.
-pub(crate) fn limit(pid: u32, row: &str) -> (String, String) {
+pub fn limit(pid: u32, row: &str) -> (String, String) {
     let text = read(pid, "limits");
     let line = text.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("no limit {row:?}"));
     let mut values = line[row.len()..].split_whitespace().map(String::from);
@@ -84,7 +80,7 @@ pub(crate) fn limit(pid: u32, row: &str) -> (String, String) {
 }
 
 /// Whether `descendant` was started by `ancestor`, directly or not.
-pub(crate) fn descends(descendant: u32, ancestor: u32) -> bool {
+pub fn descends(descendant: u32, ancestor: u32) -> bool {
     let mut pid = descendant;
     while pid > 1 {
         if pid == ancestor {
@@ -96,7 +92,7 @@ pub(crate) fn descends(descendant: u32, ancestor: u32) -> bool {
 }
 
 /// The processes that work for a test: its tag is in their arguments or in the root of one of their mounts.
-pub(crate) fn tagged(tag: &str) -> Vec<u32> {
+pub fn tagged(tag: &str) -> Vec<u32> {
     all()
         .into_iter()
         .filter(|&pid| pid != std::process::id())
@@ -105,13 +101,13 @@ pub(crate) fn tagged(tag: &str) -> Vec<u32> {
 }
 
 /// The handlers among them: a handler's own arguments carry the tag as `@TAG`.
-pub(crate) fn handlers(tag: &str) -> Vec<u32> {
+pub fn handlers(tag: &str) -> Vec<u32> {
     let mark = format!("@{tag}");
     all().into_iter().filter(|&pid| arguments(pid).get(1).is_some_and(|a| *a == mark)).collect()
 }
 
 /// Waits for the end of everything tagged; what is still there after that is a leak.
-pub(crate) fn await_end_of(tag: &str, within: Duration) -> Vec<u32> {
+pub fn await_end_of(tag: &str, within: Duration) -> Vec<u32> {
     let deadline = Instant::now() + within;
     loop {
         let left = tagged(tag);
@@ -128,7 +124,7 @@ pub(crate) fn await_end_of(tag: &str, within: Duration) -> Vec<u32> {
 }
 
 /// A line per process for a failed test's message.
-pub(crate) fn describe(pids: &[u32]) -> String {
+pub fn describe(pids: &[u32]) -> String {
     let line = |pid: &u32| {
         let status = read(*pid, "status");
         let state = status.lines().find(|l| l.starts_with("State")).unwrap_or("gone").to_owned();
@@ -137,12 +133,12 @@ pub(crate) fn describe(pids: &[u32]) -> String {
     pids.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-pub(crate) fn exists(path: &Path) -> bool {
+pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
 /// Asks again and again until there is an answer: for what makes no event that a test could wait for.
-pub(crate) fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(ask: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + super::PATIENCE;
     loop {
         if let Some(answer) = ask() {
@@ -154,7 +150,7 @@ pub(crate) fn until<T>(ask: impl Fn() -> Option<T>) -> T {
 }
 
 /// SIGKILL to a process of the test's own; it may have ended already.
-pub(crate) fn kill(pid: u32) {
+pub fn kill(pid: u32) {
     if let Err(error) = sys::kill(pid, libc::SIGKILL) {
         assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{error}");
     }

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 #[derive(Debug)]
-pub(crate) struct Serve<'s> {
+pub struct Serve<'s> {
     site: &'s Site,
     before: Vec<OsString>,
     options: Vec<OsString>,
@@ -30,7 +30,7 @@ pub(crate) struct Serve<'s> {
 
 impl<'s> Serve<'s> {
     /// Serves the probe with this verb on a listening socket handed over as systemd does.
-    pub(crate) fn probe(site: &'s Site, words: &[&str]) -> Self {
+    pub fn probe(site: &'s Site, words: &[&str]) -> Self {
         let mark = format!("@{}", site.tag());
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
@@ -39,62 +39,62 @@ impl<'s> Serve<'s> {
     }
 
     /// Serves what service files say.
-    pub(crate) fn files(site: &'s Site, paths: &[&Path]) -> Self {
+    pub fn files(site: &'s Site, paths: &[&Path]) -> Self {
         let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
         let (before, handler, names, bind) = (Vec::new(), Vec::new(), Vec::new(), "127.0.0.1:0");
         Serve { site, before, options, handler, activated: true, names, kept: None, bind, injector: None }
     }
 
     /// Serves what a service file says.
-    pub(crate) fn file(site: &'s Site, path: &Path) -> Self {
+    pub fn file(site: &'s Site, path: &Path) -> Self {
         Serve::files(site, &[path])
     }
 
     /// A listening socket for each of these names is handed over.
-    pub(crate) fn sockets(mut self, names: &[&str]) -> Self {
+    pub fn sockets(mut self, names: &[&str]) -> Self {
         self.names = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    pub(crate) fn options(mut self, options: &[&str]) -> Self {
+    pub fn options(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(OsString::from));
         self
     }
 
-    pub(crate) fn before(mut self, command: &[&str]) -> Self {
+    pub fn before(mut self, command: &[&str]) -> Self {
         self.before = command.iter().map(OsString::from).collect();
         self
     }
 
     /// Under the injector.
-    pub(crate) fn under(mut self, injector: Injector) -> Self {
+    pub fn under(mut self, injector: Injector) -> Self {
         self.injector = Some(injector);
         self
     }
 
-    pub(crate) fn replace_handler(&mut self, words: &[&str]) {
+    pub fn replace_handler(&mut self, words: &[&str]) {
         self.handler = words.iter().map(OsString::from).collect();
     }
 
     /// No socket is handed over: `--listen` is among the options.
-    pub(crate) fn listening_itself(mut self) -> Self {
+    pub fn listening_itself(mut self) -> Self {
         self.activated = false;
         self
     }
 
     /// This listening socket is handed over, and stays with the test as well.
-    pub(crate) fn on(mut self, listener: &'s TcpListener) -> Self {
+    pub fn on(mut self, listener: &'s TcpListener) -> Self {
         self.kept = Some(listener);
         self
     }
 
     /// The sockets listen on `[::]`, for IPv4 as well; clients connect by IPv4.
-    pub(crate) fn dual_stack(mut self) -> Self {
+    pub fn dual_stack(mut self) -> Self {
         self.bind = "[::]:0";
         self
     }
 
-    pub(crate) fn start(self) -> Serving<'s> {
+    pub fn start(self) -> Serving<'s> {
         // Activation needs no waiting for readiness: connections queue on the socket from the start.
         let count = self.names.len().max(1);
         let bind = || TcpListener::bind(self.bind).expect("a free port");
@@ -147,30 +147,30 @@ fn lines(fd: OwnedFd) -> Receiver<String> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Serving<'s> {
+pub struct Serving<'s> {
     site: &'s Site,
     child: Child,
-    pub(crate) address: SocketAddr,
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     log: Receiver<String>,
 }
 
 impl Serving<'_> {
-    pub(crate) fn supervisor(&self) -> u32 {
+    pub fn supervisor(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn connect(&self) -> Client {
+    pub fn connect(&self) -> Client {
         Client::Tcp(TcpStream::connect(self.address).expect("the listening socket is open"))
     }
 
     /// To the socket of that place in [`Serve::sockets`].
-    pub(crate) fn connect_to(&self, index: usize) -> Client {
+    pub fn connect_to(&self, index: usize) -> Client {
         Client::Tcp(TcpStream::connect(self.addresses[index]).expect("the listening socket is open"))
     }
 
     /// From another address of the loopback network.
-    pub(crate) fn connect_from(&self, source: &str) -> Client {
+    pub fn connect_from(&self, source: &str) -> Client {
         use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
         let source: SocketAddr = format!("{source}:0").parse().expect("an address");
         let fd =
@@ -181,7 +181,7 @@ impl Serving<'_> {
     }
 
     /// Connects, sends, half-closes and reads everything.
-    pub(crate) fn ask(&self, input: &[u8]) -> Vec<u8> {
+    pub fn ask(&self, input: &[u8]) -> Vec<u8> {
         let mut client = self.connect();
         client.send(input);
         client.half_close();
@@ -189,7 +189,7 @@ impl Serving<'_> {
     }
 
     /// Connections that are counted now, as the statistics' socket tells.
-    pub(crate) fn live(&self) -> u64 {
+    pub fn live(&self) -> u64 {
         let ask = || -> std::io::Result<serde_json::Value> {
             let socket = std::os::unix::net::UnixStream::connect(self.site.directory().join("stats"))?;
             Ok(serde_json::from_reader(socket)?)
@@ -198,19 +198,19 @@ impl Serving<'_> {
         reports.as_array().into_iter().flatten().filter_map(|report| report["live"].as_u64()).sum()
     }
 
-    pub(crate) fn handlers(&self) -> Vec<u32> {
+    pub fn handlers(&self) -> Vec<u32> {
         process::handlers(self.site.tag())
     }
 
     /// Those that have a connection: a parked one has /dev/null in its place.
-    pub(crate) fn served(&self) -> Vec<u32> {
+    pub fn served(&self) -> Vec<u32> {
         let has_one =
             |pid: &u32| process::descriptors(*pid).get(&0).is_some_and(|name| name.starts_with("socket:"));
         self.handlers().into_iter().filter(has_one).collect()
     }
 
     /// Waits for a log line that contains all of these.
-    pub(crate) fn await_log(&self, words: &[&str]) -> String {
+    pub fn await_log(&self, words: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
@@ -223,7 +223,7 @@ impl Serving<'_> {
         }
     }
 
-    pub(crate) fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         sys::kill(self.supervisor(), signal).expect("the supervisor is there to get the signal");
     }
 
@@ -240,7 +240,7 @@ impl Serving<'_> {
     }
 
     /// Waits for the end it comes to by itself; its status and its log.
-    pub(crate) fn end(self) -> (i32, String) {
+    pub fn end(self) -> (i32, String) {
         let site = self.site;
         let ended = self.end_beside();
         site.check_nothing_left();
@@ -248,20 +248,20 @@ impl Serving<'_> {
     }
 
     /// The same while another supervisor still serves beside it.
-    pub(crate) fn end_beside(mut self) -> (i32, String) {
+    pub fn end_beside(mut self) -> (i32, String) {
         let status = self.wait();
         let log: Vec<String> = self.log.iter().collect();
         (status, log.join("\n"))
     }
 
     /// SIGTERM, and everything is gone when it has ended.
-    pub(crate) fn terminate(self) -> (i32, String) {
+    pub fn terminate(self) -> (i32, String) {
         self.signal(libc::SIGTERM);
         self.end()
     }
 
     /// SIGKILL; its sandboxes follow it.
-    pub(crate) fn murder(mut self) {
+    pub fn murder(mut self) {
         self.signal(libc::SIGKILL);
         let status = self.wait();
         assert_eq!(status, -libc::SIGKILL, "the status of a killed supervisor");

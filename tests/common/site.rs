@@ -1,6 +1,6 @@
 //! A place of a test's own: a template, a mount namespace, and the check that nothing is left in it.
 
-pub(crate) use super::cleanup::remove as remove_own_directory;
+pub use super::cleanup::remove as remove_own_directory;
 use super::{Launch, cleanup, process, sys, test_bin};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 type Print = BTreeMap<PathBuf, (u32, u32, u32, u64, (i64, i64), u64)>;
 
 #[derive(Debug)]
-pub(crate) struct Site {
+pub struct Site {
     tag: String,
     directory: PathBuf,
     mounts: String,
@@ -27,7 +27,7 @@ pub(crate) struct Site {
 impl Site {
     /// None when this user cannot have one. Not below /tmp, which is a tmpfs on many hosts and of the test's
     /// own here: what the launcher leaves there is then its own doing.
-    pub(crate) fn new() -> Option<Site> {
+    pub fn new() -> Option<Site> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if sys::effective_uid() != 0 {
             return None;
@@ -63,20 +63,20 @@ impl Site {
         write(&template.join("srv/hello"), b"hello\n", 0o644);
     }
 
-    pub(crate) fn tag(&self) -> &str {
+    pub fn tag(&self) -> &str {
         &self.tag
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub(crate) fn template(&self) -> PathBuf {
+    pub fn template(&self) -> PathBuf {
         self.directory.join("template")
     }
 
     /// Writes a file beside the template, not inside it.
-    pub(crate) fn file(&mut self, name: &str, content: &str) -> PathBuf {
+    pub fn file(&mut self, name: &str, content: &str) -> PathBuf {
         let path = self.directory.join(name);
         write(&path, content.as_bytes(), 0o644);
         self.settle();
@@ -84,35 +84,35 @@ impl Site {
     }
 
     /// Writes a file into the template.
-    pub(crate) fn add(&mut self, name: &str, content: &[u8], mode: u32) {
+    pub fn add(&mut self, name: &str, content: &[u8], mode: u32) {
         write(&self.template().join(name), content, mode);
         self.settle();
     }
 
     /// After a test has changed its own site: this is what must be there at the end.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.print = fingerprint(&self.directory);
     }
 
     /// After a test has mounted something itself: that must be there at the end.
-    pub(crate) fn settle_mounts(&mut self) {
+    pub fn settle_mounts(&mut self) {
         self.mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
     }
 
     /// `dayfly run … -- /bin/probe @TAG VERB…`
-    pub(crate) fn probe(&self, words: &[&str]) -> Launch<'_> {
+    pub fn probe(&self, words: &[&str]) -> Launch<'_> {
         let mark = format!("@{}", self.tag);
         let handler: Vec<&str> = ["/bin/probe", &mark].into_iter().chain(words.iter().copied()).collect();
         Launch::new(self, &handler)
     }
 
-    pub(crate) fn handler(&self, words: &[&str]) -> Launch<'_> {
+    pub fn handler(&self, words: &[&str]) -> Launch<'_> {
         Launch::new(self, words)
     }
 
     /// No process, no mount, no changed or additional file, nothing in /tmp, no loop device.
     #[track_caller]
-    pub(crate) fn check_nothing_left(&self) {
+    pub fn check_nothing_left(&self) {
         let processes = process::tagged(&self.tag);
         assert!(processes.is_empty(), "processes left:\n{}", process::describe(&processes));
         self.check_host_untouched();
@@ -129,7 +129,7 @@ impl Site {
     }
 
     #[track_caller]
-    pub(crate) fn check_host_untouched(&self) {
+    pub fn check_host_untouched(&self) {
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
         assert_eq!(mounts, self.mounts, "the mount table has changed");
         assert_eq!(fingerprint(&self.directory), self.print, "files have changed");
@@ -157,25 +157,25 @@ impl Drop for Site {
     }
 }
 
-pub(crate) fn make_directory(path: &Path, mode: u32) {
+pub fn make_directory(path: &Path, mode: u32) {
     fs::create_dir(path).unwrap_or_else(|e| panic!("mkdir {}: {e}", path.display()));
     set_mode(path, mode);
 }
 
-pub(crate) fn set_mode(path: &Path, mode: u32) {
+pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod of our own file");
 }
 
-pub(crate) fn write(path: &Path, content: &[u8], mode: u32) {
+pub fn write(path: &Path, content: &[u8], mode: u32) {
     fs::write(path, content).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
     set_mode(path, mode);
 }
 
-pub(crate) fn c_path(path: &Path) -> CString {
+pub fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("a path without NUL")
 }
 
-pub(crate) fn give_to(path: &Path, uid: u32) {
+pub fn give_to(path: &Path, uid: u32) {
     sys::chown(&c_path(path), uid, uid).expect("chown of our own file");
 }
 
@@ -187,16 +187,16 @@ fn is_stats_socket(top: &Path, path: &Path) -> bool {
 
 /// A directory of root's beside the site, for what a test changes while the site must stay as it was.
 #[derive(Debug)]
-pub(crate) struct Beside(pub(crate) PathBuf);
+pub struct Beside(pub PathBuf);
 
 impl Beside {
-    pub(crate) fn new(site: &Site) -> Beside {
+    pub fn new(site: &Site) -> Beside {
         let directory = PathBuf::from(format!("/var/tmp/{}-beside", site.tag()));
         make_directory(&directory, 0o755);
         Beside(directory)
     }
 
-    pub(crate) fn file(&self, name: &str, content: &str, mode: u32) -> PathBuf {
+    pub fn file(&self, name: &str, content: &str, mode: u32) -> PathBuf {
         let path = self.0.join(name);
         write(&path, content.as_bytes(), mode);
         path
@@ -214,7 +214,7 @@ fn fingerprint(top: &Path) -> Print {
     let mut queue = vec![top.to_path_buf()];
     while let Some(path) = queue.pop() {
         let meta = fs::symlink_metadata(&path).expect("a file of our own");
-        // A supervisor that was killed cannot remove its socket; tests/statistics.rs sees to those that end.
+        // A supervisor that was killed cannot remove its socket; tests/serve/statistics.rs sees to those that end.
         if is_stats_socket(top, &path) && meta.file_type().is_socket() {
             continue;
         }

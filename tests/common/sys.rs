@@ -13,7 +13,7 @@ fn checked(answer: libc::c_int) -> Result<libc::c_int> {
     if answer < 0 { Err(Error::last_os_error()) } else { Ok(answer) }
 }
 
-pub(crate) fn effective_uid() -> u32 {
+pub fn effective_uid() -> u32 {
     // SAFETY: geteuid takes nothing and cannot fail.
     unsafe { libc::geteuid() }
 }
@@ -27,27 +27,27 @@ fn propagate(flags: libc::c_ulong) -> Result<()> {
 /// Moves the calling thread, and its later children, to a new mount namespace. Nothing in it reaches the
 /// host. Its mounts are shared with namespaces made from it, as systemd makes the host's, so a launcher that
 /// does not make its mounts private changes our mount table.
-pub(crate) fn own_mounts() -> Result<()> {
+pub fn own_mounts() -> Result<()> {
     // SAFETY: unshare takes flags alone; CLONE_NEWNS concerns the calling thread only.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     propagate(libc::MS_REC | libc::MS_SLAVE)?;
     propagate(libc::MS_REC | libc::MS_SHARED)
 }
 
-pub(crate) fn mount_tmpfs(target: &CStr) -> Result<()> {
+pub fn mount_tmpfs(target: &CStr) -> Result<()> {
     let (kind, mode) = (c"tmpfs".as_ptr(), c"mode=1777".as_ptr());
     // SAFETY: all four pointers are C strings that live across the call.
     checked(unsafe { libc::mount(kind, target.as_ptr(), kind, 0, mode.cast()) }).map(drop)
 }
 
 /// Makes one mount of this namespace read-only, in place.
-pub(crate) fn read_only(target: &CStr) -> Result<()> {
+pub fn read_only(target: &CStr) -> Result<()> {
     let (nothing, flags) = (std::ptr::null(), libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY);
     // SAFETY: a bind remount looks at the target, a C string, and at the flags.
     checked(unsafe { libc::mount(nothing, target.as_ptr(), nothing, flags, nothing.cast()) }).map(drop)
 }
 
-pub(crate) fn bind(path: &CStr) -> Result<()> {
+pub fn bind(path: &CStr) -> Result<()> {
     let nothing = std::ptr::null();
     // SAFETY: source and target are the same C string; type and data are not looked at for a bind mount.
     checked(unsafe { libc::mount(path.as_ptr(), path.as_ptr(), nothing, libc::MS_BIND, nothing.cast()) })
@@ -55,7 +55,7 @@ pub(crate) fn bind(path: &CStr) -> Result<()> {
 }
 
 /// The kernel's Landlock ABI; 0 without Landlock.
-pub(crate) fn landlock_abi() -> i64 {
+pub fn landlock_abi() -> i64 {
     const VERSION: libc::c_ulong = 1;
     let nothing = std::ptr::null::<libc::c_void>();
     // SAFETY: with this flag the kernel looks at no attributes: there are none, of size 0.
@@ -63,19 +63,19 @@ pub(crate) fn landlock_abi() -> i64 {
 }
 
 /// Whether the kernel knows memory-deny-write-execute, which it then says of this process.
-pub(crate) fn has_mdwe() -> bool {
+pub fn has_mdwe() -> bool {
     const PR_GET_MDWE: libc::c_int = 66;
     // SAFETY: it takes no argument but zeros and changes nothing.
     unsafe { libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0 }
 }
 
 /// Moves the calling thread into a namespace, whatever its kind.
-pub(crate) fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
+pub fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: setns takes a descriptor that the borrow keeps open; 0 lets the kernel see the kind.
     checked(unsafe { libc::setns(namespace.as_raw_fd(), 0) }).map(drop)
 }
 
-pub(crate) fn pidfd(pid: u32) -> Result<OwnedFd> {
+pub fn pidfd(pid: u32) -> Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = checked(i32::try_from(fd).unwrap_or(-1))?;
@@ -84,25 +84,25 @@ pub(crate) fn pidfd(pid: u32) -> Result<OwnedFd> {
 }
 
 /// Whether the descriptor becomes readable (a pidfd: its process ends) within the time.
-pub(crate) fn readable(fd: BorrowedFd<'_>, within: Duration) -> bool {
+pub fn readable(fd: BorrowedFd<'_>, within: Duration) -> bool {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let milliseconds = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the pointer is to one pollfd, as the count says.
     unsafe { libc::poll(&raw mut entry, 1, milliseconds) > 0 }
 }
 
-pub(crate) fn kill(pid: u32, signal: i32) -> Result<()> {
+pub fn kill(pid: u32, signal: i32) -> Result<()> {
     let pid = i32::try_from(pid).unwrap_or(i32::MAX);
     // SAFETY: kill takes two numbers.
     checked(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
+pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: the path is a C string that lives across the call.
     checked(unsafe { libc::chown(path.as_ptr(), uid, gid) }).map(drop)
 }
 
-pub(crate) fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
+pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
     let (path, name) = (path.as_ptr(), name.as_ptr());
     // SAFETY: two C strings and bytes with their length, which live across the call.
     let done = unsafe { libc::setxattr(path, name, value.as_ptr().cast(), value.len(), 0) };
@@ -110,7 +110,7 @@ pub(crate) fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<()
 }
 
 /// Keeps a socket's receive buffer small, so that a slow reader is one.
-pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
+pub fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
     let (size, name) = (65_536_i32, libc::SO_RCVBUF);
     let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
     let at = (&raw const size).cast();
@@ -119,7 +119,7 @@ pub(crate) fn small_receive_buffer(socket: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// A lease on the file, for its only opener. The signal at a break is ignored.
-pub(crate) fn take_lease(file: BorrowedFd<'_>) -> Result<()> {
+pub fn take_lease(file: BorrowedFd<'_>) -> Result<()> {
     // asm-generic/fcntl.h; libc has no name for it.
     const F_SETSIG: libc::c_int = 10;
     for (command, argument) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
@@ -130,7 +130,7 @@ pub(crate) fn take_lease(file: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Sends a byte, and with it this socket itself (unix(7), SCM_RIGHTS).
-pub(crate) fn send_descriptor(socket: BorrowedFd<'_>) -> Result<()> {
+pub fn send_descriptor(socket: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: integers and pointers, for which zero and null are values.
     let (mut header, mut message): (libc::cmsghdr, libc::msghdr) = unsafe { std::mem::zeroed() };
     header.cmsg_level = libc::SOL_SOCKET;
@@ -150,7 +150,7 @@ pub(crate) fn send_descriptor(socket: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// A socket option that is an int.
-pub(crate) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
+pub fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     let mut value = 0_i32;
     let mut length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
     let at = (&raw mut value).cast();
@@ -160,7 +160,7 @@ pub(crate) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i3
 }
 
 /// A copy of a descriptor of another process.
-pub(crate) fn borrow(pid: u32, number: RawFd) -> Result<OwnedFd> {
+pub fn borrow(pid: u32, number: RawFd) -> Result<OwnedFd> {
     let process = pidfd(pid)?;
     // SAFETY: pidfd_getfd takes three numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
@@ -170,20 +170,20 @@ pub(crate) fn borrow(pid: u32, number: RawFd) -> Result<OwnedFd> {
 }
 
 /// Whether reading the descriptor returns at once when nothing is there.
-pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool> {
+pub fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool> {
     // SAFETY: F_GETFL takes the descriptor alone.
     let flags = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
     Ok(flags & libc::O_NONBLOCK != 0)
 }
 
 /// The two ends of a pipe, both closed on exec.
-pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = std::io::pipe()?;
     Ok((reader.into(), writer.into()))
 }
 
 /// Puts descriptors at fixed numbers in the program that `command` starts.
-pub(crate) fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
+pub fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
     // Room for what the closure makes, because it must not allocate.
     let mut high: Vec<RawFd> = vec![-1; fds.len()];
     let install = move || {
@@ -202,13 +202,13 @@ pub(crate) fn place(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
     unsafe { command.pre_exec(install) };
 }
 
-pub(crate) fn unmount(target: &CStr) -> Result<()> {
+pub fn unmount(target: &CStr) -> Result<()> {
     // SAFETY: the target is a C string that lives across the call.
     checked(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
 }
 
 /// Makes one mount of this namespace writable again.
-pub(crate) fn read_write(target: &CStr) -> Result<()> {
+pub fn read_write(target: &CStr) -> Result<()> {
     let (nothing, flags) = (std::ptr::null(), libc::MS_REMOUNT | libc::MS_BIND);
     // SAFETY: a bind remount looks at the target, a C string, and at the flags.
     checked(unsafe { libc::mount(nothing, target.as_ptr(), nothing, flags, nothing.cast()) }).map(drop)

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Beside the site, whose mounts and files must not change. `None` if it cannot be made.
 #[derive(Debug)]
-pub(crate) struct Volume {
+pub struct Volume {
     directory: PathBuf,
     tag: String,
 }
@@ -21,7 +21,7 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 impl Volume {
-    pub(crate) fn new(site: &mut Site) -> Option<Volume> {
+    pub fn new(site: &mut Site) -> Option<Volume> {
         let mkfs = program("mkfs.btrfs")?;
         // By the site's tag a launcher is found; a loop device by it would count as left.
         let directory = PathBuf::from(format!("/var/tmp/{}-volume", site.tag()));
@@ -44,7 +44,7 @@ impl Volume {
         Some(volume)
     }
 
-    pub(crate) fn subvolume(&self, path: &Path) {
+    pub fn subvolume(&self, path: &Path) {
         assert!(
             succeeds(Command::new("btrfs").args(["subvolume", "create"]).arg(path)),
             "{}",
@@ -52,26 +52,26 @@ impl Volume {
         );
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub(crate) fn template(&self) -> PathBuf {
+    pub fn template(&self) -> PathBuf {
         self.directory.join("template")
     }
 
-    pub(crate) fn shelf(&self) -> PathBuf {
+    pub fn shelf(&self) -> PathBuf {
         self.directory.join(".dayfly-snapshots")
     }
 
     /// `dayfly run --snapshot btrfs … -- /bin/probe @TAG VERB…`
-    pub(crate) fn probe<'s>(&self, site: &'s Site, words: &[&str]) -> Launch<'s> {
+    pub fn probe<'s>(&self, site: &'s Site, words: &[&str]) -> Launch<'s> {
         let template = self.template().display().to_string();
         site.probe(words).only_options(&["--template", &template, "--snapshot", "btrfs"])
     }
 
     /// A service file, of the probe with these words.
-    pub(crate) fn service(&self, words: &[&str]) -> PathBuf {
+    pub fn service(&self, words: &[&str]) -> PathBuf {
         let file = self.directory.join("service.toml");
         let words: String = words.iter().map(|word| format!(", \"{word}\"")).collect();
         let text = format!(
@@ -83,12 +83,12 @@ impl Volume {
     }
 
     /// The directories of launchers, each with how many snapshots it has.
-    pub(crate) fn launchers(&self) -> Vec<usize> {
+    pub fn launchers(&self) -> Vec<usize> {
         let count = |path: PathBuf| fs::read_dir(path).map_or(0, Iterator::count);
         fs::read_dir(self.shelf()).into_iter().flatten().flatten().map(|entry| count(entry.path())).collect()
     }
 
-    pub(crate) fn nobody_holds_a_lock(&self) -> bool {
+    pub fn nobody_holds_a_lock(&self) -> bool {
         let is_free =
             |entry: fs::DirEntry| fs::File::open(entry.path()).is_ok_and(|it| it.try_lock().is_ok());
         fs::read_dir(self.shelf()).into_iter().flatten().flatten().all(is_free)
@@ -97,7 +97,7 @@ impl Volume {
     /// Nothing is on the shelf, and the file system has the template as its only subvolume, once it has
     /// cleaned up.
     #[track_caller]
-    pub(crate) fn check_nothing_left(&self) {
+    pub fn check_nothing_left(&self) {
         assert_eq!(self.launchers(), [0; 0], "left in {}", self.shelf().display());
         let list =
             Command::new("btrfs").args(["subvolume", "list"]).arg(&self.directory).output().expect("btrfs");

@@ -2,12 +2,12 @@
 //! that it succeeded; and what is left when snapshots cannot be destroyed.
 
 use crate::cases::{Line, Seen, Table, Verdict, errnos};
-use crate::common::inject::{Call, injector};
-use crate::common::volume::Volume;
-use crate::common::{Ended, Site, a_site, a_volume};
 use crate::run::{REFUSAL, VARIANTS, trace, view};
 use crate::{failing, pretending};
 use Verdict::{Either, Ends, Less, Refused, Runs, Said, Skip};
+use common::inject::{Call, injector};
+use common::volume::Volume;
+use common::{Ended, Site, a_site, a_volume};
 use nix::errno::Errno;
 
 const fn line(
@@ -42,7 +42,7 @@ const PRETENDING: &[Line] = &[
     line(KEEPER, "rt_sigprocmask fcntl dup3 close_range", "", Runs, "what a keeper with other descriptors leaves the launcher destroys"),
 ];
 
-fn launch<'s>(site: &'s Site, volume: &Volume) -> crate::common::Launch<'s> {
+fn launch<'s>(site: &'s Site, volume: &Volume) -> common::Launch<'s> {
     let words = ["see", "ids", "pid", "cwd", "fds", "tree", "/srv"];
     volume.probe(site, &words).options(&["--on-refusal", REFUSAL.0, "--wall-time", "5s"])
 }

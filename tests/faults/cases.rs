@@ -1,7 +1,7 @@
 //! The cases: each call of a good launch, and what a table says of it.
 
-use crate::common::inject::Call;
-use crate::common::kernel::Wall;
+use common::inject::Call;
+use common::kernel::Wall;
 use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;

@@ -9,9 +9,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![cfg(target_arch = "x86_64")]
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod btrfs;
 mod cases;
 mod failing;

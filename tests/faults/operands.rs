@@ -1,8 +1,8 @@
 //! Which mount, limit or credential it was: each is made to fail, and to lie, and the error must name that one and no other.
 
-use crate::common::inject::{Call, injector};
-use crate::common::{Site, a_site};
 use crate::run::{launch, prepare, trace};
+use common::inject::{Call, injector};
+use common::{Site, a_site};
 use nix::errno::Errno;
 
 /// Two of everything of which there can be two.
@@ -34,7 +34,7 @@ const SOURCES: [&str; 3] = ["/etc", "/usr/share", "/var/tmp"];
 
 fn make_places(site: &mut Site) {
     for name in ["one", "two", "three"] {
-        crate::common::site::make_directory(&site.template().join(name), 0o755);
+        common::site::make_directory(&site.template().join(name), 0o755);
     }
     prepare(site);
 }

@@ -1,9 +1,9 @@
 //! `run`: from its start to the exec, in the launcher and in what it clones.
 
 use crate::cases::{Seen, Table, Verdict, errnos};
-use crate::common::inject::{Call, injector};
-use crate::common::{Ended, Launch, Site, a_site};
 use crate::{failing, workers};
+use common::inject::{Call, injector};
+use common::{Ended, Launch, Site, a_site};
 use nix::errno::Errno;
 
 /// The refusal text, as an option and as bytes.
@@ -51,7 +51,7 @@ pub(crate) fn launch<'s>(site: &'s Site, options: &[&str]) -> Launch<'s> {
 /// A site whose template has what the variants need.
 pub(crate) fn prepare(site: &mut Site) {
     for name in ["proc", "run", "run/credentials"] {
-        crate::common::site::make_directory(&site.template().join(name), 0o755);
+        common::site::make_directory(&site.template().join(name), 0o755);
     }
     site.settle();
 }

@@ -1,11 +1,11 @@
 //! `serve`: every call that makes a sandbox, ahead of its connection or for it.
 
 use crate::cases::{Seen, typical};
-use crate::common::inject::{Call, Report, injector, valid_while};
-use crate::common::serve::{Serve, Serving};
-use crate::common::{Site, a_site, process};
 use crate::run::REFUSAL;
 use crate::workers;
+use common::inject::{Call, Report, injector, valid_while};
+use common::serve::{Serve, Serving};
+use common::{Site, a_site, process};
 use nix::errno::Errno;
 use std::path::PathBuf;
 
@@ -81,7 +81,7 @@ fn refused_then_served(site: &Site, case: &Case) -> Result<(), String> {
     must(second == b"two\n" && status == 0, "serve did not go on")
 }
 
-fn start<'s>(site: &'s Site, case: &Case) -> (Serving<'s>, crate::common::inject::Pending, PathBuf) {
+fn start<'s>(site: &'s Site, case: &Case) -> (Serving<'s>, common::inject::Pending, PathBuf) {
     // Outside of the site, whose files must stay as they are.
     let file = std::env::temp_dir().join(format!("{}-{:?}", site.tag(), std::thread::current().id()));
     std::fs::write(&file, b"").expect("a file of our own");

@@ -1,10 +1,10 @@
 //! Calls that succeed without effect: what cannot fail loudly is read back.
 
 use crate::cases::{Seen, Table, Verdict};
-use crate::common::inject::{Call, injector};
-use crate::common::{Launch, Site, a_site, process, program};
 use crate::run::{REFUSAL, VARIANTS, launch, prepare, trace, view};
 use crate::{pretending, workers};
+use common::inject::{Call, injector};
+use common::{Launch, Site, a_site, process, program};
 
 /// From a launcher that has groups and ambient capabilities to lose, as one started by a unit may have.
 fn privileged(launch: Launch<'_>) -> Launch<'_> {

@@ -6,11 +6,11 @@
 
 use crate::cases::Verdict::Said;
 use crate::cases::{Line, Seen, Table, Verdict, asks_for_a_missing_wall, typical};
-use crate::common::inject::{Call, injector};
-use crate::common::serve::{Serve, Serving};
-use crate::common::{PATIENCE, Site, a_site};
 use crate::run::REFUSAL;
 use crate::workers;
+use common::inject::{Call, injector};
+use common::serve::{Serve, Serving};
+use common::{PATIENCE, Site, a_site};
 use nix::errno::Errno;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

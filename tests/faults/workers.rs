@@ -1,6 +1,6 @@
 //! Runs cases in parallel; each worker has its own site.
 
-use crate::common::{Site, process};
+use common::{Site, process};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;

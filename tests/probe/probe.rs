@@ -136,7 +136,7 @@ fn big(length: u64) -> i32 {
     }
 }
 
-/// The tests compute the same; see tests/halfclose.rs.
+/// The tests compute the same; see tests/connection/halfclose.rs.
 fn byte_at(place: u64) -> u8 {
     (place.wrapping_mul(2_654_435_761) >> 13) as u8
 }

@@ -26,7 +26,7 @@ export -f try
 
 for file in suite/tests/*; do
     "$file" --list 2>/dev/null | sed -n "s|\(.*\): test$|${file##*/} \1|p"
-done | grep -E -- "$(cat only)" >/run/tests
+done | grep -E -f suite/which | grep -E -- "$(cat only)" >/run/tests
 echo "# $(uname -r), $(systemctl --version | head -n1), up $(cut -d' ' -f1 /proc/uptime) s"
 echo "1..$(wc -l </run/tests)"
 for file in $(cut -d' ' -f1 /run/tests | uniq); do

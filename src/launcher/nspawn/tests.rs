@@ -28,9 +28,14 @@ fn row(known: &Known) -> String {
 #[test]
 fn the_document_has_a_row_for_each_option_with_a_test_that_is_there() {
     let document = read("docs/from-systemd-nspawn.md");
-    let tests = ["tests/nspawn.rs", "tests/nspawn_inside.rs", "tests/nspawn_calls.rs", "tests/images.rs"]
-        .map(read)
-        .concat();
+    let tests = [
+        "tests/cli/nspawn.rs",
+        "tests/cli/nspawn_inside.rs",
+        "tests/cli/nspawn_calls.rs",
+        "tests/rootfs/images.rs",
+    ]
+    .map(read)
+    .concat();
     let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| `-")).collect();
     let mut missing = Vec::new();
     for known in OPTIONS {

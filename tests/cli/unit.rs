@@ -1,0 +1,72 @@
+//! `dayfly unit`: systemd itself reads what it prints.
+
+use common::{a_site, dayfly, need};
+use std::path::Path;
+use std::process::Command;
+
+/// Services that ask for different things of their units.
+const SERVICES: [(&str, &str); 3] = [
+    ("plain", "snapshot = \"readonly\"\ntemplate = \"/srv/plain\"\nhandler = [\"/bin/x\"]\n"),
+    (
+        "much",
+        "template = \"/home/much\"\nhandler = [\"/bin/x\"]\nprofile = \"tree\"\nmemory = \"infinity\"\n\
+         bind = [\"/var/lib/100%:/x:65534\"]\ndrain_time = \"infinity\"\n\
+         cpu_affinity = \"0\"\nrlimit = [\"memlock=16M\"]\ncredential = [\"key:/etc/key\"]\ncpu = \"50%\"\ncgroup = \"none\"\nmax_connections = 3\n",
+    ),
+    (
+        "alone",
+        "template = \"/srv/alone\"\nhandler = [\"/bin/x\"]\nlisten = [\":79\", \"unix:/run/alone/socket\"]\n",
+    ),
+];
+
+/// The paths of the units, with the launcher's path in the place of the installed one.
+fn written(directory: &Path) -> Vec<String> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("/usr/bin/dayfly", dayfly().to_str().unwrap())).unwrap();
+        // A template is verified by itself, its socket with it.
+        paths.push(path.to_str().unwrap().to_owned());
+    }
+    paths
+}
+
+#[test]
+fn systemd_has_nothing_against_units_of_either_form() {
+    let analyze = need!("systemd-analyze");
+    let mut site = a_site!();
+    for (name, text) in SERVICES {
+        let file = site.file(&format!("{name}.toml"), text);
+        for form in [&["--inetd", "--slice", "small.slice"][..], &[]] {
+            let units = site.directory().join("units");
+            std::fs::create_dir(&units).unwrap();
+            let mut command = Command::new(dayfly());
+            command.arg("unit").arg(&file).args(form).arg("--output").arg(&units);
+            if name != "alone" {
+                command.args(["--listen", "unix:/run/much", "--listen", "127.0.0.1:79", "--listen", ":79"]);
+            }
+            let said = command.output().unwrap();
+            assert!(said.status.success(), "{name} {form:?}: {said:?}");
+            let paths = written(&units);
+            assert_eq!(paths.len(), if name == "alone" && form.is_empty() { 1 } else { 2 });
+            let verified = Command::new(&analyze).arg("verify").args(&paths).output().unwrap();
+            let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
+            assert!(verified.status.success() && complaints.is_empty(), "{name} {form:?}: {complaints}");
+            std::fs::remove_dir_all(&units).unwrap();
+        }
+    }
+    site.settle();
+}
+
+#[test]
+fn what_cannot_be_a_unit_is_refused() {
+    let mut site = a_site!();
+    let spaced = site.file("two words.toml", "handler = [\"/bin/x\"]\n");
+    let quoted = site.file("x.toml", "handler = [\"/bin/x\"]\nbind = [\"/var/lib/a b:/x\"]\n");
+    for (file, named) in [(spaced, "two words"), (quoted, "a b")] {
+        let said = Command::new(dayfly()).args(["unit", "--listen", ":79"]).arg(&file).output().unwrap();
+        assert_eq!((said.status.code(), said.stdout.len()), (Some(2), 0));
+        assert!(String::from_utf8_lossy(&said.stderr).contains(named), "{said:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Handlers of several makes and languages under their profiles.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod examples;
+mod gopher;
+mod handlers;
+mod lua;
+mod static_c;

@@ -1,0 +1,16 @@
+//! What a sandbox is cut off from: identity, calls, files, limits, and what is left of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod apart;
+mod calls;
+mod crash;
+mod denied;
+mod hardening;
+mod kernel;
+mod landlock;
+mod leftovers;
+mod limits;
+mod profiles;
+mod sandbox;
+mod tree_profile;

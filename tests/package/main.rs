@@ -1,0 +1,7 @@
+//! What is built and shipped: the package, `dayfly template`, the scripts.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod package;
+mod scripts;
+mod template_build;

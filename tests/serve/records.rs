@@ -1,0 +1,129 @@
+//! What is said of each connection, and that docs/records.md says the same.
+
+use common::serve::{Serve, Serving};
+use common::{a_site, need};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The table: each field and where it is there.
+fn documented() -> BTreeMap<String, String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/records.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// The record of one connection to a handler with these words.
+fn record_of(words: &[&str], options: &[&str]) -> BTreeMap<String, Value> {
+    let site = common::Site::new().unwrap();
+    let serving = Serve::probe(&site, words).options(&["--log-format", "json"]).options(options).start();
+    serving.ask(b"x\n");
+    read(serving)
+}
+
+/// The record of one that is refused: what a mount wants of the template has gone since the start.
+fn record_of_a_refusal() -> BTreeMap<String, Value> {
+    let mut site = common::Site::new().unwrap();
+    let options = ["--log-format", "json", "--park", "none", "--tmpfs", "/empty"];
+    let serving = Serve::probe(&site, &["echo"]).options(&options).start();
+    serving.await_log(&["listening"]);
+    let point = site.template().join("empty");
+    std::fs::remove_dir(&point).unwrap();
+    serving.ask(b"x\n");
+    // The supervisor tries to mend it first, so the number of the connection is not known.
+    let line = serving.await_log(&["\"outcome\":\"refused\"", "\"conn\":"]);
+    serving.signal(libc::SIGTERM);
+    assert_eq!(serving.end_beside().0, 0);
+    site.settle();
+    site.check_nothing_left();
+    parsed(&line)
+}
+
+fn read(serving: Serving<'_>) -> BTreeMap<String, Value> {
+    let line = serving.await_log(&["\"outcome\"", "\"conn\":1,"]);
+    assert_eq!(serving.terminate().0, 0);
+    parsed(&line)
+}
+
+fn parsed(line: &str) -> BTreeMap<String, Value> {
+    let mut record: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+    record.remove("level").unwrap();
+    record.remove("message").unwrap();
+    record
+}
+
+#[test]
+fn every_record_has_the_fields_that_are_documented_and_no_others() {
+    let _root = a_site!();
+    let fields = documented();
+    let always: BTreeSet<_> =
+        fields.iter().filter(|(_, there)| *there == "always").map(|(f, _)| f.clone()).collect();
+    let mut seen = BTreeSet::new();
+    for (words, options, outcome, more) in [
+        (&["exit", "3"][..], &[][..], "exited", &[][..]),
+        (&["crash"], &[], "signaled", &["signal"]),
+        (&["try", "socket_inet"], &[], "denied", &["signal", "denied", "advice"]),
+        (&["try", "tee"], &["--profile", "interpreter"], "exited", &["answered", "answered_calls"]),
+        (&["spin"], &["--wall-time", "200ms", "--idle-time", "infinity"], "wall", &["limit"]),
+        (&["spin"], &["--idle-time", "200ms"], "idle", &["limit", "bytes_in", "bytes_out"]),
+        (&[], &[], "refused", &[]),
+    ] {
+        let record = if outcome == "refused" { record_of_a_refusal() } else { record_of(words, options) };
+        assert_eq!(record["outcome"], outcome, "{record:?}");
+        let found: BTreeSet<_> = record.keys().cloned().collect();
+        let wanted = always.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
+        assert_eq!(found, wanted, "{words:?}");
+        seen.extend(found);
+    }
+    assert_eq!(seen, fields.into_keys().collect(), "documented and never seen");
+}
+
+#[test]
+fn its_numbers_are_the_connections() {
+    let _root = a_site!();
+    let record = record_of(&["spin"], &["--idle-time", "400ms"]);
+    let number = |field: &str| record[field].as_u64().unwrap();
+    assert!(number("pid") > 1 && number("uid") == 1_879_048_192 + number("pid"), "{record:?}");
+    assert!(number("run_us") >= 400_000 && number("cpu_us") > 0 && number("max_rss_kib") > 0, "{record:?}");
+    // Asked two bytes and the end of input; told "ready" and a line feed.
+    assert!((2..=3).contains(&number("bytes_in")) && (6..=7).contains(&number("bytes_out")), "{record:?}");
+    let denied = record_of(&["try", "connect_unspec"], &[]);
+    assert!(denied["denied"].as_str().unwrap().starts_with("connect(0x0, "), "{denied:?}");
+}
+
+#[test]
+fn systemd_is_shown_live_numbers_and_not_too_often() {
+    let site = a_site!();
+    let env = need!("env");
+    let path = site.directory().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let options = ["--max-per-source", "1", "--warm", "3"];
+    let serving =
+        Serve::probe(&site, &["sleep"]).options(&options).before(&[env.to_str().unwrap(), &variable]).start();
+    let mut client = serving.connect();
+    assert_eq!(client.line(), "ready");
+    for _ in 0..100 {
+        assert_eq!(serving.ask(b"x"), b"");
+    }
+    let mut told = Vec::new();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    loop {
+        let mut buffer = [0; 256];
+        let count = socket.recv(&mut buffer).expect("the numbers");
+        told.push(String::from_utf8(buffer[..count].to_vec()).unwrap());
+        if told.last().unwrap() == "STATUS=serving: 1 live, 3 parked; 0 served, 0 refused, 100 rejected" {
+            break;
+        }
+    }
+    // A hundred changes and few words.
+    assert!(told.len() < 10, "{told:?}");
+    std::fs::remove_file(path).unwrap();
+    client.send(b"\n");
+    assert_eq!(client.rest(), b"bye\n");
+    assert_eq!(serving.terminate().0, 0);
+}

@@ -104,11 +104,11 @@ impl Evidence {
 
     /// Whether line ends may be changed. In doubt they may not: a text with the wrong line ends can be read, a binary cannot.
     ///
-    /// NUL is in no text, except where the author calls it one with `.txt` and it is a stray byte: UTF-16 has more of them
-    /// than lines. Other control bytes are in some texts, and bytes that are not UTF-8 too; both together are in none.
+    /// NUL is in no text, except where the author calls it one with `.txt` and it is a stray byte: one, or one in
+    /// a hundred lines. Other control bytes are in some texts, and bytes that are not UTF-8 too; both together are in none.
     pub(crate) fn is_text(&self, name: &[u8]) -> bool {
         let declared = extension(name).is_some_and(|extension| extension.eq_ignore_ascii_case(b"txt"));
-        let stray = declared && self.nuls <= self.lines && !self.odd;
+        let stray = declared && self.nuls <= 1 + self.lines / 100 && !self.odd;
         (self.nuls == 0 || stray) && !(self.not_utf8 && self.odd)
     }
 }

@@ -174,6 +174,39 @@ fn files_that_only_begin_like_texts_are_exact() {
     }
 }
 
+/// Every name, every text to begin with, and every binary behind it: 324 files of which the first 512 bytes look like text.
+#[test]
+fn a_binary_part_anywhere_in_a_file_makes_the_whole_file_exact() {
+    let names = "disk image.img x.iso x.bin x.torrent x.bundle x.warc x.fits x.run x.sh x.dat x.raw x.cfg x.log x.md x.txt \
+                 x.unknown x.c";
+    let begins = [
+        ("A".repeat(600), "short"),
+        ("a line\n".repeat(2000), "14 KB"),
+        ("a line\n".repeat(40_000), "280 KB"),
+    ];
+    let random = crate::harness::noise(4096);
+    let utf16: Vec<u8> = "a\nb\n".repeat(300).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let behind: [(&[u8], &str); 6] = [
+        (b"\0\x01\n\x02\n", "a NUL and control bytes"),
+        (&random, "random bytes"),
+        (&utf16, "UTF-16"),
+        (b"\x1F\x8B\x08\n\x03\n\xED\n", "the head of a gzip file"),
+        (b"\n\x80\x7F\x01\n\x81\x02\n", "samples of sound"),
+        (b"PACK\0\0\0\x02\n\0", "a pack of git"),
+    ];
+    let tree = Tree::new();
+    for name in names.split(' ') {
+        for (text, length) in &begins {
+            for (bytes, what) in behind {
+                let content = [text.as_bytes(), bytes].concat();
+                tree.file(name, &content);
+                let answer = tree.ask(format!("/{name}\r\n")).bytes;
+                assert!(answer == content, "{name}: {what} behind {length} of text");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_long_text_is_still_a_text() {
     let tree = Tree::new();

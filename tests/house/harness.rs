@@ -131,7 +131,7 @@ fn fails_on_purpose() {
 /// The tag of a test that has failed like this; the host's directory of the test is bound in its site.
 fn failed(how: &str, host: &std::path::Path) -> String {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "fails_on_purpose", "--nocapture"])
+        .args(["--exact", "harness::fails_on_purpose", "--nocapture"])
         .env(PURPOSE, how)
         .env("DAYFLY_TEST_HOST", host)
         .output()

@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_macros, reason = "cargo listens to stdout")]
 
-use seccomp::agreed::Variant;
+use seccomp::abi::Variant;
 use seccomp::compile;
 use seccomp::profile::{parse, texts};
 use std::fmt::Write;

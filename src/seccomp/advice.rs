@@ -1,6 +1,6 @@
 //! What to do about a denied call: the line of a profile that would allow it, or why none can and what to use instead.
 
-use super::agreed::Files;
+use super::abi::Files;
 use super::guard;
 use super::interpret::{Call, interpret};
 use super::profile::constants;

@@ -8,7 +8,7 @@
 //! build.rs compiles this file too, and with it the built-in profiles: that takes longer than a whole launch
 //! should wait.
 
-use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
+use super::abi::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Parked, Variant};
 use super::bpf::{
     ALLOW, Field, Instruction, JUMP_ALWAYS, JUMP_EQUAL, NOTIFY, RETURN, decide, errno, give, if_equal, load,
     not_by_number_alone, unless_equal,

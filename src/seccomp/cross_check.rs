@@ -3,7 +3,7 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 
-use super::agreed::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Variant};
+use super::abi::{EXEC_FD, GUARD_CANARY, PROFILE_CANARY, Variant};
 use super::bpf;
 use super::compile::{compile, waits_in};
 use super::guard;
@@ -151,7 +151,7 @@ fn each_canary_is_for_its_own_filter() {
     let program = compile(&profile, names::NATIVE, Variant::ALL[0]).unwrap();
     let answer = |number| {
         let call = Call { number, name: "", arch: names::NATIVE.audit_arch(), args: [0; 6] };
-        (interpret(&program, &call), interpret(guard::native(super::agreed::Files::Temporary), &call))
+        (interpret(&program, &call), interpret(guard::native(super::abi::Files::Temporary), &call))
     };
     assert_eq!(answer(PROFILE_CANARY.number), (bpf::errno(PROFILE_CANARY.errno), bpf::ALLOW));
     assert_eq!(answer(GUARD_CANARY.number), (bpf::ALLOW, bpf::errno(GUARD_CANARY.errno)));

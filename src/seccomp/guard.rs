@@ -11,7 +11,7 @@
 //! few constructors of instructions, and the program is a constant of this file. It is linear: each call is
 //! compared in turn. `guard_check.rs` compares the program with the kernel's own tables.
 
-use super::agreed::{Files, GUARD_CANARY, PROFILE_CANARY};
+use super::abi::{Files, GUARD_CANARY, PROFILE_CANARY};
 use super::guard_emit::{
     ARCH, Instruction, NUMBER, give, high_word, if_any_bit, if_at_least, if_equal, if_equal_skip, load,
     low_word, skip, unless_any_bit, unless_equal, unless_equal_skip,

@@ -3,7 +3,7 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "words are cut out of arguments")]
 
-use super::agreed::Files;
+use super::abi::Files;
 use super::guard::{self, Arch};
 use super::interpret::{Call, interpret};
 use std::collections::{BTreeSet, HashMap};

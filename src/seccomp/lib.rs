@@ -6,8 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod abi;
 pub mod advice;
-pub mod agreed;
 pub mod compile;
 pub mod guard;
 pub mod profile;

@@ -12,7 +12,7 @@ mod unit;
 use crate::cli::CheckOptions;
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service};
-use crate::config::{self, ErrorKind, places};
+use crate::config::{self, ErrorKind, mount_points};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::output::stdout_line;
@@ -147,7 +147,7 @@ fn service(options: Options, purpose: Option<Purpose>, kernel: &Kernel) -> Resul
         findings.push(finding(Level::Note, "template", "etc/os-release is missing"));
     }
     findings.extend(template::of_handler(&service));
-    let missing = if service.is_unseen { Vec::new() } else { places::missing(&service) };
+    let missing = if service.is_unseen { Vec::new() } else { mount_points::missing(&service) };
     findings.extend(missing.into_iter().map(|(failure, path)| {
         finding(Level::Fail, "template", log::refusal_message(&failure, Some(&path)))
     }));

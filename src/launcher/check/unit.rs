@@ -14,7 +14,7 @@ pub(super) fn of_service(service: &Service) -> Vec<Finding> {
     let wants = Wants {
         overlay: rootfs.snapshot == Snapshot::Overlay,
         credentials: rootfs.credentials.is_some(),
-        opened: service.handed.items().next().is_some(),
+        opened: service.passed_fds.items().next().is_some(),
         owner: rootfs.owner.uid != 0,
         devices: rootfs.dev,
     };

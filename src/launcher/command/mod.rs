@@ -11,9 +11,9 @@ use crate::activation::{self, Inherited};
 use crate::cgroup;
 use crate::cgroup::leaves::{Delegated, GroupError};
 use crate::cli::Cli;
+use crate::config::mount_points;
 use crate::config::options::key_of;
 use crate::config::options::{LogFormat, Net, Options};
-use crate::config::places;
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::connection::Connection;
@@ -107,7 +107,7 @@ fn init_log(options: &Options, stderr_is_connection: bool) {
 /// Passes on the settings, and whether descriptor 2 is the connection. On an error it opens the log, for the
 /// message. Otherwise the log must wait until the inherited descriptors are taken, because descriptors opened
 /// earlier would be closed with those that the caller leaked.
-fn or_say<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
+fn open_log_on_error<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), ConfigError> {
     let stderr_is_connection = activation::stderr_is_connection();
     match loaded {
         Ok(settings) => Ok((settings, stderr_is_connection)),
@@ -125,7 +125,7 @@ pub(crate) fn run(options: Options) -> u8 {
     if let Some(option) = options.only_for_serve().first() {
         return misuse(&format!("{option} is for serve only"));
     }
-    let (settings, stderr_is_connection) = match or_say(config::load(options)) {
+    let (settings, stderr_is_connection) = match open_log_on_error(config::load(options)) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, error.kind.status()),
     };
@@ -234,7 +234,7 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
     let host_network = (purpose == Purpose::Serve).then(base::network);
     let (workshop, groups) = seal(&mut services, purpose)?;
     services.iter_mut().try_for_each(claim_place)?;
-    let base = host_network.map(|network| settle(&mut services, network)).transpose()?;
+    let base = host_network.map(|network| enter_base(&mut services, network)).transpose()?;
     Ok(Prepared { services, workshop, groups, base })
 }
 
@@ -251,14 +251,14 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
             .map_err(|error| ConfigError { message: format!("{name}{}", error.message), ..error })
     };
     let services = settings.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    agree(&services)?;
+    check_shared_settings(&services)?;
     Ok(services)
 }
 
 /// Finds mount points that the template lacks. Each sandbox would fail on them, while the server seems to
 /// work. (`run` finds them in its one sandbox.)
 fn with_all_places(service: Service) -> Result<Service, ConfigError> {
-    match places::missing(&service).first() {
+    match mount_points::missing(&service).first() {
         Some((failure, path)) => Err(ConfigError::sandbox(log::refusal_message(failure, Some(path)))),
         None => Ok(service),
     }
@@ -266,7 +266,7 @@ fn with_all_places(service: Service) -> Result<Service, ConfigError> {
 
 /// Checks the settings that all services of a supervisor share: one network namespace, one host name, and one
 /// range of ids, which are computed from pids.
-fn agree(services: &[Service]) -> Result<(), ConfigError> {
+fn check_shared_settings(services: &[Service]) -> Result<(), ConfigError> {
     let Some((first, others)) = services.split_first() else { return Ok(()) };
     for other in others {
         let differs = if other.hostname != first.hostname {
@@ -309,7 +309,7 @@ fn claim_place(service: &mut Service) -> Result<(), ConfigError> {
 }
 
 /// Leaves the host's mounts; the services' trees stand ready in the new ones.
-fn settle(services: &mut [Service], host_network: Result<OwnedFd, Errno>) -> Result<Base, ConfigError> {
+fn enter_base(services: &mut [Service], host_network: Result<OwnedFd, Errno>) -> Result<Base, ConfigError> {
     let clones = services
         .iter()
         .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)))

@@ -1,7 +1,7 @@
 //! `serve`: which socket is for which service, and the start.
 
 use super::reload::Origin;
-use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, or_say, prepare};
+use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, open_log_on_error, prepare};
 use crate::activation::{self, Inherited};
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service, ServiceId};
@@ -12,7 +12,7 @@ use crate::notify::Notifier;
 use crate::privilege;
 use crate::stats::public::{self, PublicDirectory};
 use crate::stats::socket::StatsSocket;
-use crate::supervisor::statistics::Telling;
+use crate::supervisor::statistics::StatsTargets;
 use crate::supervisor::{self, Supervisor};
 use sandbox::launch::base::Base;
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 pub(crate) fn serve(options: Options) -> u8 {
     let again = options.clone();
     privilege::raise_descriptor_limit();
-    let (settings, stderr_is_connection) = match or_say(config::load_all(options)) {
+    let (settings, stderr_is_connection) = match open_log_on_error(config::load_all(options)) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, USAGE),
     };
@@ -56,7 +56,7 @@ fn start(
 ) -> Result<(), (String, u8)> {
     let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
-    let telling = Telling { socket: stats_socket(), public };
+    let targets = StatsTargets { socket: stats_socket(), public };
     let in_force = settings.clone();
     let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
         let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };
@@ -75,7 +75,7 @@ fn start(
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
             .map_err(failed)?;
-    supervisor.serve(Box::new(origin), notifier, telling).map_err(failed)
+    supervisor.serve(Box::new(origin), notifier, targets).map_err(failed)
 }
 
 /// Of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the handler's pidfd.

@@ -2,8 +2,8 @@
 
 use super::ConfigError;
 use super::options::Options;
+use super::rootfs_plan::bounds;
 use super::service::c_string;
-use super::tree::bounds;
 use super::trust::{self, Trusted};
 use super::values::{ValueError, fields};
 use sandbox::plan::credentials::{self, Content, Credential, Credentials};

@@ -2,9 +2,8 @@
 
 use super::cpus::Cpus;
 use super::credentials::CredentialSpec;
-use super::handed::OpenSpec;
-use super::keeping::WritableBindSpec;
 use super::owner::Owner;
+use super::passed_fds::OpenSpec;
 use super::profiles::CallChanges;
 use super::proxies::Proxies;
 use super::signals::SignalName;
@@ -12,6 +11,7 @@ use super::values::{
     BindSpec, Bytes, Rate, RlimitSpec, Size, Span, StackSpec, Switch, TmpfsSpec, UserRange, ValueError,
     Variable, Warm,
 };
+use super::writable_binds::WritableBindSpec;
 use clap::ValueEnum;
 use sandbox::plan::park::Park;
 use serde::Deserialize;

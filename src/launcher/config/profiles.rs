@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::{ConfigError, read_trusted};
 use sandbox::plan::profile::{self, Loaded};
-use seccomp::agreed::Files;
+use seccomp::abi::Files;
 use seccomp::guard;
 use seccomp::profile::model::Action;
 use seccomp::profile::parse;

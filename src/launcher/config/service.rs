@@ -2,19 +2,19 @@
 
 use super::admission;
 use super::credentials;
-use super::handed::Handed;
 use super::handler::{Template, handler_in, open_for_snapshots};
 use super::host;
-use super::keeping;
 use super::limits::{self, limits, with_init};
 use super::options::{Layer, Net, Options};
+use super::passed_fds::PassedFds;
 use super::profiles;
 use super::proxies::Proxies;
 use super::requirements::{self, Degraded};
+use super::rootfs_plan::{landlock_plan, rootfs_plan};
 use super::sources::Sources;
-use super::tree::{landlock_plan, rootfs_plan};
 use super::trust::Trusted;
 use super::values::{Size, Span, UserRange, Variable, Warm};
+use super::writable_binds;
 use super::{ConfigError, Settings};
 use crate::cgroup::leaves;
 use crate::kernel::Kernel;
@@ -27,7 +27,7 @@ use sandbox::plan::identity::{self, Identity};
 use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
 use sandbox::plan::{profile, rootfs};
-use seccomp::agreed::Files;
+use seccomp::abi::Files;
 use seccomp::profile::model::Exec;
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -46,7 +46,7 @@ pub(crate) struct Service {
     /// The handler's environment without the peer.
     pub(crate) environment: Vec<CString>,
     /// Descriptors that each sandbox gets beside its connection.
-    pub(crate) handed: Handed,
+    pub(crate) passed_fds: PassedFds,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
@@ -146,24 +146,21 @@ impl Service {
         let template = open_for_snapshots(&options, Trusted::for_caller(), privilege)?;
         let handler = handler_in(&template, &options, privilege, traits.exec)?;
         let Template { root: template, image, is_unseen } = template;
-        let handed = Handed::new(&options)?;
+        let passed_fds = PassedFds::new(&options)?;
         let rootfs = rootfs_plan(&options, (&template, image), &handler, privilege, purpose, traits.exec)?;
-        remarks.extend(keeping::remarks(&rootfs, &handed).into_iter().chain(host::remarks(&options)));
+        remarks.extend(writable_binds::remarks(&rootfs, &passed_fds));
+        remarks.extend(host::remarks(&options));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
-        let admission = admission_limits(&options)?;
         let plan = Plan {
             namespaces: own_namespaces(&options, &profile),
-            identity: identity::Plan {
-                drop_groups: privilege == Privilege::Root,
-                last_capability: kernel.last_capability.unwrap_or(0),
-            },
+            identity: identity_plan(privilege, kernel),
             ids: id_source(range, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             seccomp: filters_plan(&profile, &rootfs, privilege, park)?,
             rootfs,
-            handed: handed.paths()?,
+            passed_fds: passed_fds.paths()?,
             init,
             keyring: kernel.keyring && !degraded.has(Layer::Keyring),
             mdwe: kernel.mdwe && !degraded.has(Layer::Mdwe) && traits.exec == Exec::Once,
@@ -172,14 +169,15 @@ impl Service {
             argv: CStrings::new(handler.argv),
         };
         remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
+        let admission = admission_limits(&options)?;
         Ok(Service {
             name,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
-            environment: environment(options.setenv.unwrap_or_default(), &handed, &plan, &profile)?,
+            environment: environment(options.setenv.unwrap_or_default(), &passed_fds, &plan, &profile)?,
             sources: sources.with_handler(handler.looked_at, plan.rootfs.image.is_some()),
             plan,
-            handed,
+            passed_fds,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             kill_signal: options.kill_signal.map(|signal| signal.0).filter(|signal| *signal != libc::SIGKILL),
@@ -270,6 +268,13 @@ fn admission_limits(options: &Options) -> Result<admission::Limits, ConfigError>
     })
 }
 
+fn identity_plan(privilege: Privilege, kernel: &Kernel) -> identity::Plan {
+    identity::Plan {
+        drop_groups: privilege == Privilege::Root,
+        last_capability: kernel.last_capability.unwrap_or(0),
+    }
+}
+
 /// `run` has its connection already. A handler that may exec again would be parked again. Behind a proxy
 /// getpeername(2) answers the proxy's address: only the environment, which is made at exec, can name the
 /// peer. A service that needs no peer says so by asking for another place.
@@ -306,14 +311,14 @@ fn of_tree(plan: &Plan) -> [(&'static str, &'static str); 3] {
 /// name wins.
 fn environment(
     set: Vec<Variable>,
-    handed: &Handed,
+    passed_fds: &PassedFds,
     plan: &Plan,
     profile: &profile::Loaded,
 ) -> Result<Vec<CString>, ConfigError> {
     let variable = |(name, value): (&str, String)| Variable { name: name.to_owned(), value };
     let directory =
         plan.rootfs.credentials.as_ref().map(|_| ("CREDENTIALS_DIRECTORY", credentials::directory()));
-    let ours = directory.into_iter().chain(handed.variables(if plan.init { 2 } else { 1 }));
+    let ours = directory.into_iter().chain(passed_fds.variables(if plan.init { 2 } else { 1 }));
     let mut pairs = vec![("PATH".to_owned(), PATH.to_owned())];
     if profile.executes_tree() {
         pairs.extend(of_tree(plan).map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -4,7 +4,7 @@ use super::tree::Node;
 use crate::config::ConfigError;
 use sandbox::child::exec::EXEC_FD;
 use sandbox::plan::profile::Loaded;
-use seccomp::agreed::Files;
+use seccomp::abi::Files;
 use seccomp::guard;
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry, Exec};

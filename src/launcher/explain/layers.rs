@@ -3,7 +3,7 @@
 use super::filters;
 use super::tree::Node;
 use crate::config::ConfigError;
-use crate::config::handed::Handed;
+use crate::config::passed_fds::PassedFds;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
 use sandbox::IdSource;
@@ -22,7 +22,7 @@ use sandbox::plan::park::Park;
 use sandbox::plan::rootfs::{self, Snapshot, Source};
 use sandbox::plan::{self, namespaces};
 use sandbox::step::Step;
-use seccomp::agreed::Files;
+use seccomp::abi::Files;
 use std::ffi::CString;
 use sys::process::CpuSet;
 
@@ -40,7 +40,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         keyring,
         mdwe,
         dumpable_off_early,
-        handed: _,
+        passed_fds: _,
         start,
         argv,
     } = &service.plan;
@@ -71,7 +71,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::rootfs(rootfs),
         self::identity(*identity, *ids),
         capability_sets(*identity),
-        self::process(process, &service.handed),
+        self::process(process, &service.passed_fds),
         self::limits(limits),
         self::landlock(landlock),
         filters::filters(&service.profile, Files::of(!rootfs.writable.is_empty()))?.with([programs(seccomp)]),
@@ -156,7 +156,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         proc,
         executable,
         dev,
-        bury_canary: _,
+        cover_canary: _,
         handler: _,
         handler_identity: _,
         prebuilt: _,
@@ -286,9 +286,9 @@ fn capability_sets(plan: identity::Plan) -> Node {
     ])
 }
 
-fn process(parts: [Node; 7], handed: &Handed) -> Node {
-    let last = 2 + handed.items().count();
-    let handed = handed.items().map(|(number, item)| {
+fn process(parts: [Node; 7], passed_fds: &PassedFds) -> Node {
+    let last = 2 + passed_fds.items().count();
+    let passed_fds = passed_fds.items().map(|(number, item)| {
         let (path, how) = (item.path().display(), item.how.word());
         Node::new(number.to_string(), format!("{}, {path}, {how}", item.name()))
             .why("--open: opened again for each sandbox")
@@ -297,7 +297,7 @@ fn process(parts: [Node; 7], handed: &Handed) -> Node {
         Node::new("session", "its own, no controlling terminal"),
         Node::new("descriptors", if last == 2 { "0, 1, 2".to_owned() } else { format!("0 to {last}") })
             .why("0 and 1 are the connection, 2 is a pipe to the supervisor; others are closed")
-            .with(handed),
+            .with(passed_fds),
         Node::new("umask", format!("{:03o}", child::UMASK)),
         Node::new("signals", "default dispositions, none blocked"),
         Node::new("parent-death signal", "SIGKILL").why("it ends with the supervisor"),
@@ -388,7 +388,7 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::BindSource | Step::BindChanged | Step::Bind => {
             rootfs.mounts().any(|mount| rootfs.source(mount).is_some())
         }
-        Step::Open | Step::Handed => !plan.handed.is_empty(),
+        Step::Open | Step::PassedFds => !plan.passed_fds.is_empty(),
         Step::Credentials => rootfs.credentials.is_some(),
         Step::BindMap => !rootfs.writable.is_empty() && !rootfs.in_user_namespace,
         Step::Tmpfs => !rootfs.tmpfs.is_empty(),

@@ -15,7 +15,7 @@ use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::output::stdout_line;
-use seccomp::agreed::Files;
+use seccomp::abi::Files;
 use serde_json::json;
 use tree::Node;
 

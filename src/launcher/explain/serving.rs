@@ -14,7 +14,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         hostname: _,
         net: _,
         environment: _,
-        handed: _,
+        passed_fds: _,
         wall_time,
         idle_time,
         kill_signal,

@@ -1,6 +1,6 @@
 //! Admission: limits on all connections and on those of one source, before a sandbox is used.
 
-use super::seldom::Seldom;
+use super::rate_limited::RateLimited;
 use crate::config::admission::Limits;
 use crate::config::values::Rate;
 use crate::connection::{Connection, Kind};
@@ -59,7 +59,7 @@ pub(super) struct Admission {
     by_source: HashMap<Source, Known>,
     /// The sources whose rate is not at rest, the next to be so first.
     restless: BTreeSet<(Instant, Source)>,
-    rejections: Seldom,
+    rejections: RateLimited,
 }
 
 /// Maximum number of sources that are remembered for their rate alone. Beyond it, the source closest to recovery is forgotten.
@@ -87,7 +87,7 @@ impl Rejected {
 impl Admission {
     pub(super) fn new(limits: Limits) -> Admission {
         let (by_source, restless) = (HashMap::new(), BTreeSet::new());
-        Admission { limits, total: 0, by_source, restless, rejections: Seldom::default() }
+        Admission { limits, total: 0, by_source, restless, rejections: RateLimited::default() }
     }
 
     /// Other limits for those who come from now on.

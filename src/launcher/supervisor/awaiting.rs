@@ -34,7 +34,7 @@ enum What {
 
 /// The state of a peer that has not sent data yet.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+enum FirstByte {
     Nothing,
     Something,
     /// It has ended without a byte.
@@ -42,11 +42,11 @@ enum Said {
 }
 
 /// Looks without taking anything: every byte is the handler's.
-fn look(socket: BorrowedFd<'_>) -> Said {
+fn look(socket: BorrowedFd<'_>) -> FirstByte {
     match peek(socket, &mut [0]) {
-        Ok(1..) => Said::Something,
-        Err(Errno::EAGAIN | Errno::EINTR) => Said::Nothing,
-        Ok(0) | Err(_) => Said::Ended,
+        Ok(1..) => FirstByte::Something,
+        Err(Errno::EAGAIN | Errno::EINTR) => FirstByte::Nothing,
+        Ok(0) | Err(_) => FirstByte::Ended,
     }
 }
 
@@ -115,9 +115,9 @@ impl Supervisor<'_> {
             return self.serve_connection(arrival);
         }
         match look(arrival.connection.ends().0) {
-            Said::Something => self.serve_connection(arrival),
-            Said::Ended => self.end_unserved(arrival, Outcome::NoData),
-            Said::Nothing => self.keep_awaiting(arrival, What::Data),
+            FirstByte::Something => self.serve_connection(arrival),
+            FirstByte::Ended => self.end_unserved(arrival, Outcome::NoData),
+            FirstByte::Nothing => self.keep_awaiting(arrival, What::Data),
         }
     }
 
@@ -155,7 +155,7 @@ impl Supervisor<'_> {
                 }
             }
             What::Data => {
-                if look(socket) != Said::Nothing
+                if look(socket) != FirstByte::Nothing
                     && let Some(Awaited { arrival, .. }) = self.take_awaited(id)
                 {
                     self.on_arrival(arrival);

@@ -99,7 +99,7 @@ impl Supervisor<'_> {
         let signal = self.stopping.unwrap_or(libc::SIGTERM);
         let of_service = self.live.iter().filter(|(_, live)| live.service_id == service);
         for id in of_service.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.condemn(id, Verdict::Stopped(signal));
+            self.end_with(id, Verdict::Stopped(signal));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::admission::Source;
 use super::answers::Answers;
-use super::pace::{self, Pace};
+use super::minimum_rate::{self, MinimumRate};
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
@@ -92,7 +92,7 @@ pub(super) struct Served {
     pub(super) running: Option<Instant>,
     traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
-    pace: Pace,
+    minimum_rate: MinimumRate,
 }
 
 impl Served {
@@ -109,7 +109,7 @@ impl Served {
             running: None,
             traffic: None,
             traffic_seen: Instant::now(),
-            pace: Pace::default(),
+            minimum_rate: MinimumRate::default(),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Served {
 
 /// Result of reading the handler's stderr.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum StderrRead {
     Something,
     Nothing,
     End,
@@ -350,24 +350,24 @@ impl Live {
     }
 
     /// Passes on what the handler has said.
-    pub(super) fn hear_stderr(&mut self) -> Heard {
+    pub(super) fn hear_stderr(&mut self) -> StderrRead {
         let mut buffer = [0; 4096];
         let conn = self.conn();
         let selector = &mut self.selector;
         let say = |line: &[u8]| say(conn, line, selector);
         match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
-            Err(Errno::EAGAIN) => Heard::Nothing,
-            Ok(0) | Err(_) => Heard::End,
+            Err(Errno::EAGAIN) => StderrRead::Nothing,
+            Ok(0) | Err(_) => StderrRead::End,
             Ok(count) => {
                 self.lines.push(&buffer[..count], Instant::now(), say);
-                Heard::Something
+                StderrRead::Something
             }
         }
     }
 
     /// Everything that is still in the pipe: after the handler's end, when all its writers are dead.
     pub(super) fn drain_stderr(&mut self) {
-        while self.hear_stderr() == Heard::Something {}
+        while self.hear_stderr() == StderrRead::Something {}
         let conn = self.conn();
         let selector = &mut self.selector;
         self.lines.finish(Instant::now(), |line| say(conn, line, selector));
@@ -393,7 +393,12 @@ impl Live {
             }
             served.traffic = Some(traffic);
             if let (Some(rate), Kind::Tcp(_)) = (rate, served.kind)
-                && served.pace.is_below((rate, pace::window(idle)), now, traffic.sent, traffic.queued)
+                && served.minimum_rate.is_below(
+                    (rate, minimum_rate::window(idle)),
+                    now,
+                    traffic.sent,
+                    traffic.queued,
+                )
             {
                 return Some(Verdict::TooSlow);
             }

@@ -9,12 +9,12 @@ mod awaiting;
 mod deadlines;
 mod lifecycle;
 mod live;
+mod minimum_rate;
 mod origin;
-mod pace;
 mod pool;
+mod rate_limited;
 pub(crate) mod renewal;
 mod resets;
-mod seldom;
 mod services;
 pub(crate) mod statistics;
 mod status;
@@ -34,20 +34,20 @@ use crate::stats::socket::StatsSocket;
 use answers::Rate;
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
-use live::{Arrival, Call, Heard, Live, Progress, Served};
+use live::{Arrival, Call, Live, Progress, Served, StderrRead};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
+use rate_limited::RateLimited;
 use renewal::Reload;
 use sandbox::Sandbox;
 use sandbox::Workshop;
 use sandbox::plan::park::Park;
 use sandbox::step::{AtStep, Failure, Step};
-use seldom::Seldom;
 use services::Services;
-use statistics::Telling;
+use statistics::StatsTargets;
 use status::Tally;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -81,8 +81,8 @@ pub(crate) struct Supervisor<'a> {
     resets: HashMap<u64, Child>,
     deadlines: Deadlines,
     /// Of what the machine is short, by what it says.
-    shortages: Seldom,
-    unknown: Seldom,
+    shortages: RateLimited,
+    unknown: RateLimited,
     /// Lines about calls that a default verdict has answered.
     answers_said: Rate,
     tally: Tally,
@@ -155,8 +155,8 @@ impl<'a> Supervisor<'a> {
             draining: HashMap::new(),
             resets: HashMap::new(),
             deadlines: Deadlines::default(),
-            shortages: Seldom::default(),
-            unknown: Seldom::default(),
+            shortages: RateLimited::default(),
+            unknown: RateLimited::default(),
             answers_said: answers::said(Instant::now()),
             tally: Tally::default(),
             next_id: 1,
@@ -200,9 +200,9 @@ impl<'a> Supervisor<'a> {
         mut self,
         reload: Box<dyn Reload + 'a>,
         notifier: Notifier,
-        telling: Telling,
+        targets: StatsTargets,
     ) -> Result<(), Errno> {
-        self.begin_telling(telling)?;
+        self.begin_telling(targets)?;
         notifier.ready(&self.status());
         self.reload = Some(reload);
         self.notifier = Some(notifier);
@@ -300,10 +300,10 @@ impl<'a> Supervisor<'a> {
             None => None,
         };
         let group = leaf.as_ref().map(AsFd::as_fd);
-        let handed = service.handed.open();
-        let launched = handed
-            .and_then(|handed| {
-                sandbox::launch(&service.plan, self.workshop, group, ends, &handed, environment, park)
+        let passed_fds = service.passed_fds.open();
+        let launched = passed_fds
+            .and_then(|passed_fds| {
+                sandbox::launch(&service.plan, self.workshop, group, ends, &passed_fds, environment, park)
             })
             .and_then(|sandbox| Ok((self.watch_sandbox(&sandbox)?, sandbox)));
         match launched {
@@ -393,7 +393,7 @@ impl<'a> Supervisor<'a> {
 
     fn on_stderr(&mut self, id: u64) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        if live.hear_stderr() == Heard::End {
+        if live.hear_stderr() == StderrRead::End {
             self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
         }
     }

@@ -14,7 +14,7 @@ const RESET_TIME: Duration = Duration::from_secs(1);
 
 impl Supervisor<'_> {
     /// Ends a sandbox for a reason of the supervisor's.
-    pub(super) fn condemn(&mut self, id: u64, verdict: Verdict) {
+    pub(super) fn end_with(&mut self, id: u64, verdict: Verdict) {
         let Some(live) = self.live.get_mut(&id) else { return };
         live.judge(verdict);
         let again = self.resets.contains_key(&id);

@@ -18,7 +18,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(2);
 
 /// Descriptors opened before the supervisor left the host's mounts.
 #[derive(Debug, Default)]
-pub(crate) struct Telling {
+pub(crate) struct StatsTargets {
     pub(crate) socket: Option<StatsSocket>,
     /// One for each service.
     pub(crate) public: Vec<Option<PublicDirectory>>,
@@ -60,12 +60,12 @@ impl Statistics {
 }
 
 impl Supervisor<'_> {
-    pub(super) fn begin_telling(&mut self, telling: Telling) -> Result<(), Errno> {
-        if let Some(socket) = &telling.socket {
+    pub(super) fn begin_telling(&mut self, targets: StatsTargets) -> Result<(), Errno> {
+        if let Some(socket) = &targets.socket {
             self.watch(socket.as_fd(), Origin::Stats, 0)?;
         }
-        self.stats = telling.socket;
-        for (state, directory) in self.services.all_mut().zip(telling.public) {
+        self.stats = targets.socket;
+        for (state, directory) in self.services.all_mut().zip(targets.public) {
             state.statistics.publish(directory);
         }
         self.write_stats();

@@ -34,7 +34,7 @@ impl Supervisor<'_> {
     pub(super) fn on_deadline(&mut self, deadline: Deadline) {
         let now = Instant::now();
         match deadline {
-            Deadline::Wall(id) => self.condemn(id, Verdict::WallTime),
+            Deadline::Wall(id) => self.end_with(id, Verdict::WallTime),
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
             Deadline::ParkEnd(id) => self.on_park_end(id),
             Deadline::ResetEnd(id) => self.on_reset_end(id),
@@ -58,7 +58,7 @@ impl Supervisor<'_> {
         let Some(live) = self.live.get_mut(&id) else { return };
         let Some(tick) = idle_tick(&live.service) else { return };
         match live.look_at_traffic(now) {
-            Some(verdict) => self.condemn(id, verdict),
+            Some(verdict) => self.end_with(id, verdict),
             None => self.deadlines.set(now + tick, Deadline::IdleTick(id)),
         }
     }

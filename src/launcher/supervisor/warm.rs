@@ -115,9 +115,9 @@ impl Supervisor<'_> {
             self.refuse_for(arrival, failure);
             return;
         }
-        let handed =
+        let passed_fds =
             self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&arrival.connection));
-        match handed.step(Step::Release) {
+        match passed_fds.step(Step::Release) {
             Ok(()) => self.on_handed_over(id, arrival, now),
             Err(failure) => {
                 // It may hold a copy of the connection already.

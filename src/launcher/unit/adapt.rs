@@ -5,8 +5,8 @@
 
 use super::UnitOptions;
 use super::text::UnitText;
-use crate::config::handed::How;
 use crate::config::options::{CgroupMode, CpuShare, Options, SnapshotKind};
+use crate::config::passed_fds::How;
 use crate::config::values::{Size, TmpfsSpec};
 use crate::config::{ConfigError, profile};
 use crate::listener::Address;

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use sys::mount::{self, identify};
 use sys::{self, Errno, privilege, process};
 
-pub use seccomp::agreed::EXEC_FD;
+pub use seccomp::abi::EXEC_FD;
 /// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
 /// the child was given can be there.
 pub const CHANNEL_FD: RawFd = EXEC_FD - 1;
@@ -87,8 +87,8 @@ fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
 
 /// Passed descriptors are above all numbers used here, and the numbers below the channel are free by now.
 fn put_handed(context: &Context<'_>) -> Result<(), Failure> {
-    for (index, (number, given)) in (HANDED_FD..).zip(context.handed).enumerate() {
-        let (step, operand) = (Step::Handed, Operand::Passed(place(index)));
+    for (index, (number, given)) in (HANDED_FD..).zip(context.passed_fds).enumerate() {
+        let (step, operand) = (Step::PassedFds, Operand::Passed(place(index)));
         sys::dup_to(given.as_fd(), number, 0).step_on(step, operand)?;
         let put = identify(sys::borrowed(number).step_on(step, operand)?, c"").step_on(step, operand)?;
         if put != identify(given.as_fd(), c"").step_on(step, operand)? {
@@ -106,19 +106,19 @@ pub fn close_all(restricted: Restricted, context: &Context<'_>, tree: Tree) -> R
     sys::close_range(HANDED_FD, (CHANNEL_FD - 1).unsigned_abs(), 0).step(Step::CloseAll)?;
     put_handed(context)?;
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
-    verify_descriptors(context.handed.len())?;
+    verify_descriptors(context.passed_fds.len())?;
     limits::apply(&context.plan.limits)?;
     Ok(restricted)
 }
 
 /// Asks for each number of the table whether it is open, and whether what stays beside stdio vanishes at exec. By
 /// fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
-fn verify_descriptors(handed: usize) -> Result<(), Failure> {
+fn verify_descriptors(passed_fds: usize) -> Result<(), Failure> {
     for number in 0..=EXEC_FD {
         let index = usize::try_from(number - HANDED_FD).ok();
         let expected = match number {
             CHANNEL_FD | EXEC_FD => Some(Lifetime::UntilExec),
-            _ if index.is_none_or(|index| index < handed) => Some(Lifetime::Kept),
+            _ if index.is_none_or(|index| index < passed_fds) => Some(Lifetime::Kept),
             _ => None,
         };
         let operand = Operand::Descriptor(place(number.unsigned_abs() as usize));

@@ -1,7 +1,7 @@
 //! Proves that both filters are in force.
 
 use super::step::{Failure, Step, verify as verify_step};
-use seccomp::agreed::{GUARD_CANARY, PROFILE_CANARY};
+use seccomp::abi::{GUARD_CANARY, PROFILE_CANARY};
 
 /// Proves that both filters are in force.
 pub(super) fn verify() -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use super::Context;
 use super::exec::{CHANNEL_FD, EXEC_FD, Restricted};
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{GO_ON, Report};
-use seccomp::agreed::GUARD_CANARY;
+use seccomp::abi::GUARD_CANARY;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::mount::identify;
@@ -18,7 +18,7 @@ use sys::{self, Errno, Ignoring, process};
 ///
 /// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at a gate
 /// until the parent is done with it.
-pub(crate) fn divide(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
+pub(crate) fn fork_stub(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
     let Some(status) = context.status else { return Ok(restricted) };
     let (gate, gatekeeper) = sys::socket::message_pair().step(Step::Init)?;
     let Some(handler) = process::fork().step(Step::Init)? else {

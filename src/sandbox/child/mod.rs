@@ -38,7 +38,7 @@ pub struct Context<'a> {
     pub output: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
     /// For the numbers from [`exec::HANDED_FD`] up; each above [`exec::EXEC_FD`].
-    pub handed: &'a [OwnedFd],
+    pub passed_fds: &'a [OwnedFd],
     pub environment: &'a CStrings,
     pub ruleset: BorrowedFd<'a>,
     pub canary: BorrowedFd<'a>,
@@ -89,7 +89,7 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
     let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
     let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
     let restricted = exec::restrict(unprivileged, context, &tree)?;
-    let restricted = init::divide(restricted, context)?;
+    let restricted = init::fork_stub(restricted, context)?;
     let restricted = exec::close_all(restricted, context, tree)?;
     let filtered = exec::filter(restricted, context)?;
     exec::execute(filtered, context)

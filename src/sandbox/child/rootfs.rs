@@ -75,7 +75,7 @@ pub fn enter(
         Some(prebuilt) => sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?,
         None => open_handler(plan)?,
     };
-    if plan.bury_canary {
+    if plan.cover_canary {
         sysmount::attach_at(canary, cwd(), PLACE).step(Step::Canary)?;
     }
     // Not before here: the supervisor may need our pid to say who we are.

@@ -107,7 +107,7 @@ steps! {
     VerifyLandlock, "verify-landlock", "verify that Landlock is in force";
     Init, "init", "clone the handler's process";
     InitFilter, "init-filter", "install the init stub's filter";
-    Handed, "handed", "hand over";
+    PassedFds, "handed", "hand over";
     CloseAll, "close-all", "close all descriptors but the handler's";
     VerifyDescriptors, "verify-descriptors", "verify the open descriptors";
     GuardFilter, "guard-filter", "install the guard filter";

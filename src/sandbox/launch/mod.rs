@@ -74,7 +74,7 @@ pub fn launch(
     workshop: &Workshop,
     group: Option<BorrowedFd<'_>>,
     (input, output): (BorrowedFd<'_>, BorrowedFd<'_>),
-    handed: &[OwnedFd],
+    passed_fds: &[OwnedFd],
     environment: &CStrings,
     park: Park,
 ) -> Result<Sandbox, Failure> {
@@ -97,7 +97,7 @@ pub fn launch(
         input,
         output,
         stderr: child_stderr.as_fd(),
-        handed,
+        passed_fds,
         environment,
         ruleset: ruleset.as_fd(),
         canary: workshop.canary.as_fd(),

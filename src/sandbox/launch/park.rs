@@ -5,7 +5,7 @@
 
 use super::denied::Denied;
 use crate::plan::park::{Park, WAIT_CALL};
-use seccomp::agreed::Parked;
+use seccomp::abi::Parked;
 use sys::names::{self, Machine};
 
 impl Park {

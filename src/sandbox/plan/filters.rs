@@ -10,8 +10,8 @@
 
 use super::park::Park;
 use super::profile;
-use seccomp::agreed::Files;
-use seccomp::agreed::Variant;
+use seccomp::abi::Files;
+use seccomp::abi::Variant;
 use seccomp::compile::CompileError;
 use seccomp::guard;
 use std::borrow::Cow;

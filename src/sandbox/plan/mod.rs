@@ -25,7 +25,7 @@ pub struct Plan {
     pub ids: IdSource,
     pub limits: Vec<limits::Limit>,
     /// Paths of what is handed beside the connection, for messages.
-    pub handed: Vec<CString>,
+    pub passed_fds: Vec<CString>,
     pub landlock: landlock::Plan,
     pub seccomp: filters::Plan,
     /// A stub is PID 1 and the handler PID 2.
@@ -98,7 +98,7 @@ impl Plan {
                 let credential = rootfs.credentials.as_ref()?.list.get(usize::from(number))?;
                 path(&credential.name)
             }
-            Operand::Passed(number) => path(self.handed.get(usize::from(number))?),
+            Operand::Passed(number) => path(self.passed_fds.get(usize::from(number))?),
             Operand::Limit(number) => Some(self.limits.get(usize::from(number))?.name.to_owned()),
             Operand::Rule(number) => match self.landlock.rules().get(usize::from(number)) {
                 Some(rule) => path(&rule.path),

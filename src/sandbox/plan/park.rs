@@ -1,6 +1,6 @@
 //! How far ahead a sandbox is built.
 
-use seccomp::agreed::Parked;
+use seccomp::abi::Parked;
 
 /// How far a parked sandbox has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

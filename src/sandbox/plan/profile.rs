@@ -1,7 +1,7 @@
 //! Profiles that can be installed: the built-in ones, compiled when dayfly is (build.rs), and an operator's, compiled when a
 //! service is resolved. Both go through the same parser and compiler.
 
-use seccomp::agreed::Variant;
+use seccomp::abi::Variant;
 use seccomp::compile::{self, CompileError};
 use seccomp::profile::model::{Action, Exec, Profile, Traits};
 use seccomp::profile::parse;

@@ -63,7 +63,7 @@ pub struct Plan {
     pub executable: bool,
     pub dev: bool,
     /// The canary's tmpfs is this one sandbox's: it goes with the old root.
-    pub bury_canary: bool,
+    pub cover_canary: bool,
     /// The handler's file below the template.
     pub handler: CString,
     pub handler_identity: sysmount::Identity,

@@ -7,7 +7,7 @@ use super::Plan;
 use crate::plan::park::Park;
 use crate::plan::profile::{self, Loaded};
 use libc::c_long;
-use seccomp::agreed::{Files, GUARD_CANARY, PROFILE_CANARY, Variant};
+use seccomp::abi::{Files, GUARD_CANARY, PROFILE_CANARY, Variant};
 use seccomp::profile::{parse::parse, texts};
 use std::os::fd::AsFd;
 use sys::names::{self, Machine};

@@ -91,15 +91,15 @@ pub(crate) struct Item {
 
 /// Descriptors to pass to each sandbox of a service, in order.
 #[derive(Debug)]
-pub(crate) struct Handed {
+pub(crate) struct PassedFds {
     items: Vec<Item>,
     /// The host's root, which the supervisor of `serve` has left. None if nothing is passed.
     root: Option<OwnedFd>,
 }
 
-impl Handed {
+impl PassedFds {
     /// Opens everything once, so that what is wrong is known at the start. The last of a name wins.
-    pub(super) fn new(options: &Options) -> Result<Handed, ConfigError> {
+    pub(super) fn new(options: &Options) -> Result<PassedFds, ConfigError> {
         let mut items: Vec<Item> = Vec::new();
         for OpenSpec { path, name, how } in options.open.iter().flatten().cloned() {
             items.retain(|known| known.name != name);
@@ -109,7 +109,7 @@ impl Handed {
             return Err(ConfigError::usage(format!("--open: at most {HANDED_MAX} descriptors")));
         }
         if items.is_empty() {
-            return Ok(Handed { items, root: None });
+            return Ok(PassedFds { items, root: None });
         }
         let root = trust::host_root().map_err(|error| ConfigError::sandbox(error.to_string()))?;
         for item in &items {
@@ -119,7 +119,7 @@ impl Handed {
             })?;
             item.check_kind(&file).map_err(|why| ConfigError::usage(format!("--open: {shown} is {why}")))?;
         }
-        Ok(Handed { items, root: Some(root) })
+        Ok(PassedFds { items, root: Some(root) })
     }
 
     /// For one sandbox.

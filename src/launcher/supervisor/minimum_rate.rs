@@ -12,9 +12,9 @@ pub(super) fn window(idle_time: Option<Duration>) -> Duration {
 
 /// State from when the peer last began to lag.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Option<(Instant, u64)>);
+pub(super) struct MinimumRate(Option<(Instant, u64)>);
 
-impl Pace {
+impl MinimumRate {
     /// `sent` has the peer taken by now and `queued` has it yet to take. Only time in which something is queued at each
     /// look counts: a handler that has nothing to say makes no slow peer.
     pub(super) fn is_below(
@@ -46,9 +46,9 @@ mod tests {
 
     /// Whether a peer is ever too slow that takes so much each second for half a minute.
     fn is_ever_below(rate: u64, a_second: u64, queued: impl Fn(u32) -> u64) -> bool {
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut minimum, began) = (MinimumRate::default(), Instant::now());
         (0..30).any(|n| {
-            pace.is_below((rate, WINDOW_MIN), began + SECOND * n, a_second * u64::from(n), queued(n))
+            minimum.is_below((rate, WINDOW_MIN), began + SECOND * n, a_second * u64::from(n), queued(n))
         })
     }
 
@@ -62,12 +62,12 @@ mod tests {
     fn a_pause_is_as_long_as_idleness_may_be() {
         assert_eq!(window(None), WINDOW_MIN);
         assert_eq!(window(Some(SECOND)), WINDOW_MIN);
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut minimum, began) = (MinimumRate::default(), Instant::now());
         // 20 seconds without a byte, after a second of much.
         let sent = |n: u32| if n == 0 { 0 } else { 50_000 };
         let rate = (1000, window(Some(SECOND * 30)));
-        assert!(!(0..30).any(|n| pace.is_below(rate, began + SECOND * n, sent(n), 1)));
-        assert!((30..90).any(|n| pace.is_below(rate, began + SECOND * n, sent(n), 1)));
+        assert!(!(0..30).any(|n| minimum.is_below(rate, began + SECOND * n, sent(n), 1)));
+        assert!((30..90).any(|n| minimum.is_below(rate, began + SECOND * n, sent(n), 1)));
     }
 
     #[test]
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn lumps_are_as_good_as_a_flow() {
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut minimum, began) = (MinimumRate::default(), Instant::now());
         let lumps = |n: u32| u64::from(n / 5 * 5000);
-        assert!(!(0..30).any(|n| pace.is_below((1000, WINDOW_MIN), began + SECOND * n, lumps(n), 1)));
+        assert!(!(0..30).any(|n| minimum.is_below((1000, WINDOW_MIN), began + SECOND * n, lumps(n), 1)));
     }
 }

@@ -1,12 +1,12 @@
 //! Writable binds: host paths that a handler may write.
 
 use super::ConfigError;
-use super::handed::{Handed, How, Item};
 use super::options::Options;
+use super::passed_fds::{How, Item, PassedFds};
+use super::rootfs_plan::source;
 use super::service::c_string;
 use super::subvolume;
 use super::targets;
-use super::tree::source;
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::{ValueError, fields};
 use crate::privilege::Privilege;
@@ -147,7 +147,7 @@ fn cannot_look_up(what: &str, name: &str, errno: Errno) -> ConfigError {
 }
 
 /// Remarks for start and `check` on paths that outlive the sandbox.
-pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
+pub(super) fn remarks(rootfs: &rootfs::Plan, passed_fds: &PassedFds) -> Vec<String> {
     let of = |bind: &WritableBind| {
         let (path, owner) = (bind.source.path.to_string_lossy(), bind.owner);
         format!(
@@ -168,7 +168,7 @@ pub(super) fn remarks(rootfs: &rootfs::Plan, handed: &Handed) -> Vec<String> {
         }
     };
     let binds = rootfs.writable.iter().map(of);
-    subvolume::remark(rootfs).into_iter().chain(binds).chain(handed.items().filter_map(open)).collect()
+    subvolume::remark(rootfs).into_iter().chain(binds).chain(passed_fds.items().filter_map(open)).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::ConfigError;
 use super::credentials;
 use super::handler::Handler;
-use super::keeping::writable_binds;
 use super::links::Follower;
 use super::options::{Layer, Options, SnapshotKind};
 use super::requirements::Degraded;
@@ -11,6 +10,7 @@ use super::service::{Purpose, c_string};
 use super::targets;
 use super::trust::{self, Trusted, TrustedFile};
 use super::values::{StackSpec, TmpfsSpec};
+use super::writable_binds::writable_binds;
 use crate::kernel::Kernel;
 use crate::privilege::Privilege;
 use sandbox::launch::stack;
@@ -84,7 +84,7 @@ pub(super) fn rootfs_plan(
         proc: options.proc.is_some_and(|switch| switch.0),
         executable: exec == Exec::Tree,
         dev: dev(template, privilege, exec)?,
-        bury_canary: purpose == Purpose::Run,
+        cover_canary: purpose == Purpose::Run,
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub(super) struct RateLimited {
     again: Option<Instant>,
     unsaid: u64,
 }
 
-impl Seldom {
+impl RateLimited {
     /// Whether it is to be said now, and how often it was not since the last time.
     pub(super) fn say(&mut self, now: Instant) -> Option<u64> {
         if self.again.is_some_and(|again| now < again) {
@@ -28,9 +28,9 @@ mod tests {
 
     #[test]
     fn it_is_said_once_a_second_with_the_number_between() {
-        let (mut seldom, now) = (Seldom::default(), Instant::now());
-        assert_eq!(seldom.say(now), Some(0));
-        assert_eq!((seldom.say(now), seldom.say(now)), (None, None));
-        assert_eq!(seldom.say(now + EVERY), Some(2));
+        let (mut limited, now) = (RateLimited::default(), Instant::now());
+        assert_eq!(limited.say(now), Some(0));
+        assert_eq!((limited.say(now), limited.say(now)), (None, None));
+        assert_eq!(limited.say(now + EVERY), Some(2));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::admission::Source;
 use super::answers::Answers;
-use super::minimum_rate::{self, MinimumRate};
+use super::minimum_rate::{MinimumRate, window};
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
@@ -92,7 +92,7 @@ pub(super) struct Served {
     pub(super) running: Option<Instant>,
     traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
-    minimum_rate: MinimumRate,
+    pace: MinimumRate,
 }
 
 impl Served {
@@ -109,7 +109,7 @@ impl Served {
             running: None,
             traffic: None,
             traffic_seen: Instant::now(),
-            minimum_rate: MinimumRate::default(),
+            pace: MinimumRate::default(),
         }
     }
 }
@@ -393,12 +393,7 @@ impl Live {
             }
             served.traffic = Some(traffic);
             if let (Some(rate), Kind::Tcp(_)) = (rate, served.kind)
-                && served.minimum_rate.is_below(
-                    (rate, minimum_rate::window(idle)),
-                    now,
-                    traffic.sent,
-                    traffic.queued,
-                )
+                && served.pace.is_below((rate, window(idle)), now, traffic.sent, traffic.queued)
             {
                 return Some(Verdict::TooSlow);
             }

@@ -180,7 +180,7 @@ impl<'a> Crawl<'a> {
             return text;
         }
         self.cut |= document.bytes > TEXT_BYTES_MAX;
-        // What could be read of a text that fails midway is as good as its beginning.
+        // The part that could be read of a text that fails midway is as good as its beginning.
         document.file.take(TEXT_BYTES_MAX.min(left)).read_to_end(&mut text).unwrap_or_default();
         self.read += text.len() as u64;
         text

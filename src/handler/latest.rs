@@ -168,7 +168,7 @@ fn unbracketed(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"[").or_else(|| name.strip_prefix(b"(")).unwrap_or(name)
 }
 
-/// What an author called a link, without the date before it. A file name says no more than that the text has no title.
+/// An author's name for a link, without the date before it. A file name says no more than that the text has no title.
 fn undated(name: &[u8]) -> Option<String> {
     let shown = clean::display(name);
     let text = String::from_utf8_lossy(&shown).into_owned();

@@ -67,7 +67,7 @@ impl Tree {
 
     /// The tree of a user: `rest` in what is `base`/`name`.
     ///
-    /// What is above is the operator's and may be a symlink. What is below is the user's, and no symlink there leads out
+    /// Directories above belong to the operator and may be symlinks. Those below belong to the user, and no symlink there leads out
     /// of it: else a user could publish the files of another.
     pub(crate) fn open_user(base: &Path, name: &str, rest: &Path) -> Result<Tree, Problem> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

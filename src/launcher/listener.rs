@@ -115,7 +115,7 @@ fn conflict_of(one: &Address, other: &Address) -> Option<String> {
     Some(format!("{all} means {why}, {some} too: give {all} alone, or addresses that differ"))
 }
 
-/// What to do about an address that cannot be bound.
+/// A hint for an address that cannot be bound.
 fn hint(address: &Address, error: &io::Error) -> Option<String> {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
     match (address, errno) {

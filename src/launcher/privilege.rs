@@ -82,7 +82,7 @@ impl IdMap {
         !self.0.iter().any(reaches)
     }
 
-    /// What keeps the root of such a namespace from giving sandboxes ids, in words; None for others.
+    /// The reason why the root of such a namespace cannot give sandboxes ids, in words; None for others.
     pub(crate) fn why_no_ids(&self) -> Option<String> {
         (has_root_rights() && self.lacks_ids_of_sandboxes()).then(|| {
             format!(
@@ -155,7 +155,7 @@ const NEEDED_FOR_OWNER: [(Capability, &str); 1] = [(Capability::CAP_SETFCAP, "--
 
 const NEEDED_FOR_DEVICES: [(Capability, &str); 1] = [(Capability::CAP_MKNOD, "the devices of /dev")];
 
-/// What a service asks for that takes more of its launcher.
+/// Demands of a service that need more capabilities of its launcher.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wants {
     pub(crate) overlay: bool,
@@ -212,7 +212,7 @@ pub(crate) fn can_make_devices() -> bool {
 pub(crate) fn enter_user_namespace(id: u32) -> Result<(), (&'static str, io::Error)> {
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let failed = |errno: Errno| ("make a user namespace", io::Error::from(errno));
-    // Whose exec has given it capabilities is not dumpable, nor are its children: their listener could not be fetched.
+    // A process that got capabilities by exec is not dumpable, nor are its children: their listener could not be fetched.
     nix::sys::prctl::set_dumpable(true).map_err(|errno| ("PR_SET_DUMPABLE", io::Error::from(errno)))?;
     sys::process::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).map_err(failed)?;
     let write = |path: &'static str, text: String| fs::write(path, text).map_err(|error| (path, error));

@@ -58,7 +58,7 @@ impl Variant {
     }
 }
 
-/// What becomes of the files that a sandbox makes.
+/// The fate of files that a sandbox makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
     /// All of them go with it.

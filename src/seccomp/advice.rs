@@ -1,4 +1,4 @@
-//! What to do about a denied call: the line of a profile that would allow it, or why none can and what to use instead.
+//! Advice about a denied call: the line of a profile that would allow it, or why none can and what to use instead.
 
 use super::abi::Files;
 use super::guard;
@@ -16,7 +16,7 @@ const TELLING: &[(&str, u8, &[&str])] = &[
     ("membarrier", 0, &["MEMBARRIER_"]),
 ];
 
-/// What may be used in the place of a call that the guard denies, by the beginning of its reason in [`guard`].
+/// Substitutes for calls that the guard denies, by the beginning of the reason in [`guard`].
 const INSTEAD: &[(&str, &str)] = &[
     ("socket", "open a socket for the handler with --open PATH…:connect, or --open of a file"),
     ("connect", "let the launcher connect: --open PATH…:connect"),

@@ -326,7 +326,7 @@ const SOCK_FLAGS: u32 = 0o2_004_000;
 const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;
-/// What isatty(3) of glibc asks from 2.42 on: the same by another number (asm-generic/ioctls.h).
+/// The request of isatty(3) in glibc from 2.42 on: TCGETS by another number (asm-generic/ioctls.h).
 const TCGETS2: u32 = 0x802c_542a;
 const FIONREAD: u32 = 0x541b;
 /// F_SETFL with O_NONBLOCK, and F_SETFD with FD_CLOEXEC and without.
@@ -459,7 +459,7 @@ pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
     DENIED.iter().flat_map(|group| group.calls.iter().map(|call| (call.name, group.why)))
 }
 
-/// What is denied by its arguments: what remains, and why not the rest.
+/// Calls that are denied by their arguments: the name, what remains allowed, and why not the rest.
 pub fn judged_by_argument(files: Files) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let openat2 = (files == Files::Kept).then_some(&OPENAT2);
     JUDGED.iter().chain(openat2).map(|judged| (judged.call.name, judged.remains, judged.why))

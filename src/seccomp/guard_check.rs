@@ -48,7 +48,7 @@ const ALLOW: u32 = 0x7fff_0000;
 const DENY: u32 = 0x7fc0_0000;
 const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
 
-/// What the guard promises of a call.
+/// The verdict that the guard promises for a call.
 fn promised(files: Files, call: &Call) -> u32 {
     let [first, second, third, fourth, fifth, _] = call.args;
     match call.name {

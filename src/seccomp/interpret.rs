@@ -1,4 +1,4 @@
-//! What the kernel would answer: a small interpreter of the BPF that our filters have.
+//! A small interpreter of the BPF in our filters: it tells what the kernel would answer.
 
 use libc::sock_filter as Instruction;
 

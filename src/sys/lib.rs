@@ -168,7 +168,7 @@ pub fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> 
 /// A NULL-terminated array of C strings, for exec. Built once, before the clone: exec must not allocate.
 #[derive(Debug)]
 pub struct CStrings {
-    /// What the pointers point to.
+    /// The strings that the pointers point to.
     strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }

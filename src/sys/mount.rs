@@ -293,7 +293,7 @@ pub fn chdir(path: &CStr) -> Result<()> {
     check(unsafe { libc::chdir(path.as_ptr()) }.into()).map(drop)
 }
 
-/// What a file is, as far as anyone here asks.
+/// The identity and kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub dev: (u32, u32),

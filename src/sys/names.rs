@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// What the launcher runs on: which numbers calls have, and what a call by its own ABI carries.
+/// The machine that the launcher runs on: the numbers of its calls, and the audit value of its own ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
     X86_64,

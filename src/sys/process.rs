@@ -219,7 +219,7 @@ pub enum Ending {
     Signaled(c_int),
 }
 
-/// What a process and its reaped children used.
+/// Resources that a process and its reaped children used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_us: u64,

@@ -9,7 +9,7 @@ const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// A notified call waits killably once the supervisor has received it (Linux 5.19).
 const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// What a call by the machine's own ABI carries.
+/// The audit value of a call by the machine's own ABI.
 pub const NATIVE_ARCH: u32 = super::names::NATIVE.audit_arch();
 
 /// One BPF instruction, `struct sock_filter`.

@@ -34,7 +34,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// SO_PASSRIGHTS (Linux 6.16, asm-generic/socket.h), for which libc has no name yet.
 const SO_PASSRIGHTS: libc::c_int = 83;
 
-/// Who sends a descriptor to this unix socket, or to one that is accepted from it, gets EPERM. ENOPROTOOPT on
+/// A peer that sends a descriptor to this unix socket, or to one accepted from it, gets EPERM. ENOPROTOOPT on
 /// older kernels.
 pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
     const INT_LEN: libc::socklen_t = 4;

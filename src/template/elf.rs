@@ -1,6 +1,6 @@
 //! As much of ELF as tells whether a handler can be executed in a template: elf(5).
 
-/// What a file is, by its first bytes.
+/// The kind of a file, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An ELF executable or library. With the loader that it asks for, if it is dynamically linked.

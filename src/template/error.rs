@@ -1,4 +1,4 @@
-//! What can keep a template from being made. One sentence each: what is wrong, where, and what to do.
+//! Reasons why a template cannot be made. One sentence each: what is wrong, where, and what to do.
 
 use std::fmt;
 use std::io;

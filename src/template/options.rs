@@ -92,7 +92,7 @@ impl HandlerOption {
 }
 
 impl Build {
-    /// What clap cannot say of a single option.
+    /// Checks that clap cannot make of a single option.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.handler.is_none() && self.from.is_none() && self.debian.is_empty() {
             return Err(Error::NothingToMake);

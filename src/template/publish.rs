@@ -41,7 +41,7 @@ impl NewTree {
 
 impl Drop for NewTree {
     fn drop(&mut self) {
-        // What cannot be removed has the process id in its name, and is nobody's template.
+        // A directory that cannot be removed has the process id in its name, and is nobody's template.
         let _best_effort = fs::remove_dir_all(&self.0);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn fill(options: &Build, tree: &Path, progress: &mut Progress) -> Res
     Ok(left_out)
 }
 
-/// What no handler needs: documentation in all languages, and what identifies the machine that built the tree.
+/// Paths that no handler needs: documentation in all languages, and files that identify the machine that built the tree.
 const LEFT_OUT: [&str; 5] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",

@@ -1,4 +1,4 @@
-//! What a newcomer types: words are understood, and what is wrong is told with what is right.
+//! Command lines of newcomers: plain words are understood, and a mistake is told with its correction.
 
 use common::site::Beside;
 use common::{a_site, dayfly};

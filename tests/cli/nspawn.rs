@@ -133,7 +133,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("--system-call-filter=@mounts", "no group"),
     ("--overlay-ro=+/a:/b:/c", "tree itself"),
     ("--overlay-ro=/a", "invalid overlay"),
-    // What is so in one way only.
+    // Options with one meaning only.
     ("--notify-ready=yes", "notification socket"),
     ("--register=yes", "machined"),
     ("--private-users=identity", "--user-range"),
@@ -293,7 +293,7 @@ fn what_was_chosen_is_said_unless_quiet() {
     let ended = nspawn(&site, &["-q", "-x", "--uid=nobody"], &["echo"]).talk(b"hello\n");
     echoes(&ended);
     assert!(!ended.err.contains("profile") && !ended.err.contains("nobody"), "{ended}");
-    // Whoever has chosen needs no advice.
+    // An operator who has chosen needs no advice.
     let ended = nspawn(&site, &["-x", "--profile=static", "--init=no"], &["echo"]).talk(b"hello\n");
     echoes(&ended);
     assert!(!ended.err.contains("profile tree"), "{ended}");

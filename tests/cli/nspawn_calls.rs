@@ -55,7 +55,7 @@ fn calls_are_permitted_and_prohibited_by_systemds_groups() {
     assert!(seen.status == 2 && seen.err.contains("unknown system call '~@process'"), "{seen}");
     let seen = ended(&["-x", "--system-call-filter=~@process"], "fork");
     assert!(seen.text().contains(&format!("errno {} ", libc::EPERM)), "{seen}");
-    // What the guard denies, a group opens as little as a name.
+    // A call that the guard denies is opened neither by its group nor by its name.
     ended(&with("--system-call-filter=@network-io @mount @process"), "socket_inet").expect(137, "denied");
     let seen = ended(&with("--system-call-filter=@no-such"), "setsid");
     assert!(seen.err.contains("systemd has no group @no-such"), "{seen}");

@@ -13,7 +13,7 @@ fn nspawn<'s>(site: &'s Site, options: &[&str], handler: &[&str]) -> Launch<'s> 
         .options(options)
 }
 
-/// What the probe says of one thing it tries.
+/// The probe's answer to one attempt.
 fn tried(site: &Site, options: &[&str], words: &[&str]) -> Ended {
     let ended = nspawn(site, options, &[&["try"], words].concat()).talk(b"");
     ended.expect(0, "exited");
@@ -335,7 +335,7 @@ fn the_oom_score_and_the_processors_are_those_that_are_said() {
     assert_eq!(ended.record["step"], "cpu-affinity", "{ended}");
 }
 
-/// What systemd keeps in /run: an empty directory and an empty file that nobody may open. Taken away at the end where the
+/// The empty directory and the empty file, which nobody may open, that systemd keeps in /run. Removed at the end where the
 /// host has none.
 struct Nodes(bool);
 

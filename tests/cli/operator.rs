@@ -122,7 +122,7 @@ fn a_template_or_handler_that_an_acl_lets_another_user_write() {
         let ended = with_template(&site, &site.template());
         is_unsafe(&ended, Path::new(path.file_name().unwrap()));
         assert!(ended.err.contains("ACL"), "{ended}");
-        // What the mask takes away, and what is for reading alone, is no danger.
+        // Rights that the mask takes away, and rights to read alone, are no danger.
         for (of_user, mask) in [(7, 5), (5, 5)] {
             give(of_user, mask).unwrap();
             site.settle();

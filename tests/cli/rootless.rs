@@ -216,7 +216,7 @@ fn every_wall_stops_the_same_for_an_ordinary_user() {
     }
 }
 
-/// Whose groups may read a file is the user's own business; the launcher's file modes still hold.
+/// The groups that may read a file are the user's own business; the launcher's file modes still hold.
 #[test]
 fn a_file_for_root_alone_stays_so() {
     let mut site = a_site!();

@@ -75,7 +75,7 @@ fn mistakes_in_a_service_file_are_2_and_named() {
     let mut site = a_site!();
     let bad = [
         ("colour = \"blue\"\n", "colour"),
-        // What is wrong with a value has its place.
+        // A wrong value is reported with its place.
         ("wall_time = \"soon\"\n", "service.toml:2:"),
         ("wall_time = 0\n", "service.toml:2:"),
         ("snapshot = [\"overlay\"]\n", "service.toml:2:"),

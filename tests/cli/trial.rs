@@ -226,7 +226,7 @@ fn root_of_a_user_namespace_hears_which_ids_are_missing() {
             }
             assert_eq!(output.status.code(), Some(if verb == "run" { 125 } else { 1 }), "{text}");
         }
-        // What it says to do helps.
+        // The advice helps.
         let words = [
             &program,
             "run",

@@ -34,7 +34,7 @@ fn the_table_has_every_option() {
     assert_eq!(found, expected);
 }
 
-/// What the lines of the table name.
+/// The files that the lines of the table name.
 struct Place {
     directory: PathBuf,
     _listener: UnixListener,

@@ -1,4 +1,4 @@
-//! What a test leaves, however it ends: its processes are ended, its mounts undone, its files removed.
+//! Cleans up after a test, however it ends: its processes are ended, its mounts undone, its files removed.
 //!
 //! Everything of a test has its tag in its name: `/var/tmp/TAG`, `/var/tmp/TAG-…`. A test that fails does this by `Drop`. One
 //! that is killed cannot; the lock on its directory then is free, and the next test's process does it.

@@ -8,7 +8,7 @@ fn option(socket: &OwnedFd, level: i32, name: i32) -> i32 {
     sys::option(socket.as_fd(), level, name).unwrap()
 }
 
-/// What socket(7) makes of a size: doubled, after the host's own bound.
+/// The size of a buffer by socket(7): doubled, after the host's own bound.
 fn send_buffer(bytes: i32) -> i32 {
     let most: i32 = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap().trim().parse().unwrap();
     bytes.min(most) * 2
@@ -50,7 +50,7 @@ fn serve_bounds_it_too() {
     assert_eq!(serving.terminate().0, 0);
 }
 
-/// What is queued outlives the handler, and a peer that takes nothing of it must not keep it for hours.
+/// Queued bytes outlive the handler, and a peer that takes none of them must not keep them for hours.
 #[test]
 fn with_a_long_wall_time_a_peer_may_take_nothing_for_a_minute_alone() {
     let site = a_site!();

@@ -4,7 +4,7 @@ use common::serve::{Serve, Serving};
 use common::{Client, a_site, process};
 use std::time::Duration;
 
-/// What the supervisor holds of the files that the probe makes.
+/// The number of the probe's files that the supervisor holds.
 fn held(serving: &Serving<'_>) -> usize {
     process::descriptors(serving.supervisor()).values().filter(|name| name.contains("exchanged")).count()
 }

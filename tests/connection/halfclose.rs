@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const SIZE: usize = 10_000_000;
 
-/// What the probe's `big` writes at each place.
+/// The byte that the probe's `big` writes at each place.
 #[allow(clippy::cast_possible_truncation, reason = "one byte of the product is what is meant")]
 fn byte_at(place: u64) -> u8 {
     (place.wrapping_mul(2_654_435_761) >> 13) as u8

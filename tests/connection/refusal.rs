@@ -1,4 +1,4 @@
-//! What the client and the operator get when the handler did not run.
+//! Answers to the client, and messages to the operator, when the handler did not run.
 
 use common::{Wire, a_site, need};
 

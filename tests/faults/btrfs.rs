@@ -77,7 +77,7 @@ fn complaint(ended: &Ended, ran: bool, wanted: Verdict, usual: &str, errno: Errn
     }
 }
 
-/// What holds for every `run` holds here.
+/// Tries a table in which each line of `run` holds too.
 fn try_all(table: &'static [Line], of_run: &'static [Line], answers: impl Fn(&Call) -> Vec<(i64, Errno)>) {
     let mut site = a_site!();
     let volume = a_volume!(site);

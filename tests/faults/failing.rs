@@ -20,7 +20,7 @@ const ALL: &[Errno] = &[];
 /// The first line that means a call counts.
 #[rustfmt::skip]
 pub(crate) const OF_RUN: &[Line] = &[
-    // What no kernel lets fail, or what is no part of a launch.
+    // Calls that no kernel lets fail, or that are no part of a launch.
     line("*", "mmap munmap mprotect brk mremap madvise", "", ALL, Skip, "memory: an allocation that fails aborts"),
     line("*", "close", "", ALL, Skip, "releases the descriptor whatever it answers: that it is not made can be had from no kernel"),
     line("*", "getpid getuid geteuid getgid getegid umask", "", ALL, Skip, "cannot fail"),
@@ -75,7 +75,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "openat2", "\"srv\"", &[Errno::ENOENT], Runs, "the path of the mount point is taken as it is written, and the child looks again"),
     line("launcher", "openat2", "\"empty\"", &[Errno::ENOENT], Runs, "the path of the mount point is taken as it is written, and the child looks again"),
 
-    // What the operator names: a file.
+    // A file that the operator names.
     line("launcher", "lseek", "", ALL, Runs, "how much to read"),
 
     // Looks at the host: what cannot be known is taken to be the worse.

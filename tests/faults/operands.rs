@@ -39,7 +39,7 @@ fn make_places(site: &mut Site) {
     prepare(site);
 }
 
-/// What the log says when this call answers `answer` without being made.
+/// The log's error when this call answers `answer` without being made.
 fn error(site: &Site, call: &Call, answer: i64) -> String {
     let (injector, report) = injector(&[call.rule(answer)], &[]);
     let ended = launch(site, &OPTIONS).under(injector).talk(b"");
@@ -140,7 +140,7 @@ fn an_error_names_the_limit_that_failed_or_only_seemed_to_succeed() {
         let name = failed.split("set the limit ").nth(1).and_then(|rest| rest.split(':').next());
         let name = name.unwrap_or_else(|| panic!("{call}: {failed}")).to_owned();
         assert!(!named.contains(&name), "{call}: {failed}");
-        // What is in force already is no lie.
+        // A setting that is in force already is no lie.
         let (injector, report) = injector(&[call.rule(0)], &[]);
         let ended = launch(&site, &OPTIONS).under(injector).talk(b"");
         if !report.read().ran() {

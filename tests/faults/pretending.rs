@@ -35,7 +35,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "fchmodat", "\"canary\"", Runs, "made with that mode; a canary that does not open before refuses"),
     line("launcher", "fsconfig", "0x1,", Runs, "bounds of the launcher's own tmpfs for the canary"),
 
-    // What the operator names: in the place of a file that was not opened there is nothing to read.
+    // A file that the operator names: in the place of one that was not opened there is nothing to read.
     line("launcher", "lseek", "", Runs, "how much to read"),
     line("launcher", "open read", "\"/etc/", Less, "a name or a content that is missing"),
     line("launcher", "open", "\"/proc/self/fd/", Less, "a content that is missing; a handler that cannot be read is looked at by exec"),

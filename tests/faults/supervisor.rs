@@ -117,7 +117,7 @@ fn no_call_of_the_supervisor_that_fails_loses_a_connection_or_a_layer() {
     println!("faults: {} calls of the supervisor failed", cases.len());
 }
 
-/// What the supervisor's own sealing is made of, but for what has no effect to miss: bounds and modes of
+/// Calls of the supervisor's own sealing, but for those without an effect to miss: bounds and modes of
 /// tmpfs that only it sees, a change into the directory that it is in.
 const SEALING: &[&str] = &[
     "unshare",

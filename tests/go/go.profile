@@ -1,4 +1,4 @@
-# What a Go program's runtime asks for beyond a program of one thread; --tasks must have room for its threads.
+# Calls of a Go program's runtime beyond those of a program of one thread; --tasks must have room for its threads.
 arch x86_64 aarch64
 include static
 

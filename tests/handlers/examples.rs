@@ -48,7 +48,7 @@ fn finger(site: &mut Site) -> PathBuf {
     service(site, "finger", &[(".mountpoints", "/plans\n/tmp\n")], Some(("/srv/plans", &plans)))
 }
 
-/// What clients of finger(1) send, and what they are answered.
+/// Requests of finger(1) clients, and the answers.
 const FINGERS: [(&str, &str); 5] = [
     ("alice\r\n", "Plan:\r\n\tsleep [2J\r\n"),
     ("/W bob\r\n", "none\r\n"),
@@ -169,7 +169,7 @@ fn the_game_is_won_by_halves_and_who_overflows_it_ends_alone() {
     attacker.send(&[b"A".repeat(65_536).as_slice(), b"\n"].concat());
     attacker.rest();
     serving.await_log(&["outcome=signaled"]);
-    // Who played meanwhile plays on.
+    // Other players play on.
     other.send(b"somebody\n");
     assert!(prompt(&mut other, "1> ").starts_with("Hello somebody."));
     drop(other);

@@ -14,7 +14,7 @@ fn add(site: &mut Site, name: &str, file: &Path) -> String {
     format!("/bin/{name}")
 }
 
-/// What two clients, one after the other, are answered, and the log.
+/// The answers to two clients, one after the other, and the log.
 fn answers(site: &Site, handler: &[&str], options: &[&str]) -> (Vec<String>, String) {
     let mark = format!("@{}", site.tag());
     let words: Vec<&str> = handler

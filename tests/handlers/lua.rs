@@ -139,7 +139,7 @@ fn an_error_of_a_script_is_the_logs_and_not_the_clients() {
     assert!(ended.err.contains("the moon is down"), "{ended}");
 }
 
-/// What a script of a compromised service would try first: an error in the script, nothing more.
+/// The first attempts of a script of a compromised service: an error in the script, nothing more.
 #[test]
 fn a_script_runs_no_other_program() {
     let mut site = a_moon!();

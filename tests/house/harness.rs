@@ -6,7 +6,7 @@ use common::{Ended, Site, Wire, a_site};
 
 const RECORD: &str = r#"printf '{"outcome":"exited","status":0}\n' >&9"#;
 
-/// What the harness says to a launcher that does this.
+/// The harness's verdict on a launcher that does this.
 fn verdict(site: &mut Site, misdeed: &str) -> Result<Ended, String> {
     let script = site.file("launcher", &format!("#!/bin/sh\n{misdeed}\n{RECORD}\nexit 0\n"));
     common::site::set_mode(&script, 0o755);
@@ -155,7 +155,7 @@ fn a_failed_test_leaves_no_process_no_mount_and_no_file() {
         let tag = failed(how, &host);
         let (left, processes) = (common::cleanup::left(&tag), common::process::tagged(&tag));
         assert!(left.is_empty() && processes.is_empty(), "{how}: {left:?} {processes:?}");
-        // What was bound in its site is the host's: not to be removed with it.
+        // Files bound in its site are the host's: they must not be removed with it.
         assert_eq!(std::fs::read(host.join("file")).unwrap(), b"of the host\n", "{how}");
     }
     site.check_nothing_left();

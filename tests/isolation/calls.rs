@@ -37,7 +37,7 @@ fn numbers() -> BTreeMap<&'static str, i64> {
 /// Those that end the one process, each with a sandbox of its own where the profile has no children.
 const ENDING: [&str; 4] = ["exit", "exit_group", "execve", "execveat"];
 
-/// What is sent is what recvfrom reads: bytes that nobody reads would turn the end into a reset, and cut the answer.
+/// The bytes sent are those that recvfrom reads: unread bytes would turn the end into a reset, and cut the answer.
 fn under(site: &Site, profile: &str, words: &[&str]) -> Ended {
     let input: &[u8] = if words.contains(&"recvfrom") { b"some" } else { b"" };
     site.probe(words).options(&["--profile", profile, "--snapshot", "readonly"]).talk(input)

@@ -1,4 +1,4 @@
-//! What a compromised handler tries: each attempt alone, under the default profile, over a real TCP connection.
+//! Attempts of a compromised handler: each alone, under the default profile, over a real TCP connection.
 //!
 //! Most calls end the handler, and the record says which call it was. A few are answered with an errno instead,
 //! for the reason given beside them.

@@ -1,4 +1,4 @@
-//! What a review with fresh eyes has found, each as a test.
+//! Findings of a review with fresh eyes, each as a test.
 
 use common::serve::Serve;
 use common::{a_site, dayfly, sys};

@@ -2,7 +2,7 @@
 
 use common::{Site, a_site};
 
-/// What the probe's attempt on a file is answered with, under these options.
+/// The answer to the probe's attempt on a file, under these options.
 fn answer(site: &Site, options: &[&str], words: &[&str]) -> String {
     let words: Vec<&str> = ["try"].iter().chain(words).copied().collect();
     let ended = site.probe(&words).options(options).talk(b"");

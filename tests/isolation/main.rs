@@ -1,4 +1,4 @@
-//! What a sandbox is cut off from: identity, calls, files, limits, and what is left of it.
+//! The isolation of a sandbox: identity, calls, files, limits, and nothing left of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! Who the handler is and what it is cut off from, seen from inside by the probe and from outside in /proc.
+//! The handler's identity and isolation, seen from inside by the probe and from outside in /proc.
 
 use common::{Live, Wire, a_site, need, process};
 

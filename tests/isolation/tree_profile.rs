@@ -190,7 +190,7 @@ fn a_loader_that_is_not_in_the_template_is_named() {
     assert!(ended.err.contains("is not in the template"), "{ended}");
 }
 
-/// What a compromised shell cannot do either: the guard and the mounts are under every profile.
+/// Attempts that fail for a compromised shell too: the guard and the mounts are under every profile.
 #[test]
 fn the_hole_stays_closed() {
     let site = a_site!();

@@ -24,7 +24,7 @@ impl Random {
 fn ask(address: SocketAddr, line: &str) -> bool {
     let mut stream = TcpStream::connect(address).expect("the listening socket stays");
     stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    // Who has killed the other end sees it here or in reading.
+    // A client whose other end was killed sees it here or in reading.
     let _sent = stream.write_all(line.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write));
     let (mut answer, mut buffer) = (Vec::new(), [0; 256]);
     loop {
@@ -41,7 +41,7 @@ fn ask(address: SocketAddr, line: &str) -> bool {
     answer.len() == line.len()
 }
 
-/// What is wrong with a handler that has a connection, as /proc shows it. Nothing of one that has just gone.
+/// A missing layer of a handler that has a connection, as /proc shows it. None for one that has just gone.
 fn unsealed(pid: u32) -> Option<String> {
     let fd0 = std::fs::read_link(format!("/proc/{pid}/fd/0")).ok()?;
     let status = process::read(pid, "status");

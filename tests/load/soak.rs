@@ -108,7 +108,7 @@ fn converse(kind: Kind, n: usize, mut stream: TcpStream) -> Result<(), String> {
     if answer == text { Ok(()) } else { Err(format!("{kind:?} {n}: {} bytes, not its own", answer.len())) }
 }
 
-/// What must not grow.
+/// Counts that must not grow.
 #[derive(Debug)]
 struct Counts {
     processes: usize,

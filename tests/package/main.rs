@@ -1,4 +1,4 @@
-//! What is built and shipped: the package, `dayfly template`, the scripts.
+//! The package, `dayfly template` and the scripts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 

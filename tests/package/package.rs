@@ -12,7 +12,7 @@ fn root() -> &'static Path {
 /// The package, made in this checkout with these variables; in a directory of its own.
 fn built(checkout: &Path, output: &Path, variables: &[(&str, &str)]) -> PathBuf {
     let made = dist("dayfly").parent().unwrap().to_owned();
-    // What is in dist and in documents, wherever tests have it.
+    // The files of dist and the documents, wherever tests have them.
     let below = output.join("made");
     fs::create_dir_all(&below).unwrap();
     copy(&made, &below.join("dist"));

@@ -1,4 +1,4 @@
-//! What the scripts do where something that they need is not there.
+//! Scripts where something that they need is missing.
 
 use std::collections::BTreeSet;
 use std::fs;

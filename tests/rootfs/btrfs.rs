@@ -268,7 +268,7 @@ fn where_the_keeper_is_killed_the_launcher_does_its_work() {
     let volume = a_volume!(site);
     let serving = Serve::file(&site, &volume.service(&["echo"])).options(&["--warm", "2"]).start();
     assert_eq!(serving.ask(b"x\n"), b"x\n");
-    // What it has not heard when it dies stays until the launcher's end.
+    // Subvolumes whose end it has not heard of when it dies stay until the launcher's end.
     process::until(|| (volume.launchers() == [2]).then_some(()));
     let found = keepers(serving.supervisor());
     assert_eq!(found.len(), 1, "{}", process::describe(&found));

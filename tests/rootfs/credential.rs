@@ -150,7 +150,7 @@ fn mistakes_are_said_in_one_line_and_a_template_without_the_place_is_refused() {
         ended.err.contains("/run/credentials") && ended.err.contains("create it in the template"),
         "{ended}"
     );
-    // What others could have written is no secret of the operator's.
+    // A file that others could have written is no secret of the operator's.
     give_to(&key, 4242);
     site.settle();
     let ended = run(&site, &["--credential", &value], &["echo"]);

@@ -233,7 +233,7 @@ fn a_tmp_that_is_a_link_has_its_tmpfs_where_it_leads() {
         let points = mount_points(&site, options);
         assert_eq!(points.iter().filter(|point| *point == "/var/tmp").count(), 1, "{points:?}");
     }
-    // What is asked for there takes its place, by either name.
+    // A mount that the operator asks for replaces the default one, by either name.
     for target in ["/tmp", "/var/tmp"] {
         let bind = format!("--bind-ro={}:{target}", paths[0]);
         let ended = site.probe(&["try", "cat", "/tmp/one"]).options(&[&bind]).talk(b"");

@@ -1,4 +1,4 @@
-//! What is mounted below a path of the host that a sandbox sees: it is as restricted as the path itself.
+//! Mounts below a path of the host that a sandbox sees: they are as restricted as the path itself.
 
 use common::serve::Serve;
 use common::site::{c_path, make_directory, set_mode, write};

@@ -1,4 +1,4 @@
-//! Who is served when many come: limits by source and in time, and what silence costs.
+//! Admission when many clients come: limits by source and in time, and the cost of silence.
 
 use common::serve::{Serve, Serving};
 use common::{Client, a_site, process};

@@ -1,4 +1,4 @@
-//! What is said of each connection, and that docs/records.md says the same.
+//! The records of connections: they are as docs/records.md says.
 
 use common::serve::{Serve, Serving};
 use common::{a_site, need};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What a service is made of, beside the site: a template with a word in it, a bind with a word, a file with a word.
+/// The files of a service, beside the site: a template with a word in it, a bind with a word, a file with a word.
 struct Shop<'s> {
     site: &'s Site,
     beside: Beside,
@@ -92,7 +92,7 @@ fn becomes_from(serving: &Serving<'_>, old: &[&str], new: &str) {
     }
 }
 
-/// What the probe says where the word was removed.
+/// The probe's answer where the word was removed.
 const EMPTIED: &str = "cat errno 2";
 
 const SNAPSHOTS: [&str; 2] = ["overlay", "readonly"];

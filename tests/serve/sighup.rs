@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Instant;
 
-/// What the values speak of.
+/// Makes the files that the values name.
 fn furnish(site: &mut Site, beside: &Beside) {
     for name in ["run", "run/credentials", "proc"] {
         make_directory(&site.template().join(name), 0o755);

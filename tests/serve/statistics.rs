@@ -1,4 +1,4 @@
-//! What a supervisor has counted: told to `dayfly stats` over its socket, and to its own sandboxes as a file.
+//! Statistics of a supervisor: told to `dayfly stats` over its socket, and to its own sandboxes as a file.
 
 use common::serve::{Serve, Serving};
 use common::site::{make_directory, set_mode, write};

@@ -31,7 +31,7 @@ fn after_sigterm_a_handler_that_waits_for_its_peer_sees_the_end_of_input() {
     }
 }
 
-/// Who has been accepted has a moment for its request.
+/// An accepted client has a moment for its request.
 #[test]
 fn after_sigterm_a_request_that_comes_at_once_is_answered() {
     let site = a_site!();

@@ -244,7 +244,7 @@ fn a_mount_point_that_goes_refuses_the_connection_and_not_the_service() {
     assert_eq!(serving.ask(b"x\n"), b"x\n");
     let point = site.template().join("empty");
     std::fs::remove_dir(&point).unwrap();
-    // What is parked by now has it still.
+    // A sandbox that is parked by now still has it.
     let refused = (0..20).any(|_| serving.ask(b"x\n") == b"sorry\r\n");
     assert!(refused, "served without its mount");
     common::site::make_directory(&point, 0o755);

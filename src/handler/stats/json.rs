@@ -139,7 +139,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// What follows a backslash. Half of a surrogate pair is shown as a character that could not be.
+/// The character after a backslash. Half of a surrogate pair is shown as U+FFFD.
 fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
     Some(match characters.next()? {
         'n' => '\n',

@@ -1,4 +1,4 @@
-//! What a sandbox's uid cannot read of what the sandbox shows: a handler finds nothing there, and says no more than that.
+//! Finds files of a sandbox that its uid cannot read: to a handler they look as if they were missing.
 
 use super::{Finding, Level, finding};
 use crate::config::service::Service;
@@ -59,7 +59,7 @@ fn sentence(place: &str, paths: &[String]) -> String {
     )
 }
 
-/// What the walk is given.
+/// The parameters of the walk.
 struct Task<'a> {
     sandbox: BorrowedFd<'a>,
     ids: Identity,

@@ -68,7 +68,7 @@ pub(crate) fn main(mut given: CheckOptions) -> u8 {
     check(given.options, None, given.json)
 }
 
-/// What `run` or `serve` would come to with these options; for several services the worst.
+/// The exit status that `run` or `serve` would end with under these options; for several services the worst.
 pub(crate) fn dry_run(options: Options, purpose: Purpose) -> u8 {
     log::init(None, Verbosity::Quiet, false);
     match options.service.as_deref() {

@@ -1,4 +1,4 @@
-//! What `serve` does again while it serves: reads its services anew at SIGHUP, and makes one anew when its files are others.
+//! Reloads of `serve`: all services at SIGHUP, and a single one when its files were replaced.
 
 use super::serve::{Wanted, bind_new, wanted};
 use super::{attach, claim_place, in_words, resolve};
@@ -16,7 +16,7 @@ use std::cell::RefCell;
 pub(super) struct Origin<'a> {
     /// The command line.
     pub(super) options: Options,
-    /// What is in force.
+    /// The settings in force.
     pub(super) settings: RefCell<Vec<Settings>>,
     pub(super) base: &'a Base,
     pub(super) has_groups: bool,

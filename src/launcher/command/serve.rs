@@ -106,7 +106,7 @@ fn stats_socket() -> Option<StatsSocket> {
     }
 }
 
-/// What the services want to listen on now, which must be something.
+/// The addresses that the services want to listen on now; at least one.
 pub(super) fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {
     let wanted = addresses(settings)?;
     check_all_listen(settings, |service| {
@@ -139,7 +139,7 @@ const BACKLOG: u32 = 4096;
 
 pub(super) type Refused = (String, u8);
 
-/// What a service wants to listen on, with its backlog.
+/// An address that a service wants to listen on, with its backlog.
 pub(super) type Wanted = (ServiceId, Address, u32);
 
 /// Listeners from systemd and from --listen.

@@ -66,7 +66,7 @@ pub(super) fn refuse(template: &Template) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What an ordinary user cannot read, a handler that it starts cannot read either.
+/// A file that an ordinary user cannot read is unreadable for a handler that this user starts.
 fn known<T>(looked: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match looked {
         Ok(found) => Ok(Some(found)),
@@ -77,7 +77,7 @@ fn known<T>(looked: std::io::Result<T>) -> std::io::Result<Option<T>> {
     }
 }
 
-/// What to say of binds that show that file: its mode still keeps it from handlers, but all that is beside it is shown.
+/// Remarks on binds that show that file: its mode still keeps it from handlers, but all that is beside it is shown.
 pub(super) fn remarks(options: &Options) -> Vec<String> {
     let read = options.bind_ro.iter().flatten().map(|bind| ("--bind-ro", bind.source.as_str()));
     let written = options.bind.iter().flatten().map(|bind| ("--bind", bind.source.as_str()));

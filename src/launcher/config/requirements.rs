@@ -84,7 +84,7 @@ pub(super) fn check_hostname(name: Option<&str>) -> Result<(), ConfigError> {
     }
 }
 
-/// What the runtime of a container must do that has too few ids.
+/// Advice for the runtime of a container that has too few ids.
 pub(crate) const MAP_MORE_IDS: &str = "let the container's runtime map the ids of --user-range too (uidmap and gidmap of podman, \
      lxc.idmap of LXC, security.idmap.size of Incus, /etc/subuid and /etc/subgid)";
 

@@ -77,7 +77,7 @@ fn is_kind(stat: &FileStat, kind: u32) -> bool {
     stat.st_mode & libc::S_IFMT == kind
 }
 
-/// What the kernel shows for an id that has no name in this user namespace (user_namespaces(7)).
+/// The id that the kernel shows for one without a mapping in this user namespace (user_namespaces(7)).
 const OVERFLOW_UID: u32 = 65_534;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What is wrong with a service file, in the words of that file; and what was meant by a name that there is not.
+//! Mistakes in a service file, in the words of that file; and suggestions for an unknown name.
 
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ fn line_at(text: &str, offset: usize) -> &str {
     text[start..].lines().next().unwrap_or_default()
 }
 
-/// What stands between backquotes.
+/// The words between backquotes.
 fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }

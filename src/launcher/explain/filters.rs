@@ -37,7 +37,7 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
     Ok(Node::group("seccomp").why("two filters, built independently").with([profile, guard(files)]))
 }
 
-/// What happens to a call that no line of the profile decides.
+/// The verdict for a call that no line of the profile decides.
 fn default_verdict(default: Action) -> Node {
     match default {
         Action::Errno(number) => {

@@ -1,4 +1,4 @@
-//! What fuzzing begins with, and what it has found, through the checks that the fuzzer makes.
+//! The fuzzer's first inputs and its findings, run through the fuzzer's checks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what the checks find is a panic")]
 

@@ -48,7 +48,7 @@ pub(crate) fn fatal(message: &str) {
     error!("{message}");
 }
 
-/// What is most likely a mistake of the operator's; it is done as asked.
+/// A setting that is most likely a mistake of the operator's; it is done as asked.
 pub(crate) fn warning(message: &str) {
     warn!("{message}");
 }
@@ -86,7 +86,7 @@ pub(crate) fn not_renewed(service: &str, why: &str, error: &str) {
     error!(service, why, "cannot reload the service, its old files stay in force: {error}");
 }
 
-/// What was missing is there again.
+/// Missing files are there again.
 pub(crate) fn files_are_back(service: &str) {
     info!(service, "the service's files are there again");
 }

@@ -474,7 +474,7 @@ impl<'a> Supervisor<'a> {
 /// Limits the kernel's buffers and retransmission time for the connection, from its remaining time.
 fn bound(service: &Service, connection: &Connection, began: Instant) -> Result<(), Failure> {
     let rest = service.wall_time.map(|wall| wall.saturating_sub(began.elapsed()));
-    // What is queued outlives the handler: a peer that takes nothing of it must not keep it for hours.
+    // Queued bytes outlive the handler: a peer that takes none of them must not keep them for hours.
     let rest = match (rest, service.idle_time) {
         (Some(rest), Some(idle)) => Some(rest.min(idle.max(UNTAKEN_TIME))),
         (rest, _) => rest,

@@ -57,7 +57,7 @@ pub(super) struct Renewal {
     attempted: Option<Instant>,
     /// To the next attempt.
     pause: Duration,
-    /// What was wrong with the last attempt, which has been said.
+    /// The error of the last attempt, which has been logged.
     error: Option<String>,
 }
 

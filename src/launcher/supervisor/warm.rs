@@ -92,7 +92,7 @@ impl Supervisor<'_> {
 
     /// Serves a connection from the pool, or with a new sandbox if nothing is parked ahead.
     pub(super) fn serve_connection(&mut self, arrival: Arrival) {
-        // What is parked has the files of its time, which may be gone.
+        // A parked sandbox has the files of its time, which may be gone.
         self.look_at_files(arrival.service, Instant::now());
         if self.services[arrival.service].pool.park == Park::None {
             self.begin(arrival);

@@ -52,7 +52,7 @@ pub(super) fn traits(options: &Options) -> Result<Traits, ConfigError> {
     profile(options.profile.as_deref()).map(|profile| profile.traits())
 }
 
-/// What no unit of that kind can have: it would fail at each start.
+/// Refuses what no unit of that kind can have: it would fail at each start.
 pub(super) fn refuse(subject: &Subject<'_>) -> Result<(), ConfigError> {
     let options = subject.options;
     let why = if options.status_fd.is_some() {
@@ -196,10 +196,10 @@ fn limits_of_a_connection(unit: &mut UnitText, subject: &Subject<'_>) {
     }
 }
 
-/// What systemd bounds for every service by default: a sandbox may have no more than its launcher.
+/// Limits that systemd sets for every service by default: a sandbox may have no more than its launcher.
 const BOUNDED: [&str; 6] = ["memlock", "msgqueue", "nice", "nproc", "rtprio", "sigpending"];
 
-/// What the launcher must be allowed, so that a sandbox can be.
+/// Limits and calls that the launcher must be allowed, so that a sandbox can have them.
 fn limits_and_calls(unit: &mut UnitText, options: &Options) {
     for (name, key) in BOUNDED.into_iter().zip(LIMIT_KEYS) {
         let last = options.rlimit.iter().flatten().rfind(|spec| spec.name == name);

@@ -241,7 +241,7 @@ fn is_of_the_tree(step: Step) -> bool {
     )
 }
 
-/// What a user namespace lacks, as that of an unprivileged container.
+/// A hint for what a user namespace lacks, such as that of an unprivileged container.
 fn hint_of_user_namespace(failure: &Failure) -> Option<&'static str> {
     match (failure.step, failure.errno) {
         (Step::Groups, Errno::EPERM) => {

@@ -91,7 +91,7 @@ impl Plan {
         self.abi as i32
     }
 
-    /// What of the network is governed, by the names of its protocols.
+    /// The governed parts of the network, by the names of their protocols.
     pub fn protocols(&self) -> &'static str {
         if self.abi() >= ABI_UDP { "TCP and UDP" } else { "TCP" }
     }

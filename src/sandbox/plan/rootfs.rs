@@ -119,7 +119,7 @@ pub struct Image {
 #[derive(Debug)]
 pub struct Prebuilt {
     pub(crate) number: u32,
-    /// What stands on the root: path and number of each mount.
+    /// Mounts on the root: path and number of each.
     pub(crate) mounted: Vec<(CString, u64)>,
     /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
     pub root: CString,

@@ -12,7 +12,7 @@ pub struct Profile {
 /// Settings of a profile beside its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
-    /// What happens to a call that no entry decides: [`Action::Notify`] or [`Action::Errno`].
+    /// The verdict for a call that no entry decides: [`Action::Notify`] or [`Action::Errno`].
     pub default: Action,
     pub exec: Exec,
     /// A stub is PID 1 unless `--init` says otherwise: for handlers that fork.
@@ -92,7 +92,7 @@ impl Entry {
 }
 
 impl Profile {
-    /// What the profile's own lines say of a call; None where none decides, and the default verdict does.
+    /// The verdict of the profile's own lines for a call; None where no line decides, and the default verdict holds.
     #[must_use]
     pub fn verdict(&self, number: u32, args: &[u64; 6]) -> Option<Action> {
         let of_call = || self.entries.iter().filter(|entry| entry.number == number);

@@ -2,10 +2,10 @@
 
 arch x86_64 aarch64
 
-# Who am I.
+# The process's own user and group ids.
 group @ids getuid geteuid getgid getegid
 
-# Whose child am I, in which process group.
+# The parent, the process group and the session.
 group @family getppid getpgid getpgrp getsid
 
 # Looks at files and moves among directories, beyond opening.

@@ -3,7 +3,7 @@
 arch x86_64 aarch64
 include static
 
-# What no line names fails with ENOSYS, as on an older kernel; the record counts it.
+# A call that no line names fails with ENOSYS, as on an older kernel; the record counts it.
 default errno ENOSYS
 
 remove readlink readlinkat access faccessat faccessat2

@@ -1,4 +1,4 @@
-# What the template holds: a shell and its commands, a dynamically linked handler with its loader and libraries, a
+# For programs of the template: a shell and its commands, a dynamically linked handler with its loader and libraries, a
 # Debian tree, a CTF task. It forks and executes as it likes, within its tasks and memory. This is the one profile under
 # which the tree is executable, W^X is not enforced and exec is not single-shot; what it may reach is as little as ever.
 
@@ -42,7 +42,7 @@ allow futex                     # threads' ends and musl's locks are not private
     or int1 == FUTEX_WAKE
     or int1 == FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME
 
-# What commands ask and do.
+# Calls of ordinary commands.
 remove @own sysinfo mount umount2 chroot unshare kcmp io_uring_setup io_uring_enter io_uring_register
 allow @own                      # cp -p, tar: to the own uid it is allowed, else the kernel refuses
 allow sysinfo                   # free, uptime
@@ -57,7 +57,7 @@ allow mknodat                   # mkfifo
 allow mknod on x86_64           # mkfifo
     if arg1 & S_IFMT|0o6000 == S_IFIFO
 
-# What ordinary programs try and can do without. What no line names fails with ENOSYS and is counted.
+# Calls that ordinary programs try and can do without. A call that no line names fails with ENOSYS and is counted.
 errno EPERM prlimit64 setrlimit # other processes' limits, and that of cores
 errno EPERM mknod on x86_64     # devices
 errno EPERM mknodat             # devices

@@ -34,7 +34,7 @@ fn memory(name: &str) -> Option<Answer> {
         "msync" => page().and_then(|at| call(libc::SYS_msync, [at, PAGE, libc::MS_SYNC.into(), 0, 0, 0])),
         "get_mempolicy" => call(libc::SYS_get_mempolicy, [0; 6]),
         "pkey_alloc" | "pkey_free" | "pkey_mprotect" => key(name),
-        // What the profile tree adds, code, and what it does not.
+        // Mappings of code, which the profile tree adds, and others, which it does not.
         "mmap of code" => map(libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE),
         "mmap of shared memory" => map(libc::PROT_READ, libc::MAP_SHARED),
         "mmap of a growing stack" => map(libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_GROWSDOWN),

@@ -10,10 +10,10 @@ pub(crate) struct Key {
     pub(crate) values: [&'static str; 2],
     /// The rest of the file.
     pub(crate) with: &'static str,
-    /// What the probe does.
+    /// The probe's command.
     pub(crate) words: &'static [&'static str],
     pub(crate) look: fn(&Serving<'_>) -> String,
-    /// What is looked for in the first answer and in the second, and is not in the other.
+    /// Text that is in the first answer and text that is in the second; neither is in the other.
     pub(crate) seen: [&'static str; 2],
 }
 
@@ -274,7 +274,7 @@ pub(crate) const CONNECTION: &[Key] = &[
         values: ["\"50s\"", "\"25s\""],
         with: NOTHING,
         words: SLEEP,
-        // What the kernel is told is what remains of it.
+        // Only the setting that the kernel was given can still be seen.
         look: |serving| {
             let rest = option(serving, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
             if rest > 25_000 { "long".to_owned() } else { format!("short {}", rest > 10_000) }
@@ -377,7 +377,7 @@ pub(crate) const CONNECTION: &[Key] = &[
     },
 ];
 
-/// What a reload cannot show here, each with the reason.
+/// Keys whose reload cannot be shown here, each with the reason.
 pub(crate) const NOT_TRIED: &[(&str, &str)] = &[
     ("dry_run", "an option of the command line alone"),
     ("service", "names the file"),
@@ -437,7 +437,7 @@ fn is_ended(serving: &Serving<'_>, first: &str) -> String {
     if ended { "ended".to_owned() } else { "stays".to_owned() }
 }
 
-/// What a connection is told while another one is served.
+/// The answer to a connection while another one is served.
 fn second(serving: &Serving<'_>, source: &str) -> String {
     let mut first = serving.connect();
     assert_eq!(first.line(), "ready");

@@ -118,7 +118,7 @@ impl Tree {
         menu_lines(&self.ask(format!("{selector}\r\n")).bytes)
     }
 
-    /// What a file with a menu at the root is answered as.
+    /// The answer to a request for a file with a menu at the root.
     pub(crate) fn page(map: impl AsRef<[u8]>) -> Vec<String> {
         let tree = Tree::new();
         tree.file("gophermap", map);

@@ -1,4 +1,4 @@
-//! What an author has uploaded reaches the reader: maps with an execute bit, headings, and text with TABs or old bytes.
+//! Everything that an author uploads reaches the reader: maps with an execute bit, headings, text with TABs or old bytes.
 
 use crate::harness::{NOT_FOUND, Tree, infos, links, run};
 

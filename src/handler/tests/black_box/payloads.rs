@@ -6,7 +6,7 @@ use crate::harness::{Tree, run};
 
 const PAYLOADS: &str = include_str!("../payloads.txt");
 
-/// What the files outside, and those inside that are not published, have in them.
+/// The content of the files outside, and of those inside that are not published.
 const SECRET: &str = "NOT-FOR-READERS";
 
 fn tree() -> Tree {

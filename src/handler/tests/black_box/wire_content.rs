@@ -1,4 +1,4 @@
-//! What goes over the wire, file by file. The numbers are those of a measurement of six servers; the rest of it is in
+//! Bytes on the wire, file by file. The numbers are those of a measurement of six servers; the rest of it is in
 //! `wire_requests`.
 
 use std::fs;

@@ -22,7 +22,7 @@ WEB = "https://example.org/matrix"
 MENU = f"!Client matrix\n0A text\ttext.txt\n9A binary\tbinary.bin\n7Search\t/search\n0Gone\tgone.txt\nhA web page\tURL:{WEB}\n"
 TEXT = "first\n.\n..dots\nTEXT-MARK-42\n"
 
-# What must be on the screen.
+# Text that must be on the screen.
 SHOWN = {
     "menu": r"Client matrix(.|\n)*A text(.|\n)*A web page",
     "text": r"first(.|\n)*\.\.dots(.|\n)*TEXT-MARK-42",

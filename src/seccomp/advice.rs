@@ -3,18 +3,8 @@
 use super::abi::Files;
 use super::guard;
 use super::interpret::{Call, interpret};
-use super::profile::constants;
+use super::learning;
 use sys::names::{self, Machine};
-
-/// Calls with an argument that says what they do, and how the names of its values begin.
-const TELLING: &[(&str, u8, &[&str])] = &[
-    ("fcntl", 1, &["F_"]),
-    ("ioctl", 1, &["TC", "TIOC", "FIO"]),
-    ("prctl", 0, &["PR_"]),
-    ("madvise", 2, &["MADV_"]),
-    ("arch_prctl", 0, &["ARCH_"]),
-    ("membarrier", 0, &["MEMBARRIER_"]),
-];
 
 /// Substitutes for calls that the guard denies, by the beginning of the reason in [`guard`].
 const INSTEAD: &[(&str, &str)] = &[
@@ -39,33 +29,33 @@ pub fn advice(number: u32, args: &[u64; 6]) -> String {
     };
     let call = Call { number, name, arch: machine.audit_arch(), args: *args };
     if interpret(guard::native(Files::Temporary), &call) != libc::SECCOMP_RET_ALLOW {
-        let instead = INSTEAD.iter().find(|(known, _)| *known == name);
-        let instead = instead.map(|(_, instead)| format!(": {instead}")).unwrap_or_default();
-        return format!("the guard denies it under every profile{instead}");
+        return of_guard(name);
     }
     if matches!(name, "execve" | "execveat") {
-        return "use a profile with 'exec tree': --profile tree".to_owned();
+        return OF_EXEC.to_owned();
     }
     let on = match Machine::ALL.iter().all(|machine| machine.call(name).is_some()) {
         true => String::new(),
         false => format!(" on {}", machine.name()),
     };
-    format!("allow {name}{on}{} # REASON", condition(name, args))
+    let condition = learning::condition(name, args).map(|condition| format!(" if {condition}"));
+    format!("allow {name}{on}{} # REASON", condition.unwrap_or_default())
 }
 
-/// The value of the one argument that says what the call does.
-fn condition(name: &str, args: &[u64; 6]) -> String {
-    let Some((_, index, prefixes)) = TELLING.iter().find(|(known, ..)| *known == name) else {
-        return String::new();
-    };
-    #[allow(clippy::cast_possible_truncation, reason = "the kernel takes an int")]
-    let value = args.get(usize::from(*index)).copied().unwrap_or(0) as u32;
-    let known = prefixes.iter().find_map(|prefix| constants::name_of(value.into(), prefix));
-    format!(" if int{index} == {}", known.map_or_else(|| format!("{value:#x}"), str::to_owned))
+/// Advice about a call that the guard denies.
+#[must_use]
+pub fn of_guard(name: &str) -> String {
+    let instead = INSTEAD.iter().find(|(known, _)| *known == name);
+    let instead = instead.map(|(_, instead)| format!(": {instead}")).unwrap_or_default();
+    format!("the guard denies it under every profile{instead}")
 }
+
+/// Advice about a program that wants to execute another one.
+pub const OF_EXEC: &str = "use a profile with 'exec tree': --profile tree";
 
 #[cfg(test)]
 mod tests {
+    use super::super::profile::model::Action;
     use super::*;
 
     fn of(name: &str, args: [u64; 6]) -> String {
@@ -90,17 +80,27 @@ mod tests {
         assert!(of("execve", [0; 6]).contains("exec tree"));
     }
 
+    /// The operator adds the line to a file that includes the profile.
     #[test]
-    fn each_line_that_is_advised_is_one_that_a_profile_can_have() {
+    fn each_line_that_is_advised_is_one_that_allows_the_call_in_a_profile_that_includes_static() {
+        let text = |own: &str| format!("arch {}\ninclude static\n{own}\n", names::NATIVE.name());
+        let mut include = |name: &str| match super::super::profile::texts::included(name) {
+            Some(text) => Ok((name.to_owned(), text.to_owned())),
+            None => Err(name.to_owned()),
+        };
+        let mut read = |own: &str| {
+            super::super::profile::parse::parse("advised", &text(own), names::NATIVE, &mut include)
+        };
+        let included = read("").unwrap();
         for (name, number) in names::NATIVE.calls() {
-            let line = advice(number, &[0; 6]);
-            if !line.starts_with("allow ") {
-                continue;
+            for args in [[0; 6], [3, 9, 13, 7, 0, 5], [u64::MAX; 6]] {
+                let line = advice(number, &args);
+                if !line.starts_with("allow ") || included.verdict(number, &args).is_some() {
+                    continue;
+                }
+                let profile = read(&line).unwrap_or_else(|error| panic!("{name}: {line}: {error}"));
+                assert_eq!(profile.verdict(number, &args), Some(Action::Allow), "{name}: {line}");
             }
-            let text = format!("arch {}\n{line}\n", names::NATIVE.name());
-            let mut none = |name: &str| Err(name.to_owned());
-            let read = super::super::profile::parse::parse("advised", &text, names::NATIVE, &mut none);
-            assert!(read.is_ok(), "{name}: {line}: {:?}", read.err());
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod abi;
 pub mod advice;
 pub mod compile;
 pub mod guard;
+pub mod learning;
+pub mod lessons;
 pub mod profile;
 
 mod bpf;

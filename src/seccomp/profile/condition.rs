@@ -22,10 +22,15 @@ pub(super) fn parse(words: &[Word<'_>], after: Place, machine: Machine) -> Resul
         }
         alternatives.push(conditions);
     }
+    check_number(&alternatives, after).map(|()| alternatives)
+}
+
+/// A bound, so that no text costs much.
+pub(super) fn check_number(alternatives: &[Vec<Condition>], place: Place) -> Result<(), Flaw> {
     if alternatives.len() > ALTERNATIVES_MAX {
-        return flaw(after, format!("more than {ALTERNATIVES_MAX} alternatives"));
+        return flaw(place, format!("more than {ALTERNATIVES_MAX} alternatives"));
     }
-    Ok(alternatives)
+    Ok(())
 }
 
 fn one(words: &[Word<'_>], after: Place, machine: Machine) -> Result<Condition, Flaw> {

@@ -96,7 +96,8 @@ impl Profile {
     #[must_use]
     pub fn verdict(&self, number: u32, args: &[u64; 6]) -> Option<Action> {
         let of_call = || self.entries.iter().filter(|entry| entry.number == number);
-        let conditional = of_call().find(|entry| entry.decides(args));
+        // Allowing comes first, as in the compiled program.
+        let conditional = of_call().filter(|entry| entry.decides(args)).min_by_key(|entry| entry.action);
         conditional.or_else(|| of_call().find(|entry| entry.when.is_empty())).map(|entry| entry.action)
     }
 

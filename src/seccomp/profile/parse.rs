@@ -65,6 +65,38 @@ struct Line {
     machine: Machine,
     file: String,
     place: Place,
+    /// How many includes its file is below the profile.
+    depth: usize,
+}
+
+impl Line {
+    fn may_be_widened_by(&self, other: &Line) -> bool {
+        let (entry, by) = (&self.entry, &other.entry);
+        let is_same = entry.name == by.name && self.machine == other.machine && entry.action == by.action;
+        is_same && !entry.when.is_empty() && self.depth > other.depth
+    }
+
+    /// An included file's exception for some arguments, beside which the including file allows others. Where both conditions hold
+    /// the call is allowed.
+    fn may_stand_beside(&self, other: &Line) -> bool {
+        let both_have_conditions = !self.entry.when.is_empty() && !other.entry.when.is_empty();
+        both_have_conditions && other.entry.action == Action::Allow && self.depth > other.depth
+    }
+
+    /// From here on it belongs to the including file, which may say the same once.
+    fn widen(&mut self, by: Line) -> Result<(), Flaw> {
+        let (entry, more) = (&mut self.entry, by.entry);
+        if more.when.is_empty() {
+            (entry.when, entry.condition) = (Vec::new(), String::new());
+        } else {
+            entry.when.extend(more.when);
+            entry.condition = format!("{} or {}", entry.condition, more.condition);
+            condition::check_number(&entry.when, by.place)?;
+        }
+        entry.reason = format!("{}; {}", entry.reason, more.reason);
+        (self.file, self.place, self.depth) = (by.file, by.place, by.depth);
+        Ok(())
+    }
 }
 
 impl Reader<'_> {
@@ -122,7 +154,7 @@ impl Reader<'_> {
             "default" | "exec" | "init" | "tasks" => self.say(word, said(word, rest)?, depth),
             "group" => self.define(word, rest, head),
             "remove" => self.remove(word, rest),
-            _ => self.entry(file, word, rest, &statement.reason, head),
+            _ => self.entry((file, depth), word, rest, &statement.reason, head),
         }
     }
 
@@ -178,7 +210,7 @@ impl Reader<'_> {
     /// `ACTION CALL… [on MACHINE…] [if CONDITION]  # reason`
     fn entry(
         &mut self,
-        file: &str,
+        (file, depth): (&str, usize),
         word: &Word<'_>,
         rest: &[Word<'_>],
         reason: &str,
@@ -201,15 +233,17 @@ impl Reader<'_> {
                 reason: reason.to_owned(),
                 condition: condition.join(" "),
             };
-            self.add(Line { entry, machine, file: file.to_owned(), place })?;
+            self.add(Line { entry, machine, file: file.to_owned(), place, depth })?;
         }
         Ok(())
     }
 
-    /// Adds an entry unless it says again, or against, what has been said.
+    /// Adds an entry unless it says again, or against, what has been said in the same file. What an included file says of a
+    /// call under a condition may be said of more.
     fn add(&mut self, line: Line) -> Result<(), Flaw> {
         let same = |known: &&Line| known.entry.name == line.entry.name && known.machine == line.machine;
-        for known in self.lines.iter().filter(same) {
+        let is_compatible = |known: &&Line| known.may_be_widened_by(&line) || known.may_stand_beside(&line);
+        for known in self.lines.iter().filter(same).filter(|known| !is_compatible(known)) {
             let (name, here) = (line.entry.name, format!("{}:{}", known.file, known.place.line));
             let same_action = known.entry.action == line.entry.action;
             let same_kind = known.entry.when.is_empty() == line.entry.when.is_empty();
@@ -224,8 +258,13 @@ impl Reader<'_> {
             };
             return flaw(line.place, message);
         }
-        self.lines.push(line);
-        Ok(())
+        match self.lines.iter_mut().find(|known| known.may_be_widened_by(&line)) {
+            Some(known) => known.widen(line),
+            None => {
+                self.lines.push(line);
+                Ok(())
+            }
+        }
     }
 
     /// The calls of names and groups, once for each of the machines. A name must be known on all of them.

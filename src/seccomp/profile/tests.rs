@@ -180,6 +180,45 @@ fn what_includes_a_file_may_remove_and_decides() {
 }
 
 #[test]
+fn what_includes_a_file_may_allow_more_of_a_call() {
+    let files = [("o", "arch x86_64\nallow read if int0 == 1 # o\nerrno EPERM read close # o")];
+    let of_read = |text: &str| {
+        let profile = read_with(&format!("arch x86_64\ninclude o\n{text}"), &files).unwrap();
+        profile
+            .entries
+            .into_iter()
+            .find(|entry| (entry.name, entry.action) == ("read", Action::Allow))
+            .unwrap()
+    };
+    let more = of_read("allow read if int0 == 2 or int0 == 3 # mine");
+    assert_eq!(more.condition, "int0 == 1 or int0 == 2 or int0 == 3");
+    assert_eq!((more.when.len(), more.reason.as_str()), (3, "o; mine"));
+    let files = [("o", "arch x86_64\nallow read if int0 == 1 # o")];
+    let all = read_with("arch x86_64\ninclude o\nallow read # mine", &files).unwrap();
+    assert_eq!(all.entries.len(), 1);
+    assert_eq!(all.verdict(0, &[9; 6]), Some(Action::Allow));
+    // Twice in one file it is a mistake as ever, and less than an included file says is no condition.
+    let twice = "arch x86_64\ninclude o\nallow read if int0 == 2 # r\nallow read if int0 == 3 # r";
+    fails_with(twice, &files, "p:4:7", "duplicate: put both conditions of read in p:3");
+    let files = [("o", "arch x86_64\nallow read # o")];
+    fails_with("arch x86_64\ninclude o\nallow read if int0 == 2 # r", &files, "p:3:7", "contradiction");
+    let files = [("o", "arch x86_64\nallow read if int0 == 1 # o\nerrno EPERM read # o")];
+    fails_with("arch x86_64\ninclude o\nallow read # r", &files, "p:3:7", "decides read otherwise");
+    // Beside an exception for some arguments others may be allowed, but nothing that is allowed may be taken away so.
+    let files = [("o", "arch x86_64\nerrno EPERM read if int0 == 1 # o\nallow close if int0 == 1 # o")];
+    let both = read_with("arch x86_64\ninclude o\nallow read if int0 == 1 or int0 == 2 # r", &files).unwrap();
+    assert_eq!(
+        [1, 2, 3].map(|fd| both.verdict(0, &[fd; 6])),
+        [Some(Action::Allow), Some(Action::Allow), None]
+    );
+    fails_with("arch x86_64\ninclude o\nkill close if int0 == 1 # r", &files, "p:3:6", "contradiction");
+    let many: Vec<_> = (0..64).map(|value| format!("int0 == {value}")).collect();
+    let text = format!("arch x86_64\ninclude o\nallow read if {} # r", many.join(" or "));
+    let files = [("o", "arch x86_64\nallow read if int1 == 1 # o")];
+    fails_with(&text, &files, "p:3:7", "more than 64");
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error() {
     fails("", "p:1:1", "architecture is missing");
     fails("arch x86_64", "p:1:1", "allows nothing");

@@ -149,6 +149,11 @@ fn occupy() -> Result<(), String> {
 }
 
 impl Inherited {
+    /// What was descriptor 1.
+    pub(crate) fn stdout(&self) -> BorrowedFd<'_> {
+        self.stdout.as_fd()
+    }
+
     /// The one connection of `run`. LISTEN_FDS wins over descriptor 0.
     pub(crate) fn into_connection(mut self) -> Result<(Connection, Option<OwnedFd>), String> {
         let status = self.status.take();

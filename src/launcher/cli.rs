@@ -6,6 +6,7 @@ use crate::stats::command::StatsOptions;
 use crate::unit::UnitOptions;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Sandboxed launcher: one ephemeral sandbox per connection
 #[derive(Debug, Parser)]
@@ -25,6 +26,13 @@ pub(crate) enum Command {
     /// Listen, and serve each connection in a sandbox of its own
     #[command(after_help = "Exit status: 0 stopped by a signal, 1 failed, 2 wrong option or service file")]
     Serve(Box<LaunchOptions>),
+    /// Learn a profile: run or serve with every layer but the profile's verdict, and write what the profile lacks
+    ///
+    /// Learning is no protection: calls that the profile denies are recorded and made. The guard stays in force; what it denies
+    /// is reported and never written. With --listen or --connections it serves, until SIGTERM or the last connection; else it
+    /// runs for one. The report goes to stdout; under run, where stdout is the connection, to stderr.
+    #[command(after_help = LEARN_STATUS)]
+    Learn(Box<LearnOptions>),
     /// Check whether a service would run on this host
     #[command(after_help = "Exit status: 0 it would run, 1 it would not, 2 wrong option or service file")]
     Check(Box<CheckOptions>),
@@ -63,6 +71,24 @@ const RUN_STATUS: &str = "\
 Exit status: the handler's own; 128+N if signal N killed it (137 for a denied call);
   124 over a time limit; 125 sandbox not set up; 126 handler not executable;
   127 handler not found; 2 wrong option or service file";
+
+const LEARN_STATUS: &str = "\
+Exit status: that of run or serve; 1 if FILE could not be written; 2 wrong option, service file or FILE";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LearnOptions {
+    /// Service NAME (/etc/dayfly/NAME.toml), or its FILE, as with --service
+    #[arg(value_name = "SERVICE")]
+    pub(crate) name: Option<String>,
+    /// Profile to write. It includes the one of --profile; if FILE exists, it is used and added to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Serve, and end after so many connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) connections: Option<u64>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LaunchOptions {

@@ -203,7 +203,7 @@ fn each_option_of_run_has_its_key_in_the_page_of_the_service_file_and_in_the_ser
 #[test]
 fn every_option_is_in_the_help_of_each_command_that_takes_it() {
     let mut definition = definition();
-    for command in ["run", "serve", "check", "explain"] {
+    for command in ["run", "serve", "learn", "check", "explain"] {
         let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
         for option in options() {
             let long = format!("--{}", option.get_long().unwrap());

@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
     let status = match command {
         Command::Run(options) => launch(*options, Purpose::Run),
         Command::Serve(options) => launch(*options, Purpose::Serve),
+        Command::Learn(options) => command::learn(*options),
         Command::Check(options) => check::main(*options),
         Command::Explain(options) => explain::main(*options),
         Command::Init(options) => init::main(&options),

@@ -182,6 +182,8 @@ pub(crate) struct Record<'a> {
     pub(crate) bytes: Option<Traffic>,
     /// How many calls the profile's default verdict has answered, and which.
     pub(crate) answered: Option<(u64, String)>,
+    /// `dayfly learn`: the profile denied nothing.
+    pub(crate) learning: bool,
 }
 
 impl<'a> Record<'a> {
@@ -206,6 +208,7 @@ impl<'a> Record<'a> {
             usage: Usage::default(),
             bytes: None,
             answered: None,
+            learning: false,
         }
     }
 }

@@ -5,9 +5,10 @@
 use crate::log::{self, Verbosity};
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Becomes the program. Returns only an exit status, if that fails.
 pub(crate) fn run(name: &str, words: &[OsString]) -> u8 {
@@ -32,6 +33,22 @@ pub(crate) fn succeeds(name: &str, words: impl Iterator<Item = String>) -> bool 
             false
         }
     }
+}
+
+/// Starts the program with these descriptors 0 and 1, in a process group of its own: a key that ends the launcher does not end
+/// it. Without `says` it has no descriptor 2.
+pub(crate) fn start(
+    name: &str,
+    words: &[OsString],
+    ends: (OwnedFd, OwnedFd),
+    says: bool,
+) -> io::Result<Child> {
+    let mut command = Command::new(path_of(name)?);
+    command.args(words).stdin(ends.0).stdout(ends.1).process_group(0);
+    if !says {
+        command.stderr(Stdio::null());
+    }
+    command.spawn()
 }
 
 const FAILED: u8 = 1;

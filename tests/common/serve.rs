@@ -15,6 +15,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Serve<'s> {
     site: &'s Site,
+    verb: &'static str,
     before: Vec<OsString>,
     options: Vec<OsString>,
     handler: Vec<OsString>,
@@ -35,14 +36,44 @@ impl<'s> Serve<'s> {
         let handler = ["/bin/probe", &mark].iter().chain(words).map(OsString::from).collect();
         let options = vec!["--template".into(), site.template().into_os_string()];
         let (before, names, bind) = (Vec::new(), Vec::new(), "127.0.0.1:0");
-        Serve { site, before, options, handler, activated: true, names, kept: None, bind, injector: None }
+        let verb = "serve";
+        Serve {
+            site,
+            verb,
+            before,
+            options,
+            handler,
+            activated: true,
+            names,
+            kept: None,
+            bind,
+            injector: None,
+        }
     }
 
     /// Serves what service files say.
     pub fn files(site: &'s Site, paths: &[&Path]) -> Self {
         let options = paths.iter().flat_map(|path| ["--service".into(), path.into()]).collect();
         let (before, handler, names, bind) = (Vec::new(), Vec::new(), Vec::new(), "127.0.0.1:0");
-        Serve { site, before, options, handler, activated: true, names, kept: None, bind, injector: None }
+        let verb = "serve";
+        Serve {
+            site,
+            verb,
+            before,
+            options,
+            handler,
+            activated: true,
+            names,
+            kept: None,
+            bind,
+            injector: None,
+        }
+    }
+
+    /// Another command that serves.
+    pub fn verb(mut self, verb: &'static str) -> Self {
+        self.verb = verb;
+        self
     }
 
     /// Serves what a service file says.
@@ -110,7 +141,7 @@ impl<'s> Serve<'s> {
             let script = format!(r#"LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec "$0" "$@""#);
             words.extend(["/bin/sh", "-c", &script].map(OsString::from));
         }
-        words.extend([dayfly().into_os_string(), "serve".into()]);
+        words.extend([dayfly().into_os_string(), self.verb.into()]);
         words.extend(self.options.iter().cloned());
         if !self.handler.is_empty() {
             words.push("--".into());

@@ -9,6 +9,7 @@ mod denied;
 mod hardening;
 mod kernel;
 mod landlock;
+mod learning;
 mod leftovers;
 mod limits;
 mod profiles;

@@ -297,7 +297,7 @@ fn a_denied_call_comes_with_the_line_that_would_allow_it() {
     let site = a_site!();
     let ended = site.probe(&["try", "inotify_init1"]).talk(b"");
     ended.expect(137, "denied");
-    assert!(ended.err.contains("advice=\"allow inotify_init1 # REASON\""), "{ended}");
+    assert!(ended.err.contains("advice=\"allow inotify_init1 if int0 == 0 # REASON\""), "{ended}");
     let ended = site.probe(&["try", "socket_inet"]).talk(b"");
     assert!(ended.err.contains("advice=\"the guard denies it under every profile: "), "{ended}");
 }

@@ -37,6 +37,7 @@ fn perform(verb: &str, args: &[String]) -> i32 {
         "try" => attempt::attempt(args),
         "calls" => calls::calls(args),
         "answers" => calls::answers(args),
+        "flood" => calls::flood(args),
         "ends" => calls::ends(args.first().map_or("", String::as_str)),
         "env" => see::environment(),
         "echo" => echo(),

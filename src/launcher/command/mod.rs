@@ -1,9 +1,11 @@
 //! `run`, from the options to the exit status, and what `serve` does like it.
 
+mod learn;
 mod reload;
 mod serve;
 mod trial;
 
+pub(crate) use learn::learn;
 pub(crate) use serve::serve;
 pub(crate) use trial::try_out;
 
@@ -21,9 +23,11 @@ use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Record, Refusal};
 use crate::privilege;
+use crate::supervisor::learning::Learner;
 use crate::supervisor::{self, Supervisor};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ErrorKind as ErrorKindOfClap};
+use learn::Lesson;
 use sandbox::IdSource;
 use sandbox::Workshop;
 use sandbox::launch::base::{self, Base, Clones};
@@ -61,7 +65,7 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
 /// A word too many is most often the handler's.
 fn wants_dashes(message: &clap::Error, command: &str) -> &'static str {
     let argument = message.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    let launches = matches!(command.trim_end(), "run" | "serve" | "check" | "explain");
+    let launches = matches!(command.trim_end(), "run" | "serve" | "learn" | "check" | "explain");
     let is_word = message.kind() == ErrorKindOfClap::UnknownArgument && !argument.starts_with('-');
     if launches && is_word { ": write -- before the handler's command" } else { "" }
 }
@@ -70,7 +74,8 @@ fn wants_dashes(message: &clap::Error, command: &str) -> &'static str {
 /// --help.
 pub(crate) fn in_one_line(message: &clap::Error) -> String {
     if message.kind() == ErrorKindOfClap::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "no command: use run, serve, check, explain, init, stats, unit or nspawn".to_owned();
+        return "no command: use run, serve, learn, check, explain, init, stats, unit, template or nspawn"
+            .to_owned();
     }
     let text = message.render().to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -120,6 +125,11 @@ fn open_log_on_error<T>(loaded: Result<T, ConfigError>) -> Result<(T, bool), Con
 
 /// `dayfly run`: one connection.
 pub(crate) fn run(options: Options) -> u8 {
+    run_and_learn(options, None)
+}
+
+/// The same for `dayfly learn`.
+fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     let began = Instant::now();
     privilege::raise_descriptor_limit();
     if let Some(option) = options.only_for_serve().first() {
@@ -141,10 +151,14 @@ pub(crate) fn run(options: Options) -> u8 {
         Ok(taken) => taken,
         Err(message) => return fail(&message, USAGE),
     };
+    let learner = match lesson.map(|lesson| lesson.begin_run(stderr_is_connection)).transpose() {
+        Ok(learner) => learner,
+        Err(message) => return fail(&message, SERVE_FAILED),
+    };
     let (name, on_refusal) =
         (settings.name.clone(), settings.options.on_refusal.clone().unwrap_or_default().0);
     let outcome = match prepare(vec![settings], Purpose::Run) {
-        Ok(prepared) => match prepared.run(connection, began) {
+        Ok(prepared) => match prepared.run(connection, began, learner) {
             Ok(outcome) => outcome,
             Err((errno, connection)) => give_up(errno, connection, &on_refusal),
         },
@@ -389,12 +403,13 @@ impl Prepared {
         self,
         connection: Connection,
         began: Instant,
+        learner: Option<Learner>,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         let made = supervisor::signal_descriptor().and_then(|signals| {
             Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new())
         });
         match made {
-            Ok(supervisor) => supervisor.run(connection, began),
+            Ok(supervisor) => supervisor.with_learner(learner).run(connection, began),
             Err(errno) => Err((errno, Some(Box::new(connection)))),
         }
     }

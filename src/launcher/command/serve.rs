@@ -1,5 +1,6 @@
 //! `serve`: which socket is for which service, and the start.
 
+use super::learn::Lesson;
 use super::reload::Origin;
 use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, open_log_on_error, prepare};
 use crate::activation::{self, Inherited};
@@ -12,6 +13,7 @@ use crate::notify::Notifier;
 use crate::privilege;
 use crate::stats::public::{self, PublicDirectory};
 use crate::stats::socket::StatsSocket;
+use crate::supervisor::learning::Learner;
 use crate::supervisor::statistics::StatsTargets;
 use crate::supervisor::{self, Supervisor};
 use sandbox::launch::base::Base;
@@ -21,6 +23,11 @@ use std::path::PathBuf;
 
 /// `dayfly serve`: resident.
 pub(crate) fn serve(options: Options) -> u8 {
+    serve_and_learn(options, None)
+}
+
+/// The same for `dayfly learn`.
+pub(super) fn serve_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     let again = options.clone();
     privilege::raise_descriptor_limit();
     let (settings, stderr_is_connection) = match open_log_on_error(config::load_all(options)) {
@@ -37,12 +44,17 @@ pub(crate) fn serve(options: Options) -> u8 {
     if settings.iter().any(|settings| settings.options.kill_signal.is_some()) {
         return fail("--kill-signal is for run only; serve has --drain-time", USAGE);
     }
+    let stdout = || inherited.as_ref().ok().map(Inherited::stdout);
+    let learner = match lesson.map(|lesson| lesson.begin_serve(stdout(), stderr_is_connection)).transpose() {
+        Ok(learner) => learner,
+        Err(message) => return fail(&message, SERVE_FAILED),
+    };
     let listeners = match listeners(&settings, again.listen.is_some(), inherited) {
         Ok(listeners) => listeners,
         Err((message, status)) => return fail(&message, status),
     };
     let notifier = Notifier::connect();
-    match start(settings, listeners, &again, notifier) {
+    match start(settings, listeners, &again, (notifier, learner)) {
         Ok(()) => 0,
         Err((message, status)) => fail(&message, status),
     }
@@ -52,7 +64,7 @@ fn start(
     mut settings: Vec<Settings>,
     listeners: Vec<Listener>,
     options: &Options,
-    notifier: Notifier,
+    (notifier, learner): (Notifier, Option<Learner>),
 ) -> Result<(), (String, u8)> {
     let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
@@ -75,7 +87,7 @@ fn start(
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
             .map_err(failed)?;
-    supervisor.serve(Box::new(origin), notifier, targets).map_err(failed)
+    supervisor.with_learner(learner).serve(Box::new(origin), notifier, targets).map_err(failed)
 }
 
 /// Of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the handler's pidfd.

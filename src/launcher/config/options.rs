@@ -210,6 +210,10 @@ pub(crate) struct Options {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) only_tells: Option<bool>,
+    /// `dayfly learn`: the profile's default verdict is not applied.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) learning: Option<bool>,
     /// Notes of `dayfly nspawn` on its command line.
     #[arg(skip)]
     #[serde(skip)]
@@ -292,7 +296,8 @@ impl Options {
                 cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls only_tells notes;
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls only_tells
+                learning notes;
             adds: bind_ro overlay_ro bind open credential tmpfs setenv rlimit
         }
     }

@@ -28,7 +28,7 @@ use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
 use sandbox::plan::{profile, rootfs};
 use seccomp::abi::Files;
-use seccomp::profile::model::Exec;
+use seccomp::profile::model::{Exec, Profile};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -73,6 +73,8 @@ pub(crate) struct Service {
     /// Bounds of the cgroup that each sandbox gets; None: rlimits bound it.
     pub(crate) cgroup: Option<leaves::Bounds>,
     pub(crate) profile: profile::Loaded,
+    /// `dayfly learn`: the profile whose default verdict is not applied.
+    pub(crate) learning: Option<Profile>,
     /// The template is an image of which only the superblock was looked at.
     pub(crate) is_unseen: bool,
     /// For `check`.
@@ -135,6 +137,7 @@ impl Service {
         let Settings { name, options } = settings;
         let profile = profiles::load_for(&options)?;
         let traits = profile.traits();
+        let learning = learning(&options, &profile)?;
         let degraded = Degraded::new(&options);
         let range = user_range(&options, kernel)?;
         requirements::check_hostname(options.hostname.as_deref())?;
@@ -158,7 +161,7 @@ impl Service {
             ids: id_source(range, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
-            seccomp: filters_plan(&profile, &rootfs, privilege, park)?,
+            seccomp: filters_plan(learning.as_ref(), &profile, &rootfs, privilege, park)?,
             rootfs,
             passed_fds: passed_fds.paths()?,
             init,
@@ -196,6 +199,7 @@ impl Service {
             given_up: degraded.names(),
             cgroup: cgroup.map(|bounds| bounds.with_init(init)),
             profile,
+            learning,
             is_unseen,
             has_os_release: is_unseen || sys::mount::identify(template.fd.as_fd(), c"etc/os-release").is_ok(),
             handler_is_readable: !is_unseen && handler.file.stat.st_mode & libc::S_IROTH != 0,
@@ -203,14 +207,26 @@ impl Service {
     }
 }
 
+/// `dayfly learn`: the profile as its lines say.
+fn learning(options: &Options, profile: &profile::Loaded) -> Result<Option<Profile>, ConfigError> {
+    let learning = options.learning == Some(true);
+    let read = learning.then(|| profile.profile()).transpose();
+    read.map_err(|error| ConfigError::usage(error.to_string()))
+}
+
 fn filters_plan(
+    learning: Option<&Profile>,
     profile: &profile::Loaded,
     rootfs: &rootfs::Plan,
     privilege: Privilege,
     park: Park,
 ) -> Result<filters::Plan, ConfigError> {
     let files = Files::of(!rootfs.writable.is_empty());
-    filters::Plan::new(profile, files, privilege == Privilege::Rootless, park)
+    let notifying = learning.map(|learning| profile::Loaded::File {
+        name: profile.name().to_owned(),
+        profile: seccomp::learning::notifying(learning),
+    });
+    filters::Plan::new(notifying.as_ref().unwrap_or(profile), files, privilege == Privilege::Rootless, park)
         .map_err(|error| ConfigError::usage(error.to_string()))
 }
 

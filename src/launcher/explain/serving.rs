@@ -36,6 +36,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         is_unseen,
         has_os_release: _,
         handler_is_readable: _,
+        learning: _,
     } = service;
     let bytes =
         |number: &Option<u64>| number.map_or_else(|| "the system's".to_owned(), |number| number.to_string());

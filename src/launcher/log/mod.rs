@@ -162,6 +162,14 @@ pub(crate) fn answered(conn: u64, service: &str, call: &Denied, errno: u16) {
     info!(conn, service, call = %call, errno, advice = call.advice(), "call answered");
 }
 
+/// A call that the profile does not allow, recorded by `dayfly learn`: the first of its kind in this sandbox.
+pub(crate) fn recorded(conn: u64, service: &str, call: &Denied, outcome: &str) {
+    info!(conn, service, call = %call, outcome, learning = NO_PROTECTION, "call recorded");
+}
+
+/// What is said wherever a service learns.
+pub(crate) const NO_PROTECTION: &str = "no protection";
+
 /// Lines of the handler's stderr that were too many.
 pub(crate) fn handler_lines_dropped(conn: u64, lines: u64) {
     warn!(conn, lines, "handler wrote too much on stderr, lines dropped");
@@ -195,6 +203,7 @@ pub(crate) fn ended(record: &Record<'_>) {
                 denied,
                 advice,
                 answered = record.answered.as_ref().map(|(count, _)| *count),
+                learning = record.learning.then_some(NO_PROTECTION),
                 answered_calls = record.answered.as_ref().map(|(_, calls)| calls.as_str()),
                 wait_us = record.wait_us,
                 setup_us = record.setup_us,

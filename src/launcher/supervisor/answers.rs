@@ -5,13 +5,16 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
-use super::live::Live;
+use super::live::{Call, Live};
 use super::origin::{Origin, token};
 use crate::log;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use sandbox::launch::denied::Denied;
+use sandbox::plan::park::Park;
 use sandbox::step::Step;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+use sys::Errno;
 
 /// How many different calls a record names.
 const KINDS_MAX: usize = 16;
@@ -100,16 +103,44 @@ pub(super) fn said(now: Instant) -> Rate {
     Rate::new(32, Duration::from_millis(250), now)
 }
 
-/// x32 calls carry this bit (`__X32_SYSCALL_BIT`).
-const X32_BIT: u32 = 0x4000_0000;
-
 impl Live {
+    /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is denied:
+    /// recorded, its maker killed, or answered with the errno of the profile's default verdict. A denied call is never made.
+    pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
+        let Some(listener) = &self.listener else { return Ok(Call::Settled) };
+        let notification = sys::seccomp::receive(listener.as_fd())?;
+        let call = Denied {
+            number: notification.nr,
+            foreign: notification.arch != sys::seccomp::NATIVE_ARCH,
+            args: notification.args,
+        };
+        let parks = self.park.is_parking_call(&call) && (self.park.is_after_exec() || !self.executed);
+        if parks && self.served.is_none() && self.parked.is_none() {
+            self.parked = Some(notification.id);
+            return Ok(Call::Parked);
+        }
+        // libc's start-up makes its call once; again and again it would only keep the supervisor busy.
+        if parks && self.park != Park::Entry {
+            return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
+        }
+        if self.service.learning.is_some() && call.is_native() {
+            return self.learn(notification.id, call);
+        }
+        if let Some(errno) = self.default_answer(&call) {
+            sys::seccomp::fail_call(listener.as_fd(), notification.id, errno)?;
+            let is_new = self.answers.add(call, Instant::now());
+            return Ok(Call::Answered(is_new.then_some((call, errno))));
+        }
+        self.denied.get_or_insert(call);
+        self.kill();
+        Ok(Call::Settled)
+    }
+
     /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the sandbox. A call by
     /// another machine's door or by that of x32 always does.
     pub(super) fn default_answer(&self, call: &Denied) -> Option<u16> {
-        let number = call.number.cast_unsigned();
-        let is_native = !call.foreign && number < X32_BIT;
-        if is_native { self.service.profile.answer(number, &call.args) } else { None }
+        let native = call.is_native().then(|| call.number.cast_unsigned());
+        native.and_then(|number| self.service.profile.answer(number, &call.args))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::admission::Source;
 use super::answers::Answers;
+use super::learning::Lessons;
 use super::minimum_rate::{MinimumRate, window};
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
@@ -19,6 +20,7 @@ use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
 use sandbox::step::{Failure, Step};
 use sandbox::wire::{GO_ON, REPORT_LEN, Report};
+use seccomp::learning::Lesson;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
@@ -59,9 +61,11 @@ pub(super) struct Live {
     pub(super) selector: Option<String>,
     ready: bool,
     failure: Option<Failure>,
-    denied: Option<Denied>,
+    pub(super) denied: Option<Denied>,
     /// Calls that the profile's default verdict answers.
     pub(super) answers: Answers,
+    /// Calls that `dayfly learn` records.
+    pub(super) lessons: Lessons,
     verdict: Option<Verdict>,
     pub(super) executed: bool,
 }
@@ -136,6 +140,8 @@ pub(super) enum Call {
     Settled,
     /// Answered by the profile's default verdict: the first of its kind, with the errno, or one more.
     Answered(Option<(Denied, u16)>),
+    /// Recorded by `dayfly learn`: the first of its kind, or one more.
+    Recorded(Option<(Denied, Lesson)>),
     /// The sandbox is parked in it.
     Parked,
 }
@@ -177,6 +183,7 @@ impl Live {
             failure: None,
             denied: None,
             answers: Answers::new(now),
+            lessons: Lessons::default(),
             verdict: None,
             executed: false,
         }
@@ -264,35 +271,6 @@ impl Live {
     /// Whether the channel's end, which has come, means that the handler runs.
     pub(super) fn has_executed(&self) -> bool {
         self.ready && self.failure.is_none()
-    }
-
-    /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is denied:
-    /// recorded, its maker killed, or answered with the errno of the profile's default verdict. A denied call is never made.
-    pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
-        let Some(listener) = &self.listener else { return Ok(Call::Settled) };
-        let notification = sys::seccomp::receive(listener.as_fd())?;
-        let call = Denied {
-            number: notification.nr,
-            foreign: notification.arch != sys::seccomp::NATIVE_ARCH,
-            args: notification.args,
-        };
-        let parks = self.park.is_parking_call(&call) && (self.park.is_after_exec() || !self.executed);
-        if parks && self.served.is_none() && self.parked.is_none() {
-            self.parked = Some(notification.id);
-            return Ok(Call::Parked);
-        }
-        // libc's start-up makes its call once; again and again it would only keep the supervisor busy.
-        if parks && self.park != Park::Entry {
-            return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
-        }
-        if let Some(errno) = self.default_answer(&call) {
-            sys::seccomp::fail_call(listener.as_fd(), notification.id, errno)?;
-            let is_new = self.answers.add(call, Instant::now());
-            return Ok(Call::Answered(is_new.then_some((call, errno))));
-        }
-        self.denied.get_or_insert(call);
-        self.kill();
-        Ok(Call::Settled)
     }
 
     /// Gives the parked sandbox its connection and lets it run. ENOENT, ESRCH, EPIPE: it has died meanwhile.

@@ -7,6 +7,7 @@ pub(crate) mod admission;
 mod answers;
 mod awaiting;
 mod deadlines;
+pub(crate) mod learning;
 mod lifecycle;
 mod live;
 mod minimum_rate;
@@ -34,6 +35,7 @@ use crate::stats::socket::StatsSocket;
 use answers::Rate;
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
+use learning::Learner;
 use live::{Arrival, Call, Live, Progress, Served, StderrRead};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -85,6 +87,8 @@ pub(crate) struct Supervisor<'a> {
     unknown: RateLimited,
     /// Lines about calls that a default verdict has answered.
     answers_said: Rate,
+    /// Where `dayfly learn` writes to.
+    learner: Option<Learner>,
     tally: Tally,
     next_id: u64,
     next_conn: u64,
@@ -158,6 +162,7 @@ impl<'a> Supervisor<'a> {
             shortages: RateLimited::default(),
             unknown: RateLimited::default(),
             answers_said: answers::said(Instant::now()),
+            learner: None,
             tally: Tally::default(),
             next_id: 1,
             next_conn: 1,
@@ -380,6 +385,7 @@ impl<'a> Supervisor<'a> {
         match call {
             Ok(Call::Parked) => return self.on_parked(id),
             Ok(Call::Answered(first)) => return self.on_answered(id, first),
+            Ok(Call::Recorded(first)) => self.on_recorded(id, first),
             Ok(Call::Settled) | Err(_) => {}
         }
         let Some(live) = self.live.get_mut(&id) else { return };
@@ -415,6 +421,7 @@ impl<'a> Supervisor<'a> {
         }
         live.drain_stderr();
         let outcome = live.outcome(ending);
+        self.pass_on_lessons(&live);
         self.services[live.service_id].put_leaf(live.leaf.take(), &live.service);
         match live.served.take() {
             Some(served) => self.finish(&live, served, outcome, usage),
@@ -455,11 +462,13 @@ impl<'a> Supervisor<'a> {
             usage,
             bytes: served.bytes(),
             answered: live.answers.summary(),
+            learning: service.learning.is_some(),
         };
         self.record(live.service_id, &record, live.selector.as_deref());
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
             self.refuse(connection, &service.on_refusal);
         }
+        self.learn_of_end(&outcome);
         self.last = Some(outcome);
     }
 

@@ -11,7 +11,15 @@ pub struct Denied {
     pub args: [u64; 6],
 }
 
+/// x32 calls carry this bit (`__X32_SYSCALL_BIT`).
+const X32_BIT: u32 = 0x4000_0000;
+
 impl Denied {
+    /// Whether it came by the machine's own ABI, the one that profiles are about.
+    pub fn is_native(&self) -> bool {
+        !self.foreign && self.number.cast_unsigned() < X32_BIT
+    }
+
     pub fn name(&self) -> String {
         let known = if self.foreign { None } else { names::NATIVE.call_name(self.number.cast_unsigned()) };
         known.map_or_else(|| format!("call {}", self.number), str::to_owned)

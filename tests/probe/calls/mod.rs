@@ -35,6 +35,27 @@ pub fn answers(pairs: &[String]) -> i32 {
     0
 }
 
+/// `probe flood THREADS ROUNDS NUMBER…`: each thread makes each call so often, with arguments that no call takes.
+pub fn flood(words: &[String]) -> i32 {
+    let number = |index: usize| words.get(index).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let (threads, rounds) = (number(0), number(1));
+    let calls: Vec<i64> = words.iter().skip(2).filter_map(|word| word.parse().ok()).collect();
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for _ in 0..rounds {
+                    for number in &calls {
+                        let _whatever = call(*number, [-1; 6]);
+                    }
+                }
+            });
+        }
+    });
+    println!("made {} in {} us", calls.len() as u64 * threads * rounds, began.elapsed().as_micros());
+    0
+}
+
 /// An error that shows that the call was executed.
 fn even(answer: Answer, errno: i32) -> Answer {
     match answer {

@@ -246,4 +246,26 @@ mod tests {
         assert_eq!(denied.to_string(), "socket(0x2, 0x0, 0x0, 0x0, 0x0, 0x0)");
         assert_eq!(Outcome::Denied(denied).status(), 137);
     }
+
+    #[test]
+    fn every_outcome_is_counted_from_the_start() {
+        let refused = |status| Outcome::Refused(Refusal { failure: None, message: String::new(), status });
+        let denied = Denied { number: 41, foreign: false, args: [0; 6] };
+        let outcomes = [
+            Outcome::Exited(0),
+            Outcome::Signaled(9),
+            Outcome::WallTime,
+            Outcome::IdleTime,
+            Outcome::NoData,
+            Outcome::TooSlow,
+            Outcome::Denied(denied),
+            Outcome::OutOfMemory,
+            refused(125),
+            refused(126),
+            refused(127),
+            Outcome::Stopped(15),
+        ];
+        let names: std::collections::BTreeSet<_> = outcomes.iter().map(Outcome::name).collect();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), report::counters::OUTCOMES);
+    }
 }

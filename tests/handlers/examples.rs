@@ -11,7 +11,12 @@ use std::time::Instant;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rootfs/examples");
 
 /// The shipped service file, with the template made of these files, and another path in the place of the host's.
-fn service(site: &mut Site, name: &str, files: &[(&str, &str)], host: Option<(&str, &Path)>) -> PathBuf {
+pub(crate) fn service(
+    site: &mut Site,
+    name: &str,
+    files: &[(&str, &str)],
+    host: Option<(&str, &Path)>,
+) -> PathBuf {
     let from = site.directory().join("from");
     fs::create_dir(&from).unwrap();
     for (file, content) in files {

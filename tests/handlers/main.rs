@@ -6,4 +6,5 @@ mod examples;
 mod gopher;
 mod handlers;
 mod lua;
+mod metrics;
 mod static_c;

@@ -1,8 +1,9 @@
 //! `dayfly stats`: asks live supervisors, or counts the records in the journal.
 
-use super::{Report, journal, openmetrics, socket, text};
+use super::{journal, openmetrics, socket, text};
 use crate::log::{self, Verbosity};
 use crate::output::stdout_line;
+use report::{Report, place};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,8 @@ pub(crate) fn main(options: &StatsOptions) -> u8 {
     }
     for report in &mut reports {
         report.counters.turn_to(super::now());
+        // One by one they are for `dayfly top`.
+        report.sandboxes.clear();
     }
     let page = match (options.json, options.openmetrics) {
         (true, _) => serde_json::to_string(&reports).unwrap_or_default(),
@@ -58,14 +61,14 @@ pub(crate) fn main(options: &StatsOptions) -> u8 {
 
 fn find(options: &StatsOptions) -> Result<Vec<Report>, String> {
     if let Some(path) = &options.socket {
-        return socket::ask(path)
+        return place::ask(path)
             .map_err(|error| format!("no supervisor answers at {}: {error}", path.display()));
     }
     let wants_journal = options.journal || options.since.is_some();
     let mut reports: Vec<Report> = Vec::new();
     if !wants_journal {
         socket::sweep();
-        reports = socket::candidates().iter().filter_map(|path| socket::ask(path).ok()).flatten().collect();
+        reports = place::candidates().iter().filter_map(|path| place::ask(path).ok()).flatten().collect();
     }
     if !reports.is_empty() {
         return Ok(reports);

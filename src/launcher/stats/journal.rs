@@ -2,8 +2,8 @@
 //! journal. journalctl reads it, as one JSON object a line: the journal's files have no other stable
 //! interface but libsystemd.
 
-use super::Report;
-use super::counters::{Counters, Ended, selector_of};
+use report::Report;
+use report::counters::{Counters, Ended, selector_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};

@@ -2,9 +2,9 @@
 //! `# EOF` at the end. For a node exporter's textfile directory or a timer that posts it; nothing here
 //! listens to the network.
 
-use super::Report;
-use super::counters::Words;
-use super::histogram::Histogram;
+use report::counters::{OUTCOMES, REJECTIONS, Words};
+use report::histogram::Histogram;
+use report::{Limits, Report};
 use std::fmt::Write;
 
 /// A service's report, and what its samples are labelled with.
@@ -28,12 +28,10 @@ pub(super) fn page(reports: &[Report]) -> String {
     let mut page = String::new();
     let reports: Vec<_> = reports.iter().map(|report| labelled(report, reports)).collect();
     let reports = reports.as_slice();
-    counter(&mut page, reports, "dayfly_connections", "Connections that have ended.", "outcome", |report| {
-        &report.counters.total.outcomes
-    });
-    counter(&mut page, reports, "dayfly_rejected", "Connections over a limit.", "limit", |report| {
-        &report.counters.rejected
-    });
+    let ended = ["dayfly_connections", "Connections that have ended.", "outcome"];
+    counter(&mut page, reports, ended, &OUTCOMES, |report| &report.counters.total.outcomes);
+    let rejected = ["dayfly_rejected", "Connections over a limit.", "limit"];
+    counter(&mut page, reports, rejected, &REJECTIONS, |report| &report.counters.rejected);
     head(&mut page, "dayfly_gone", "counter", "Connections reset before they had a sandbox.");
     for Labelled { report, labels } in reports {
         _ = writeln!(page, "dayfly_gone_total{{{labels}}} {}", report.counters.gone);
@@ -45,34 +43,74 @@ pub(super) fn page(reports: &[Report]) -> String {
     for Labelled { report, labels } in reports {
         _ = writeln!(page, "dayfly_cpu_seconds_total{{{labels}}} {}", seconds(report.counters.cpu_us));
     }
-    gauge(&mut page, reports, "dayfly_live", "Connections now.", |report| report.live);
-    gauge(&mut page, reports, "dayfly_parked", "Sandboxes that wait.", |report| report.parked);
+    gauges(&mut page, reports);
     page.push_str("# EOF\n");
     page
 }
 
 fn head(page: &mut String, name: &str, kind: &str, help: &str) {
     _ = writeln!(page, "# TYPE {name} {kind}");
-    if name.ends_with("_seconds") {
-        _ = writeln!(page, "# UNIT {name} seconds");
+    if let Some(unit) = ["seconds", "bytes"].into_iter().find(|unit| name.ends_with(&format!("_{unit}"))) {
+        _ = writeln!(page, "# UNIT {name} {unit}");
     }
     _ = writeln!(page, "# HELP {name} {help}");
 }
 
+/// A row of each word from the start: a series that begins at 1 has no rise that could be seen.
 fn counter(
     page: &mut String,
     reports: &[Labelled<'_>],
-    name: &str,
-    help: &str,
-    by: &str,
+    [name, help, by]: [&str; 3],
+    known: &[&str],
     words: impl Fn(&Report) -> &Words,
 ) {
     head(page, name, "counter", help);
     for Labelled { report, labels } in reports {
-        for (word, count) in words(report) {
+        let counted = words(report);
+        let mut all: Vec<&str> = counted.keys().map(String::as_str).chain(known.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        for word in all {
+            let count = counted.get(word).copied().unwrap_or(0);
             _ = writeln!(page, "{name}_total{{{labels},{by}=\"{}\"}} {count}", label(word));
         }
     }
+}
+
+/// Places in use, and the limits that they come up against.
+fn gauges(page: &mut String, reports: &[Labelled<'_>]) {
+    let count = |number: u64| Some(number.to_string());
+    gauge(page, reports, "dayfly_live", "Connections now.", |report| count(report.live));
+    gauge(page, reports, "dayfly_waiting", "Connections without a sandbox yet.", |report| {
+        count(report.waiting)
+    });
+    gauge(page, reports, "dayfly_parked", "Sandboxes that wait.", |report| count(report.parked));
+    gauge(page, reports, "dayfly_sources", "Different sources of the connections.", |report| {
+        count(report.sources)
+    });
+    let limit = |page: &mut String, name: &str, help: &str, of: fn(&Limits) -> String| {
+        gauge(page, reports, name, help, |report| report.limits.as_ref().map(of));
+    };
+    limit(page, "dayfly_max_connections", "Limit on connections at a time.", |limits| {
+        limits.max_connections.to_string()
+    });
+    limit(page, "dayfly_max_per_source", "Limit on connections of one source.", |limits| {
+        limits.max_per_source.to_string()
+    });
+    limit(page, "dayfly_memory_limit_bytes", "Limit on the memory of a sandbox.", |limits| {
+        limits.memory_bytes.map_or_else(none, |bytes| bytes.to_string())
+    });
+    limit(page, "dayfly_wall_time_limit_seconds", "Limit on the time of a connection.", |limits| {
+        limits.wall_time_us.map_or_else(none, seconds)
+    });
+    limit(page, "dayfly_idle_time_limit_seconds", "Limit on the time without a byte.", |limits| {
+        limits.idle_time_us.map_or_else(none, seconds)
+    });
+}
+
+/// No limit.
+fn none() -> String {
+    "+Inf".to_owned()
 }
 
 fn gauge(
@@ -80,11 +118,13 @@ fn gauge(
     reports: &[Labelled<'_>],
     name: &str,
     help: &str,
-    value: impl Fn(&Report) -> u64,
+    value: impl Fn(&Report) -> Option<String>,
 ) {
     head(page, name, "gauge", help);
     for Labelled { report, labels } in reports {
-        _ = writeln!(page, "{name}{{{labels}}} {}", value(report));
+        if let Some(value) = value(report) {
+            _ = writeln!(page, "{name}{{{labels}}} {value}");
+        }
     }
 }
 
@@ -122,7 +162,7 @@ fn label(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::counters::{Counters, Ended};
+    use report::counters::{Counters, Ended};
 
     #[test]
     fn a_page_is_families_with_their_type_and_ends_with_eof() {
@@ -154,7 +194,8 @@ mod tests {
         counters.ended(&Ended { at: 5, outcome: "exited", launched: true, ..Ended::default() });
         counters.rejected("rate");
         counters.gone();
-        let page = page(&[Report { service: "a".to_owned(), counters, ..Report::default() }]);
+        let limits = Some(Limits { max_connections: 7, ..Limits::default() });
+        let page = page(&[Report { service: "a".to_owned(), counters, limits, ..Report::default() }]);
         let (mut family, mut kind, mut samples) = ("", "", std::collections::BTreeMap::new());
         for line in page.lines() {
             match line.split(' ').collect::<Vec<_>>().as_slice() {
@@ -174,8 +215,42 @@ mod tests {
                 }
             }
         }
-        for family in ["connections", "rejected", "gone", "cpu_seconds", "wait_seconds", "live", "parked"] {
+        for family in [
+            "connections",
+            "rejected",
+            "gone",
+            "cpu_seconds",
+            "wait_seconds",
+            "live",
+            "waiting",
+            "parked",
+            "sources",
+            "max_connections",
+            "max_per_source",
+            "memory_limit_bytes",
+            "wall_time_limit_seconds",
+            "idle_time_limit_seconds",
+        ] {
             assert!(samples.contains_key(format!("dayfly_{family}").as_str()), "{family}: {samples:?}");
+        }
+    }
+
+    #[test]
+    fn every_outcome_and_every_limit_has_a_sample_before_the_first_connection() {
+        let limits = Some(Limits { max_connections: 7, wall_time_us: Some(1_500_000), ..Limits::default() });
+        let page = page(&[Report { service: "a".to_owned(), live: 3, limits, ..Report::default() }]);
+        for outcome in OUTCOMES {
+            let line = format!("dayfly_connections_total{{service=\"a\",outcome=\"{outcome}\"}} 0\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
+        for line in [
+            "dayfly_rejected_total{service=\"a\",limit=\"max-per-source\"} 0\n",
+            "dayfly_live{service=\"a\"} 3\n",
+            "dayfly_max_connections{service=\"a\"} 7\n",
+            "dayfly_wall_time_limit_seconds{service=\"a\"} 1.5\n",
+            "dayfly_memory_limit_bytes{service=\"a\"} +Inf\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
         }
     }
 

@@ -1,12 +1,10 @@
-//! Statistics for the handler: totals in `stats.json`. If the template has [`MOUNT_POINT`], sandboxes see the
-//! service's directory there, read-only. The file is replaced by rename, so a reader always sees a complete
+//! Statistics for handlers: totals in `stats.json`, and `metrics`. If the template has [`MOUNT_POINT`], sandboxes see the
+//! service's directory there, read-only. A file is replaced by rename, so a reader always sees a complete
 //! one.
 //!
 //! With systemd's StateDirectory= the file survives the supervisor, and counting continues from it.
 
-use super::counters::{Counters, Period};
-use super::socket::runtime_directory;
-use super::top::Named;
+use super::openmetrics;
 use crate::config::Settings;
 use crate::config::targets::is_at_or_below;
 use crate::config::values::BindSpec;
@@ -14,6 +12,10 @@ use crate::log;
 use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use report::Report;
+use report::counters::{Counters, Period};
+use report::names::Named;
+use report::place::runtime_directory;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -27,8 +29,10 @@ const MOUNT_POINT: &str = "run/dayfly";
 
 const PREFIX: &str = "public-";
 const FILE: &str = "stats.json";
+/// The same as OpenMetrics text, with times and limits, for a handler that Prometheus asks.
+const METRICS: &str = "metrics";
 /// The file being written.
-const NEW: &str = ".stats.json.new";
+const NEW: &str = ".new";
 const VERSION: u32 = 1;
 /// Limit on the size of an old file.
 const OLD_MAX: u64 = 1 << 20;
@@ -155,15 +159,20 @@ impl PublicDirectory {
     }
 
     /// Writes what everybody may know.
-    pub(crate) fn write(&self, counters: &Counters) -> io::Result<()> {
-        let mut text = serde_json::to_vec(&Document::from(counters))?;
+    pub(crate) fn write(&self, report: &Report) -> io::Result<()> {
+        let mut text = serde_json::to_vec(&Document::from(&report.counters))?;
         text.push(b'\n');
+        self.replace(FILE, &text)?;
+        self.replace(METRICS, openmetrics::page(std::slice::from_ref(report)).as_bytes())
+    }
+
+    fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.fd, NEW, flags, Mode::from_bits_truncate(0o644))?;
         // Independent of the umask.
         fchmod(&file, Mode::from_bits_truncate(0o644))?;
-        fs::File::from(file).write_all(&text)?;
-        Ok(renameat(&self.fd, NEW, &self.fd, FILE)?)
+        fs::File::from(file).write_all(text)?;
+        Ok(renameat(&self.fd, NEW, &self.fd, name)?)
     }
 }
 
@@ -173,7 +182,7 @@ impl Drop for PublicDirectory {
             return;
         }
         let why = "what stays is in a runtime directory, which does not";
-        for name in [FILE, NEW] {
+        for name in [FILE, METRICS, NEW] {
             unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir).ignoring(why);
         }
         unlinkat(&self.parent, self.name.as_str(), UnlinkatFlags::RemoveDir).ignoring(why);
@@ -233,7 +242,7 @@ impl From<Document> for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::counters::Ended;
+    use report::counters::Ended;
 
     #[test]
     fn counting_goes_on_from_what_was_written_and_peers_are_not_in_it() {
@@ -278,7 +287,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let mut directory = PublicDirectory::open(&path).unwrap();
         directory.kept = true;
-        directory.write(&Counters::default()).unwrap();
+        directory.write(&Report::default()).unwrap();
         assert!(directory.restore().is_some());
         directory.kept = false;
         assert!(directory.restore().is_none());

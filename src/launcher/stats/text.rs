@@ -1,8 +1,8 @@
 //! For people.
 
-use super::Report;
-use super::histogram::Histogram;
 use crate::log::escape;
+use report::Report;
+use report::histogram::Histogram;
 use std::fmt::Write;
 
 /// Names shown of each list.

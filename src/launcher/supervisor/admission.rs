@@ -100,6 +100,11 @@ impl Admission {
         self.total
     }
 
+    /// From how many different sources they come.
+    pub(super) fn sources(&self) -> usize {
+        self.by_source.values().filter(|known| known.connections > 0).count()
+    }
+
     /// Counts the connection, if it is within the limits. Each that is counted must be released at its end.
     pub(super) fn admit(&mut self, connection: &Connection, now: Instant) -> Result<Source, Rejected> {
         self.count_in(Source::of(connection, &self.limits), now)
@@ -313,5 +318,11 @@ mod tests {
             admission.release(Source::V4(n));
         }
         assert_eq!((admission.by_source.len(), admission.restless.len()), (RESTLESS_MAX, RESTLESS_MAX));
+    }
+
+    #[test]
+    fn every_limit_that_rejects_is_counted_from_the_start() {
+        let options = [Rejected::Total, Rejected::Source, Rejected::Rate].map(|rejected| rejected.option());
+        assert_eq!(options, report::counters::REJECTIONS);
     }
 }

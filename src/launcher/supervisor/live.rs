@@ -10,8 +10,8 @@ use crate::config::service::{Service, ServiceId};
 use crate::connection::{self, Connection, Kind};
 use crate::log;
 use crate::outcome::{Outcome, Refusal, Traffic};
-use crate::stats::counters::selector_of;
 use nix::sys::socket::{Shutdown, shutdown};
+use report::counters::selector_of;
 use sandbox::Plan;
 use sandbox::Sandbox;
 use sandbox::child::reset;
@@ -66,7 +66,7 @@ pub(super) struct Live {
     pub(super) answers: Answers,
     /// Calls that `dayfly learn` records.
     pub(super) lessons: Lessons,
-    verdict: Option<Verdict>,
+    pub(super) verdict: Option<Verdict>,
     pub(super) executed: bool,
 }
 

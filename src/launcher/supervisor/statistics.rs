@@ -1,14 +1,17 @@
 //! Counting what ends, and telling it: to who asks at the socket, and to the service's own sandboxes.
 
 use super::deadlines::Deadline;
+use super::live::{Live, Served};
+use super::services;
 use super::{Origin, Supervisor};
-use crate::config::service::ServiceId;
+use crate::config::service::{Service, ServiceId};
 use crate::log;
-use crate::outcome::Record;
-use crate::stats::counters::{Counters, Ended};
+use crate::outcome::{Record, micros};
+use crate::stats;
 use crate::stats::public::PublicDirectory;
 use crate::stats::socket::StatsSocket;
-use crate::stats::{self, Report};
+use report::counters::{Counters, Ended};
+use report::{LISTED_MAX, Limits, Report, Sandbox, State};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::Errno;
@@ -31,6 +34,8 @@ pub(super) struct Statistics {
     public: Option<PublicDirectory>,
     /// Counted and not written yet.
     unwritten: bool,
+    /// As of the last writing.
+    written: Gauges,
 }
 
 impl Statistics {
@@ -80,18 +85,28 @@ impl Supervisor<'_> {
         self.services[service].statistics.count(record, selector);
     }
 
+    /// One for each service, without its sandboxes.
+    fn reports(&self) -> Vec<Report> {
+        let mut reports: Vec<Report> = self.services.all().map(|(_, state)| report_of(state)).collect();
+        for live in self.live.values().filter(|live| live.served.is_some()) {
+            if let Some(report) = reports.get_mut(live.service_id.index()) {
+                report.waiting = report.waiting.saturating_sub(1);
+            }
+        }
+        reports
+    }
+
     pub(super) fn answer_stats(&self) {
-        let reports: Vec<Report> = self
-            .services
-            .all()
-            .map(|(_, state)| Report {
-                service: state.service.name.clone(),
-                supervisor: String::new(),
-                live: state.admission.count() as u64,
-                parked: state.pool.parked.len() as u64,
-                counters: state.statistics.counters.clone(),
-            })
-            .collect();
+        let mut reports = self.reports();
+        let mut served: Vec<(&Live, &Served)> =
+            self.live.values().filter_map(|live| Some((live, live.served.as_ref()?))).collect();
+        served.sort_unstable_by_key(|(_, served)| served.conn);
+        let now = Instant::now();
+        for (live, served) in served.into_iter().take(LISTED_MAX) {
+            if let Some(report) = reports.get_mut(live.service_id.index()) {
+                report.sandboxes.push(listed(live, served, now));
+            }
+        }
         if let Some(socket) = &self.stats {
             socket.answer(&reports);
         }
@@ -99,19 +114,93 @@ impl Supervisor<'_> {
 
     /// Writes changed statistics. A failure is logged once, and retried.
     pub(super) fn write_stats(&mut self) {
-        for state in self.services.all_mut() {
+        if self.services.all().all(|(_, state)| state.statistics.public.is_none()) {
+            return;
+        }
+        let reports = self.reports();
+        for (state, mut report) in self.services.all_mut().zip(reports) {
             let statistics = &mut state.statistics;
-            let Some(directory) = statistics.public.as_ref().filter(|_| statistics.unwritten) else {
+            let gauges = Gauges::of(&report);
+            if !statistics.unwritten && statistics.written == gauges {
                 continue;
-            };
+            }
+            let Some(directory) = &statistics.public else { continue };
             statistics.unwritten = false;
+            statistics.written = gauges;
             statistics.counters.turn_to(stats::now());
-            if let Err(error) = directory.write(&statistics.counters) {
+            report.counters.clone_from(&statistics.counters);
+            if let Err(error) = directory.write(&report) {
                 log::detail(&format!("cannot write the statistics of {}: {error}", state.service.name));
             }
         }
-        if self.services.all().any(|(_, state)| state.statistics.public.is_some()) {
-            self.deadlines.set(Instant::now() + WRITE_EVERY, Deadline::WriteStats);
+        self.deadlines.set(Instant::now() + WRITE_EVERY, Deadline::WriteStats);
+    }
+}
+
+/// What changes without a connection's end.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Gauges {
+    numbers: [u64; 4],
+    limits: Option<Limits>,
+}
+
+impl Gauges {
+    fn of(report: &Report) -> Gauges {
+        Gauges {
+            numbers: [report.live, report.waiting, report.parked, report.sources],
+            limits: report.limits,
         }
+    }
+}
+
+/// Of a service without its sandboxes; all its connections wait.
+fn report_of(state: &services::State) -> Report {
+    let (service, live) = (&state.service, state.admission.count() as u64);
+    let span = |time: Option<Duration>| time.map(micros);
+    Report {
+        service: service.name.clone(),
+        live,
+        parked: state.pool.parked.len() as u64,
+        waiting: live,
+        sources: state.admission.sources() as u64,
+        limits: Some(Limits {
+            max_connections: service.admission.total as u64,
+            max_per_source: service.admission.per_source as u64,
+            memory_bytes: memory_of(service),
+            wall_time_us: span(service.wall_time),
+            idle_time_us: span(service.idle_time),
+        }),
+        counters: state.statistics.counters.clone(),
+        ..Report::default()
+    }
+}
+
+/// By the cgroup, or by the limit on data.
+fn memory_of(service: &Service) -> Option<u64> {
+    let limits = &service.plan.limits;
+    match service.cgroup {
+        Some(bounds) => bounds.memory,
+        None => limits.iter().find(|limit| limit.name == "data").map(|limit| limit.soft),
+    }
+    .filter(|bytes| *bytes != u64::MAX)
+}
+
+/// What is known of it without a look at it: the kernel's counts are for who asks to read.
+fn listed(live: &Live, served: &Served, now: Instant) -> Sandbox {
+    let state = match served.running {
+        _ if live.verdict.is_some() => State::Ending,
+        Some(_) => State::Running,
+        None => State::SetUp,
+    };
+    let bytes = served.bytes();
+    Sandbox {
+        conn: served.conn,
+        peer: served.peer.clone(),
+        pid: live.sandbox.pid,
+        uid: live.sandbox.identity.uid,
+        state,
+        age_us: micros(now.saturating_duration_since(served.began)),
+        bytes_in: bytes.map(|bytes| bytes.received),
+        bytes_out: bytes.map(|bytes| bytes.sent),
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Upper bounds, in microseconds.
-pub(crate) const BOUNDS: [u64; 22] = [
+pub const BOUNDS: [u64; 22] = [
     10,
     20,
     50,
@@ -30,16 +30,16 @@ pub(crate) const BOUNDS: [u64; 22] = [
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     /// How many were at most as long as the bound of the same index and longer than the one before.
     buckets: [u64; BOUNDS.len()],
     /// All, also those beyond the last bound.
-    pub(crate) count: u64,
-    pub(crate) sum_us: u64,
+    pub count: u64,
+    pub sum_us: u64,
 }
 
 impl Histogram {
-    pub(crate) fn add(&mut self, micros: u64) {
+    pub fn add(&mut self, micros: u64) {
         let index = BOUNDS.partition_point(|bound| *bound < micros);
         if let Some(bucket) = self.buckets.get_mut(index) {
             *bucket = bucket.saturating_add(1);
@@ -49,15 +49,39 @@ impl Histogram {
     }
 
     /// Each bound with how many were at most as long.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> {
+    pub fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> {
         BOUNDS.iter().zip(&self.buckets).scan(0u64, |sum, (bound, count)| {
             *sum = sum.saturating_add(*count);
             Some((*bound, *sum))
         })
     }
 
+    /// What was added since an earlier copy; all of it if that is of another beginning.
+    pub fn since(&self, before: &Histogram) -> Histogram {
+        let is_older = before.count <= self.count && before.sum_us <= self.sum_us;
+        if !is_older {
+            return self.clone();
+        }
+        let mut new = self.clone();
+        for (bucket, old) in new.buckets.iter_mut().zip(before.buckets) {
+            *bucket = bucket.saturating_sub(old);
+        }
+        new.count -= before.count;
+        new.sum_us -= before.sum_us;
+        new
+    }
+
+    /// Adds all that another has counted.
+    pub fn merge(&mut self, other: &Histogram) {
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket = bucket.saturating_add(more);
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
     /// The bound below which this share lies, in percent; None without any, or beyond the last bound.
-    pub(crate) fn percentile(&self, percent: u64) -> Option<u64> {
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
         let wanted = (u128::from(self.count) * u128::from(percent)).div_ceil(100);
         if self.count == 0 {
             return None;
@@ -84,5 +108,21 @@ mod tests {
             (4, Some(10), None)
         );
         assert_eq!(Histogram::default().percentile(50), None);
+    }
+
+    #[test]
+    fn what_came_since_an_earlier_copy_is_counted_alone() {
+        let mut before = Histogram::default();
+        before.add(15);
+        let mut after = before.clone();
+        after.add(700);
+        after.add(900);
+        let new = after.since(&before);
+        assert_eq!((new.count, new.sum_us, new.percentile(50)), (2, 1600, Some(1000)));
+        // Of another beginning.
+        assert_eq!(before.since(&after).count, 1);
+        let mut both = before.since(&Histogram::default());
+        both.merge(&new);
+        assert_eq!((both.count, both.sum_us, both.percentile(1)), (3, 1615, Some(20)));
     }
 }

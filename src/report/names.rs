@@ -9,17 +9,17 @@ const NAMES_MAX: usize = 64;
 const NAME_MAX: usize = 128;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-    pub(crate) count: u64,
+pub struct Named {
+    pub name: String,
+    pub count: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Top(Vec<Named>);
+pub struct Top(Vec<Named>);
 
 impl Top {
-    pub(crate) fn count(&mut self, name: &str) {
+    pub fn count(&mut self, name: &str) {
         let name = &name[..name.floor_char_boundary(NAME_MAX)];
         if let Some(known) = self.0.iter_mut().find(|known| known.name == name) {
             known.count = known.count.saturating_add(1);
@@ -31,7 +31,7 @@ impl Top {
     }
 
     /// The most frequent first; those that are as frequent, by name.
-    pub(crate) fn sorted(&self) -> Vec<&Named> {
+    pub fn sorted(&self) -> Vec<&Named> {
         let mut sorted: Vec<_> = self.0.iter().collect();
         sorted.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
         sorted

@@ -1,12 +1,12 @@
 //! The counters of a service. They are bounded: outcomes and limits are fixed sets; names are cut and few.
 
 use super::histogram::Histogram;
-use super::top::Top;
+use super::names::Top;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Counts by a fixed word.
-pub(crate) type Words = BTreeMap<String, u64>;
+pub type Words = BTreeMap<String, u64>;
 
 /// More kinds of outcome than there are come from a file that is not ours.
 const WORDS_MAX: usize = 32;
@@ -14,50 +14,57 @@ const WORDS_MAX: usize = 32;
 const DAY: u64 = 86_400;
 const HOUR: u64 = 3_600;
 
+/// Every outcome of a connection, as records name them.
+pub const OUTCOMES: [&str; 9] =
+    ["denied", "exited", "idle", "not-executable", "not-found", "oom", "refused", "signaled", "wall"];
+
+/// The options whose limit rejects a connection.
+pub const REJECTIONS: [&str; 3] = ["max-connections", "max-per-source", "rate"];
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Period {
-    pub(crate) connections: u64,
-    pub(crate) outcomes: Words,
+pub struct Period {
+    pub connections: u64,
+    pub outcomes: Words,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Counters {
+pub struct Counters {
     /// Seconds since 1970: of the first connection, and of the newest.
-    pub(crate) since: u64,
-    pub(crate) updated: u64,
+    pub since: u64,
+    pub updated: u64,
     /// The UTC day of `updated`, and everything since `since`.
-    pub(crate) today: Period,
-    pub(crate) total: Period,
+    pub today: Period,
+    pub total: Period,
     /// By the UTC hour of the day.
-    pub(crate) hours: [u64; 24],
+    pub hours: [u64; 24],
     /// By the option whose limit rejected them. Rejections are not counted as connections.
-    pub(crate) rejected: Words,
+    pub rejected: Words,
     /// Reset by their peers before they had a sandbox; these are none either.
-    pub(crate) gone: u64,
-    pub(crate) wait: Histogram,
-    pub(crate) setup: Histogram,
-    pub(crate) run: Histogram,
-    pub(crate) cpu_us: u64,
-    pub(crate) selectors: Top,
-    pub(crate) peers: Top,
+    pub gone: u64,
+    pub wait: Histogram,
+    pub setup: Histogram,
+    pub run: Histogram,
+    pub cpu_us: u64,
+    pub selectors: Top,
+    pub peers: Top,
 }
 
 /// One connection that has ended, as its record says.
 #[derive(Debug, Default)]
-pub(crate) struct Ended<'a> {
+pub struct Ended<'a> {
     /// Seconds since 1970.
-    pub(crate) at: u64,
-    pub(crate) outcome: &'a str,
-    pub(crate) peer: &'a str,
+    pub at: u64,
+    pub outcome: &'a str,
+    pub peer: &'a str,
     /// Whether a sandbox was had at all; the times are else of no sandbox.
-    pub(crate) launched: bool,
-    pub(crate) wait_us: u64,
-    pub(crate) setup_us: u64,
-    pub(crate) run_us: u64,
-    pub(crate) cpu_us: u64,
-    pub(crate) selector: Option<&'a str>,
+    pub launched: bool,
+    pub wait_us: u64,
+    pub setup_us: u64,
+    pub run_us: u64,
+    pub cpu_us: u64,
+    pub selector: Option<&'a str>,
 }
 
 fn add(words: &mut Words, word: &str) {
@@ -76,7 +83,7 @@ impl Period {
 }
 
 impl Counters {
-    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
+    pub fn ended(&mut self, ended: &Ended<'_>) {
         self.turn_to(ended.at);
         self.today.add(ended.outcome);
         self.total.add(ended.outcome);
@@ -96,16 +103,16 @@ impl Counters {
         self.peers.count(address(ended.peer));
     }
 
-    pub(crate) fn rejected(&mut self, limit: &str) {
+    pub fn rejected(&mut self, limit: &str) {
         add(&mut self.rejected, limit);
     }
 
-    pub(crate) fn gone(&mut self) {
+    pub fn gone(&mut self) {
         self.gone = self.gone.saturating_add(1);
     }
 
     /// A new day begins empty.
-    pub(crate) fn turn_to(&mut self, now: u64) {
+    pub fn turn_to(&mut self, now: u64) {
         if self.updated / DAY != now / DAY {
             self.today = Period::default();
         }
@@ -128,7 +135,7 @@ fn address(peer: &str) -> &str {
 
 /// The request that a handler's stderr line names: `… selector="/x" … status=ok …`, as gopher-handler writes
 /// it. The handler is not trusted: dayfly counts one request per connection, cuts it, and skips failed ones.
-pub(crate) fn selector_of(line: &str) -> Option<&str> {
+pub fn selector_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(" selector=\"")?;
     let mut escaped = false;
     let end = rest.find(|c| {

@@ -44,6 +44,13 @@ pub(crate) enum Command {
         after_help = "Exit status: 0 printed, 1 no supervisor and no records in the journal, 2 wrong option"
     )]
     Stats(Box<StatsOptions>),
+    /// Show live sandboxes, with rates, outcomes and times
+    #[command(disable_help_flag = true)]
+    Top {
+        /// `dayfly top --help` has them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<OsString>,
+    },
     /// Write the files that a new service begins with: its service file, its units and, with --handler, its template
     #[command(after_help = "Exit status: 0 written, 2 usage, or a file is there already")]
     Init(Box<InitOptions>),

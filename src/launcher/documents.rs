@@ -1,6 +1,11 @@
 //! Makes manual pages, completions and the page of options from the command line's definition, so that they
 //! always agree. `scripts/build-docs` runs these tests for their results in target/documents.
 
+/// `dayfly top` is a program of its own; its page and its completions are made with the launcher's.
+#[path = "../top/options.rs"]
+#[allow(dead_code, unreachable_pub, reason = "only its definition is used here")]
+mod top_options;
+
 use crate::cli::Cli;
 use crate::config::options::Options;
 use crate::config::parse_service_file;
@@ -26,7 +31,8 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn definition() -> Command {
-    Cli::command().disable_help_subcommand(true)
+    let top = top_options::Options::command().name("top");
+    Cli::command().disable_help_subcommand(true).mut_subcommand("top", |_words| top)
 }
 
 fn options() -> Vec<Arg> {

@@ -50,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Init(options) => init::main(&options),
         Command::Stats(options) => stats::command::main(&options),
         Command::Unit(options) => unit::main(&options),
+        Command::Top { words } => programs::run("top", &words),
         Command::Template { words } => programs::run("template", &words),
         Command::Nspawn { words } => nspawn::main(words),
     };

@@ -122,6 +122,14 @@ pub fn capabilities() -> Result<[CapData; 2]> {
     Ok(sets)
 }
 
+/// Gives up all capabilities of the calling thread but those of this set, a bit for each of the first 32, and makes none
+/// inheritable.
+pub fn keep_capabilities(kept: u32) -> Result<()> {
+    let [low, _] = capabilities()?;
+    let low = CapData { effective: low.effective & kept, permitted: low.permitted & kept, inheritable: 0 };
+    set_capabilities(&[low, CapData::default()])
+}
+
 /// setgroups(2) with an empty list.
 pub fn clear_groups() -> Result<()> {
     // SAFETY: with a count of 0 the pointer is not read.

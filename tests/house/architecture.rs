@@ -51,12 +51,15 @@ fn section(manifest: &str, kind: &str) -> Vec<String> {
 }
 
 /// Each crate below src, and those of ours that it may use.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("sys", &[]),
     ("seccomp", &["sys"]),
     ("sandbox", &["seccomp", "sys"]),
     ("handler", &[]),
     ("learn", &["seccomp", "sys"]),
+    ("report", &[]),
+    ("template", &[]),
+    ("top", &["report", "sys"]),
 ];
 
 #[test]

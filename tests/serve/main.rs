@@ -11,4 +11,5 @@ mod shortage;
 mod sighup;
 mod statistics;
 mod stop;
+mod top;
 mod warm;

@@ -31,7 +31,13 @@ programs() {
     done
     sed "s/#.*//; /^ *$/d${1:+; / $1\( \|\$\)/!d}" "$table"
 }
-have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
+# A builtin of the shell is no program that others could start: kill(1) is one in every shell.
+have() {
+    case $(command -v "$1") in
+        /*) return ;;
+    esac
+    [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
+}
 
 # want PROGRAM...: installs those that this machine lacks.
 want() {

@@ -31,12 +31,13 @@ programs() {
     done
     sed "s/#.*//; /^ *$/d${1:+; / $1\( \|\$\)/!d}" "$table"
 }
-# A builtin of the shell is no program that others could start: kill(1) is one in every shell.
+
+# Looks for a file: kill(1) is a builtin of every shell, and no program that others could start.
 have() {
-    case $(command -v "$1") in
-        /*) return ;;
-    esac
-    [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
+    for directory in $(printf '%s' "$PATH" | tr : ' ') /usr/sbin /sbin; do
+        [ ! -x "$directory/$1" ] || return 0
+    done
+    return 1
 }
 
 # want PROGRAM...: installs those that this machine lacks.

@@ -34,8 +34,8 @@ programs() {
 
 # Looks for a file: kill(1) is a builtin of every shell, and no program that others could start.
 have() {
-    for directory in $(printf '%s' "$PATH" | tr : ' ') /usr/sbin /sbin; do
-        [ ! -x "$directory/$1" ] || return 0
+    for have_in in $(printf '%s' "$PATH" | tr : ' ') /usr/sbin /sbin; do
+        [ ! -x "$have_in/$1" ] || return 0
     done
     return 1
 }

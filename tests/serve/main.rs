@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod admission;
+mod bad_day;
 mod records;
 mod self_reload;
 mod serve;

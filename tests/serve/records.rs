@@ -51,9 +51,40 @@ fn read(serving: Serving<'_>) -> BTreeMap<String, Value> {
 
 fn parsed(line: &str) -> BTreeMap<String, Value> {
     let mut record: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+    let time = record.remove("time").unwrap();
+    assert!(is_time(time.as_str().unwrap()), "{time}");
     record.remove("level").unwrap();
     record.remove("message").unwrap();
     record
+}
+
+/// 2026-11-28T23:30:01.123Z
+fn is_time(text: &str) -> bool {
+    let form: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    form == "0000-00-00T00:00:00.000Z"
+}
+
+#[test]
+fn a_line_of_text_begins_with_its_time_and_says_what_the_json_record_says() {
+    let _root = a_site!();
+    let record = record_of(&["try", "socket_inet"], &[]);
+    let site = common::Site::new().unwrap();
+    let serving = Serve::probe(&site, &["try", "socket_inet"]).start();
+    let listening = serving.await_log(&["listening"]);
+    serving.ask(b"x\n");
+    let line = serving.await_log(&["outcome=denied"]);
+    for line in [&listening, &line] {
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(is_time(time) && rest.starts_with("dayfly: "), "{line}");
+    }
+    for field in ["denied", "advice"] {
+        let value = record[field].as_str().unwrap();
+        assert!(line.contains(&format!("{field}=\"{value}\"")), "{field}: {value}\n{line}");
+    }
+    assert_eq!(serving.terminate().0, 0);
+    // What is wrong before anything is served is an answer to a command.
+    let ended = site.probe(&["echo"]).only_options(&["--template", "/nowhere"]).talk(b"");
+    assert!(ended.err.starts_with("dayfly: "), "{ended}");
 }
 
 #[test]

@@ -405,6 +405,7 @@ impl Prepared {
         began: Instant,
         learner: Option<Learner>,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
+        log::begin_dating();
         let made = supervisor::signal_descriptor().and_then(|signals| {
             Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new())
         });

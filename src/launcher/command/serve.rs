@@ -77,6 +77,7 @@ fn start(
     let failed = |errno| (loop_failed(errno), SERVE_FAILED);
     remark_on_descriptors(&prepared.services);
     let signals = supervisor::signal_descriptor().map_err(failed)?;
+    log::begin_dating();
     for listener in &listeners {
         log::listening(&listener.address);
     }

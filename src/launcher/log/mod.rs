@@ -6,9 +6,11 @@
 
 mod sink;
 mod subscriber;
+mod time;
 
 pub(crate) use sink::Destination;
 pub(crate) use subscriber::escape;
+pub(crate) use time::begin as begin_dating;
 
 use crate::config::options::LogFormat;
 use crate::connection::NoConnection;

@@ -1,6 +1,7 @@
 //! A tracing subscriber without spans: an event becomes one line, one JSON object or one journal entry.
 
 use super::sink::{self, Destination};
+use super::time;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use sys::Ignoring;
@@ -33,8 +34,8 @@ impl Records {
     /// False if the sink does not accept it now; the record is lost and counted.
     fn write(&self, level: Level, fields: &Fields) -> bool {
         match &self.destination {
-            Destination::Text => sink::write_stderr(&cut(text(level, fields))),
-            Destination::Json => sink::write_stderr(&cut_json(json(level, fields))),
+            Destination::Text => sink::write_stderr(&cut(time::prefix() + &text(level, fields))),
+            Destination::Json => sink::write_stderr(&cut_json(json(&time::now(), level, fields))),
             Destination::Journal(socket) => sink::send(socket, journal(level, fields).as_bytes()),
             Destination::Syslog(socket) => sink::send(socket, syslog(level, fields).as_bytes()),
             Destination::Nowhere => true,
@@ -189,8 +190,9 @@ fn text(level: Level, fields: &Fields) -> String {
     format!("{prefix}{}\n", message_and_fields(fields))
 }
 
-fn json(level: Level, fields: &Fields) -> serde_json::Map<String, serde_json::Value> {
+fn json(time: &str, level: Level, fields: &Fields) -> serde_json::Map<String, serde_json::Value> {
     let mut object = serde_json::Map::new();
+    object.insert("time".to_owned(), time.into());
     object.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
     object.insert("message".to_owned(), fields.message.clone().into());
     for (name, value) in &fields.rest {
@@ -297,10 +299,10 @@ mod tests {
     fn a_long_json_record_is_cut_and_still_an_object() {
         for text in [escape(&[1; 1024]), "\"".repeat(9000), "ü".repeat(5000), "\u{1}".repeat(5000)] {
             let rest = vec![("line", Value::Text(text)), ("other", Value::Text("x".repeat(3000)))];
-            let line = cut_json(json(Level::INFO, &Fields { message: "y".repeat(5000), rest }));
+            let line = cut_json(json("2026", Level::INFO, &Fields { message: "y".repeat(5000), rest }));
             assert!(line.len() <= sink::RECORD_MAX && line.ends_with("}\n"), "{}", line.len());
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert_eq!((object["level"].as_str(), object.as_object().unwrap().len()), (Some("info"), 4));
+            assert_eq!((object["level"].as_str(), object.as_object().unwrap().len()), (Some("info"), 5));
         }
     }
 

@@ -110,7 +110,9 @@ fn every_record_has_the_fields_that_are_documented_and_no_others() {
         assert_eq!(found, wanted, "{words:?}");
         seen.extend(found);
     }
-    assert_eq!(seen, fields.into_keys().collect(), "documented and never seen");
+    // That of `dayfly learn` is seen by tests/isolation/learning.rs.
+    let of_these = fields.into_iter().filter(|(_, there)| there != "under `dayfly learn`");
+    assert_eq!(seen, of_these.map(|(field, _)| field).collect(), "documented and never seen");
 }
 
 #[test]

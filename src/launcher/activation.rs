@@ -133,7 +133,7 @@ fn occupy() -> Result<(), String> {
             let limit = privilege::descriptor_limit().filter(|_| errno == Errno::EBADF);
             let hint = limit.map(|limit| {
                 format!(
-                    "; hint: at most {limit} descriptors are allowed here, and it takes {} at the least: raise the hard \
+                    "; hint: at most {limit} descriptors are allowed here, and it takes at least {}: raise the hard \
                      limit (ulimit -Hn, LimitNOFILE= of the unit)",
                     privilege::DESCRIPTORS_MIN
                 )

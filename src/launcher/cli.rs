@@ -116,7 +116,7 @@ impl LaunchOptions {
         let Some(first) = names.first() else { return Ok(options) };
         if options.template.is_some() && options.handler.is_none() && options.service.is_none() {
             return Err(format!(
-                "'{first}' stands where a service is named: write -- before the handler, as in -- {}",
+                "'{first}' is taken as a service: write -- before the handler, as in -- {}",
                 names.join(" ")
             ));
         }

@@ -129,7 +129,7 @@ fn hint(address: &Address, error: &io::Error) -> Option<String> {
             Some("no interface of this host has that address; ip address lists them".to_owned())
         }
         (Address::Tcp(_), Errno::EAFNOSUPPORT) => {
-            Some("this host has no IPv6: give 0.0.0.0 in the place of [::]".to_owned())
+            Some("this host has no IPv6: use 0.0.0.0 instead of [::]".to_owned())
         }
         (Address::Unix { .. }, _) if error.kind() == io::ErrorKind::AddrInUse => {
             Some("another program listens there".to_owned())

@@ -45,7 +45,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     } else if begins(bytes, LINE_BEGIN) {
         version_1(bytes)
     } else {
-        Parsed::Malformed("it begins as neither version does")
+        Parsed::Malformed("its beginning matches neither version")
     }
 }
 
@@ -68,7 +68,7 @@ fn version_1(bytes: &[u8]) -> Parsed {
     let spoken = std::str::from_utf8(&line[LINE_BEGIN.len().min(end)..end]).ok().and_then(spoken_1);
     match spoken {
         Some(spoken) => Parsed::Header { length: end + 2, spoken },
-        None => Parsed::Malformed("its line is none of version 1"),
+        None => Parsed::Malformed("its line is not valid in version 1"),
     }
 }
 
@@ -116,7 +116,7 @@ fn version_2(bytes: &[u8]) -> Parsed {
     let spoken = if command == 0 { Some(Spoken::ForItself) } else { spoken_2(family_transport, block) };
     match spoken {
         Some(spoken) => Parsed::Header { length: FIXED + length, spoken },
-        None => Parsed::Malformed("its addresses are none of version 2"),
+        None => Parsed::Malformed("its addresses are not valid in version 2"),
     }
 }
 

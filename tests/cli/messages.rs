@@ -119,7 +119,7 @@ fn run_names_the_keys_that_are_for_serve_alone() {
         assert!(ended.err.contains(key), "{key}\n{ended}");
     }
     let output = Command::new(dayfly()).arg("check").arg(&file).output().unwrap();
-    assert!(text(&output).contains("for serve alone: --max-connections --rate"), "{}", text(&output));
+    assert!(text(&output).contains("for serve only: --max-connections --rate"), "{}", text(&output));
     // Under systemd it would be said once a connection.
     let quiet = site.handler(&[]).only_options(&options).variable("INVOCATION_ID", "0").talk(b"x");
     assert!(!quiet.err.contains("over_limit"), "{quiet}");

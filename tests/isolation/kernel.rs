@@ -113,7 +113,7 @@ fn memory_for_code_has_a_wall_or_is_refused() {
     let attempt = |options: &[&str]| site.probe(&["try", "mprotect_exec"]).options(options).talk(b"");
     let refused = |ended: &Ended| {
         ended.expect(125, "refused");
-        assert!(ended.err.contains("no wall left; give it up with --allow-degraded mdwe"), "{ended}");
+        assert!(ended.err.contains("no layer left; give it up with --allow-degraded mdwe"), "{ended}");
     };
     if Wall::Mdwe.is_here() {
         let ended = attempt(&profile);

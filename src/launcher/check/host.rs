@@ -90,7 +90,7 @@ fn privileges(snapshot: Option<SnapshotKind>) -> Vec<Finding> {
 fn descriptors() -> Option<Finding> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let text = format!(
-        "at most {hard} descriptors are allowed, a launch takes {} at the least: raise the hard limit (ulimit -Hn, \
+        "at most {hard} descriptors are allowed, a launch takes at least {}: raise the hard limit (ulimit -Hn, \
          LimitNOFILE= of the unit)",
         privilege::DESCRIPTORS_MIN
     );
@@ -101,7 +101,7 @@ fn own_filters() -> Option<Finding> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim();
     let text = format!(
-        "{count} seccomp filters are on the launcher already; they stay on the handler, and one with a listener makes \
+        "the launcher has {count} seccomp filters already; handlers inherit them, and one with a listener makes \
          --park entry impossible"
     );
     (count != "0").then(|| finding(Level::Note, "filters", text))

@@ -158,7 +158,7 @@ fn service(options: Options, purpose: Option<Purpose>, kernel: &Kernel) -> Resul
     findings.extend(unit::of_service(&service));
     if !of_serve.is_empty() {
         let text = format!(
-            "for serve alone: {}; dayfly run, and so a unit for each connection, does not apply them",
+            "for serve only: {}; dayfly run, and so a unit for each connection, does not apply them",
             of_serve.join(" ")
         );
         findings.push(finding(Level::Note, "service", text));
@@ -175,7 +175,8 @@ fn service(options: Options, purpose: Option<Purpose>, kernel: &Kernel) -> Resul
 fn handler(service: &Service) -> Finding {
     let path = text_of(&service.plan.rootfs.handler);
     if service.is_unseen {
-        let why = "not looked for: this kernel shows an image of this kind by a loop device, which only a launch attaches";
+        let why =
+            "not looked for: on this kernel such an image needs a loop device, which only a launch attaches";
         return finding(Level::Note, "handler", format!("{path}: {why}"));
     }
     finding(Level::Ok, "handler", format!("{path}: executable, for this machine"))

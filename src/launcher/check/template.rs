@@ -47,7 +47,7 @@ const KINDS: [(Kind, &str); 8] = [
         Kind::Elsewhere,
         "mount points, which no sandbox sees, or subvolumes, which are empty in a btrfs snapshot",
     ),
-    (Kind::LinkOut, "symbolic links that resolve on the host and not in the sandbox"),
+    (Kind::LinkOut, "symbolic links that resolve on the host but not in the sandbox"),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,7 @@ impl<'t> Follower<'t> {
     pub(super) fn follow(&mut self, target: &mut CString) -> Result<(), ConfigError> {
         let given = Path::new(OsStr::from_bytes(target.as_bytes()));
         let found = self.resolve(given).map_err(|errno| {
-            let hint = if errno == Errno::ELOOP { "; its links lead round in a circle" } else { "" };
+            let hint = if errno == Errno::ELOOP { "; its links form a loop" } else { "" };
             ConfigError::sandbox(format!(
                 "cannot follow the mount point {} in the template: {errno}{hint}",
                 given.display()

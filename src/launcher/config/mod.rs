@@ -98,7 +98,7 @@ pub(crate) fn load(given: Options) -> Result<Settings, ConfigError> {
 /// The same for each service that is named; without a name, the one that the options describe.
 pub(crate) fn load_all(mut given: Options) -> Result<Vec<Settings>, ConfigError> {
     let cwd = std::env::current_dir()
-        .map_err(|error| ConfigError::usage(format!("cannot tell the current directory: {error}")))?;
+        .map_err(|error| ConfigError::usage(format!("cannot find the current directory: {error}")))?;
     given.make_absolute(&cwd);
     match given.service.take() {
         None => Ok(vec![Settings { name: "-".to_owned(), options: given }]),

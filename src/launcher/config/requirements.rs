@@ -57,7 +57,7 @@ fn require_walls(
     if code && !kernel.mdwe && !degraded.has(Layer::Mdwe) {
         return Err(ConfigError::sandbox(format!(
             "this kernel ({}) lacks memory-deny-write-execute, and profile {} lets memory be made executable: W^X has \
-             no wall left; give it up with --allow-degraded mdwe",
+             no layer left; give it up with --allow-degraded mdwe",
             kernel.release,
             profile.name()
         )));
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_property_without_any_wall_is_refused() {
         let error = walls(&floor(), "", &with_code()).unwrap_err();
-        assert!(error.contains("no wall left") && error.contains("--allow-degraded mdwe"), "{error}");
+        assert!(error.contains("no layer left") && error.contains("--allow-degraded mdwe"), "{error}");
         assert_eq!(walls(&floor(), "allow_degraded = [\"mdwe\"]", &with_code()), Ok(()));
         let newer = Kernel { mdwe: true, ..floor() };
         assert_eq!(walls(&newer, "", &with_code()), Ok(()));

@@ -238,7 +238,7 @@ fn of_rootless(privilege: Privilege) -> Option<String> {
 fn start(options: &Options) -> Result<Start, ConfigError> {
     let score = options.oom_score_adjust.unwrap_or(OOM_SCORE);
     if score > 1000 {
-        return Err(ConfigError::usage(format!("--oom-score-adjust {score}: from 0 to 1000")));
+        return Err(ConfigError::usage(format!("--oom-score-adjust {score}: use 0 to 1000")));
     }
     let directory = match &options.chdir {
         Some(path) if !path.starts_with('/') => {

@@ -41,7 +41,7 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
     let own = identify(template.fd.as_fd(), c"")?;
     if !sandbox::child::subvolume::is_subvolume(&own) {
         return Ok(Some(
-            "it is a directory and no subvolume; make one with btrfs subvolume create, or use --snapshot overlay",
+            "it is a directory, not a subvolume; make one with btrfs subvolume create, or use --snapshot overlay",
         ));
     }
     let above = openat2(template.fd.as_fd(), c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
@@ -49,13 +49,12 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
     // Of a mount's root they would be on another file system, or in the template.
     let has_place = above.mount == own.mount && !above.is_same_file(&own);
     Ok((!has_place)
-        .then_some("it is a mount point, and they go beside it; mount what it is in, at a directory above"))
+        .then_some("it is a mount point; mount the subvolume that contains it, at a directory above, because snapshots go beside it"))
 }
 
 /// A remark for the operator, at start.
 pub(super) fn remark(rootfs: &rootfs::Plan) -> Option<String> {
     let shelf = shelf_path(&rootfs.template.path);
-    (rootfs.snapshot == Snapshot::Btrfs).then(|| {
-        format!("what a sandbox writes goes to the disk, below {}: nothing limits its size", shelf.display())
-    })
+    (rootfs.snapshot == Snapshot::Btrfs)
+        .then(|| format!("sandboxes write to the disk, below {}: nothing limits the size", shelf.display()))
 }

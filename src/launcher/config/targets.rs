@@ -53,7 +53,7 @@ pub(super) fn check(options: &Options, plan: &rootfs::Plan) -> Result<(), Config
         let hidden = mounts.iter().take(index).find(|(_, path)| is_at_or_below(path, over));
         if let Some((earlier, path)) = hidden {
             return Err(ConfigError::usage(format!(
-                "{later} at {over} would hide {earlier} at {path}: give one of them another place"
+                "{later} at {over} would hide {earlier} at {path}: use another path for one of them"
             )));
         }
     }

@@ -199,7 +199,7 @@ impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Objection::Owner(OVERFLOW_UID) if !IdMap::of_this_process().is_whole() => f.write_str(
-                "belongs to an id that this user namespace does not map: put it where all is this namespace's root's",
+                "belongs to an id that this user namespace does not map: move it to a path that belongs to root here",
             ),
             Objection::Owner(uid) => {
                 write!(f, "belongs to uid {uid}, who could change the sandboxes: run chown root on it")

@@ -98,7 +98,7 @@ fn call_changes(calls: &Calls) -> CallChanges {
 fn refuse_environment(mut names: impl Iterator<Item = OsString>) -> Result<(), String> {
     match names.find(|name| name.to_string_lossy().starts_with("SYSTEMD_NSPAWN_")) {
         Some(name) => {
-            Err(format!("the variable {} is systemd-nspawn's and not read here: unset it", name.display()))
+            Err(format!("dayfly does not read the variable {} of systemd-nspawn: unset it", name.display()))
         }
         None => Ok(()),
     }
@@ -111,7 +111,7 @@ fn tree(root: &Root) -> Result<PathBuf, String> {
     match root {
         Root::Directory(path) => Ok(PathBuf::from(path)),
         Root::Here => {
-            std::env::current_dir().map_err(|error| format!("cannot tell the current directory: {error}"))
+            std::env::current_dir().map_err(|error| format!("cannot find the current directory: {error}"))
         }
         Root::Machine(name) => {
             let mut places = MACHINES.iter().map(|place| Path::new(place).join(name));
@@ -133,7 +133,7 @@ fn refuse_settings(line: &Line, tree: &Path) -> Result<(), String> {
     let places = [Path::new("/etc/systemd/nspawn"), Path::new("/run/systemd/nspawn"), beside];
     match places.iter().map(|place| place.join(&name)).find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Err(format!(
-            "systemd-nspawn would read {}, dayfly does not: put what it says on the line, and --settings=no",
+            "systemd-nspawn would read {}, dayfly does not: move its settings to the command line, and give --settings=no",
             file.display()
         )),
         None => Ok(()),
@@ -228,27 +228,26 @@ fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
     let mut notes = line.notes.clone();
     if let Some(user) = &line.user {
         let files = match options.owner {
-            Some(_) => "what it owns in the tree is the program's",
-            None => "what it alone may read in the tree is closed",
+            Some(_) => "its files in the tree appear as the program's own",
+            None => "files that only it may read stay closed",
         };
-        notes.push(format!("--uid={user}: {files}; the program runs by a uid of its own, in no group"));
+        notes.push(format!("--uid={user}: {files}; the program has its own uid and no groups"));
     }
     let name = line.command.first().map_or("the program", String::as_str);
     if line.chose_profile {
         let better = match config::is_static(options) {
             Some(true) => format!(
-                "{name} is statically linked: with --profile=interpreter, or --profile=static if that will do, it is all \
-                 that ever runs"
+                "{name} is statically linked: with --profile=interpreter, or --profile=static if that is enough, no other \
+                 program runs"
             ),
             Some(false) => format!(
-                "{name} is dynamically linked: linked statically (docs/static-musl.md) it could have --profile=static, \
-                 and be all that ever runs"
+                "{name} is dynamically linked: link it statically (docs/static-musl.md) to use --profile=static, under \
+                 which no other program runs"
             ),
-            None => {
-                "a statically linked program can have --profile=static, and be all that ever runs".to_owned()
-            }
+            None => "a statically linked program can use --profile=static, under which no other program runs"
+                .to_owned(),
         };
-        notes.push(format!("profile tree: the program may run whatever the tree holds; {better}"));
+        notes.push(format!("profile tree: the program may run every file in the tree; {better}"));
     }
     let but = match options.calls {
         Some(_) => ", but for --system-call-filter, which a profile of your own can say (docs/profiles.md)",

@@ -60,7 +60,7 @@ pub(super) fn refuse(subject: &Subject<'_>) -> Result<(), ConfigError> {
     } else if subject.given.inetd && options.proxy_protocol.is_some() {
         "proxy_protocol is for a resident launcher: leave --inetd out"
     } else if !subject.given.inetd && options.kill_signal.is_some() {
-        "kill_signal is for a launcher of one connection: give --inetd, or drain_time in its place"
+        "kill_signal is for a launcher of one connection: give --inetd, or use drain_time instead"
     } else {
         return Ok(());
     };

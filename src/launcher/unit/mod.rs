@@ -86,7 +86,7 @@ fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     let ignored: Vec<_> = adapt::ignored(given, &settings.options).into_iter().map(key_of).collect();
     if !ignored.is_empty() {
         log::warning(&format!(
-            "these units start a launcher for each connection, which does not apply {}; leave --inetd out to have them",
+            "these units start a launcher for each connection, which ignores {}; leave --inetd out to use them",
             ignored.join(" ")
         ));
     }

@@ -171,7 +171,7 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
             Some("a process limit is reached: check TasksMax= in the unit, RLIMIT_NPROC and kernel.pid_max")
         }
         (Step::Clone, Errno::ENOSYS) => {
-            Some("something refuses clone3: RestrictNamespaces= in the unit does")
+            Some("a seccomp filter refuses clone3; RestrictNamespaces= in the unit makes one")
         }
         (Step::Clone | Step::MountNamespace | Step::Network, Errno::EPERM) => {
             Some("new namespaces need CAP_SYS_ADMIN; see RestrictNamespaces= in the unit")
@@ -205,7 +205,7 @@ pub fn hint(failure: &Failure) -> Option<&'static str> {
         (Step::Exec, Errno::EACCES) => {
             Some("the handler needs mode 0711 or 0755, on a file system that is not mounted noexec")
         }
-        (Step::Exec, Errno::ENOENT) => Some("its interpreter or loader is not usable here"),
+        (Step::Exec, Errno::ENOENT) => Some("its interpreter or loader is missing in the template"),
         (Step::Exec, Errno::ENOEXEC) => Some("it is not a program for this machine"),
         (Step::Exec, Errno::ENOMEM) => Some("raise --memory"),
         (Step::Exec, Errno::EAGAIN) => Some("raise --tasks"),
@@ -251,7 +251,7 @@ fn hint_of_user_namespace(failure: &Failure) -> Option<&'static str> {
             "this user namespace does not map the id: the container's runtime must map those of --user-range",
         ),
         (Step::Private, Errno::EBADE) => Some(
-            "the mounts are locked, as those are that a user namespace has inherited: the container's runtime must give it its own",
+            "this user namespace inherited its mounts, so they are locked: the container's runtime must give it its own",
         ),
         (Step::Canary, Errno::EPERM) => Some(
             "mounting is forbidden here: the launcher's user namespace must own its mount namespace (unshare --mount)",
@@ -270,7 +270,7 @@ fn hint_of_snapshot(errno: Errno) -> Option<&'static str> {
             Some("the file system or a quota is full; sandboxes use disk space until they end")
         }
         Errno::ENOENT | Errno::ESTALE => {
-            Some("the template, or what is beside it, was replaced or removed; serve reloads by itself")
+            Some("the template or its .dayfly-snapshots was replaced or removed; serve reloads by itself")
         }
         _ => None,
     }

@@ -180,8 +180,8 @@ impl Draft {
     pub(super) fn bind(&mut self, text: &str) -> Done {
         let known = |option: &str| match option {
             "norbind" | "rootidmap" | "owneridmap" => Ok(()),
-            "rbind" => Err("rbind: what is mounted below the source is not shown".to_owned()),
-            other => Err(format!("{other}: the program writes as the owner of the source, and no other way")),
+            "rbind" => Err("rbind: mounts below the source are not shown".to_owned()),
+            other => Err(format!("{other}: the program always writes as the owner of the source")),
         };
         let bind = values::bind(text, &known)?;
         self.add("bind", &bind);
@@ -191,7 +191,7 @@ impl Draft {
     pub(super) fn bind_ro(&mut self, text: &str) -> Done {
         let known = |option: &str| match option {
             "rbind" | "noidmap" => Ok(()),
-            "norbind" => Err("norbind: what is mounted below the source is shown too".to_owned()),
+            "norbind" => Err("norbind: mounts below the source are shown too".to_owned()),
             other => Err(format!("{other}: read-only binds show ids as they are")),
         };
         let bind = values::bind(text, &known)?;
@@ -281,7 +281,9 @@ impl Draft {
     /// After the last option: the snapshot, the name, and what holds unless it was said otherwise.
     pub(super) fn finish(mut self) -> Result<Line, String> {
         if self.line.json && !self.line.explain {
-            return Err("--json is for --explain; a run has --log-format=json and --status-fd=N".to_owned());
+            return Err(
+                "--json needs --explain; for a run, use --log-format=json or --status-fd=N".to_owned()
+            );
         }
         let snapshot = match (self.line.volatile, self.read_only, self.ephemeral) {
             (Some(Volatile::Overlay), false, _) => Some("overlay"),
@@ -293,11 +295,9 @@ impl Draft {
             _ if self.has_own("snapshot") => {}
             Some(kind) => self.add("snapshot", kind),
             None => {
-                return Err(
-                    "what the program writes would stay in the tree: give -x (--ephemeral), --read-only or \
+                return Err("the program would change the tree: give -x (--ephemeral), --read-only or \
                             --volatile= (--volatile=overlay)"
-                        .to_owned(),
-                );
+                    .to_owned());
             }
         }
         if self.line.volatile == Some(Volatile::State) {

@@ -86,8 +86,7 @@ pub(crate) fn translate(words: &[String], variable: fn(&str) -> Option<String>) 
     command.clone_into(&mut draft.line.command);
     if command.is_empty() {
         return Err(
-            "no command: without one systemd-nspawn gives whoever connects a shell; if that is meant, name \
-                    /bin/sh"
+            "no command: systemd-nspawn would give each client a shell; if you want that, name /bin/sh"
                 .to_owned(),
         );
     }
@@ -100,8 +99,8 @@ fn apply(draft: &mut Draft, known: &table::Known, value: &str) -> Result<(), Str
         Does::Honour(function) => function(draft, value).map_err(|why| format!("{name}: {why}")),
         Does::Already([]) => Ok(()),
         Does::Already(accepted) if values::is_among(value, accepted) => Ok(()),
-        Does::Already(_) => Err(format!("{name}={value} cannot be had: {}", known.says)),
-        Does::Refuse => Err(format!("{name} cannot be had: {}", known.says)),
+        Does::Already(_) => Err(format!("{name}={value} is not supported: {}", known.says)),
+        Does::Refuse => Err(format!("{name} is not supported: {}", known.says)),
     }
 }
 

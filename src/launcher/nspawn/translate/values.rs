@@ -88,7 +88,7 @@ pub(super) fn bind(text: &str, known: &dyn Fn(&str) -> Result<(), String>) -> Re
         return Err("an empty source would be a directory that stays: use --tmpfs".to_owned());
     }
     if source.starts_with('+') {
-        return Err(format!("'{source}' is of the tree itself: name it by its path on the host"));
+        return Err(format!("'{source}' is in the tree itself: give its path on the host"));
     }
     options.split(',').filter(|option| !option.is_empty()).try_for_each(known)?;
     let target = if target.is_empty() { source } else { target };
@@ -106,7 +106,7 @@ pub(super) fn stack(text: &str) -> Result<String, String> {
         return Err(format!("invalid overlay '{text}': use PATH:PATH or PATH:PATH:PATH, none of them empty"));
     }
     if let Some(own) = fields.iter().find(|path| path.starts_with('+')) {
-        return Err(format!("'{own}' is of the tree itself: name it by its path on the host"));
+        return Err(format!("'{own}' is in the tree itself: give its path on the host"));
     }
     Ok(fields.iter().map(|path| escaped(path)).collect::<Vec<_>>().join(":"))
 }
@@ -120,7 +120,7 @@ pub(super) fn tmpfs(text: &str) -> Result<String, String> {
         _ => return Err(format!("invalid tmpfs '{text}': use PATH or PATH:OPTIONS")),
     };
     if path == "/" {
-        return Err("the root is the snapshot's: use -x".to_owned());
+        return Err("the snapshot makes the root writable: use -x".to_owned());
     }
     let (mut size, mut inodes) = (String::new(), String::new());
     for option in options.split(',').filter(|option| !option.is_empty()) {

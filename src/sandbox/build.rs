@@ -42,12 +42,13 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
     write!(
         source,
         "BuiltIn {{ name: {name:?}, text: {text:?}, \
-         traits: Traits {{ default: Action::{:?}, exec: Exec::{:?}, init: {}, tasks: {} }}, \
+         traits: Traits {{ default: Action::{:?}, exec: Exec::{:?}, init: {}, tasks: {}, locks: {} }}, \
          killing: &{:?}, meets_in_ipc: {}, refuses_code: {}, programs: [",
         traits.default,
         traits.exec,
         traits.init,
         traits.tasks,
+        traits.locks,
         profile.killing().collect::<Vec<_>>(),
         profile.meets_in_ipc(),
         profile.refuses_code()

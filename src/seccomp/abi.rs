@@ -23,6 +23,8 @@ pub struct Variant {
     pub dumpable_off_late: bool,
     /// The call that a handler waits in that was executed ahead of its connection; it is notified.
     pub parked: Option<Parked>,
+    /// All files that can be opened are the sandbox's own: a profile with `locks own` allows locks on them.
+    pub locks: bool,
 }
 
 /// Where a handler waits for its connection, once executed.
@@ -35,17 +37,22 @@ pub enum Parked {
 
 impl Variant {
     /// All there are, in the order of [`Variant::index`].
-    pub const ALL: [Variant; 8] = {
+    pub const ALL: [Variant; 16] = {
         let parked = [None, Some(Parked::Entry), Some(Parked::Ready), Some(Parked::Read)];
-        let mut all = [Variant { dumpable_off_late: false, parked: None }; 8];
+        let mut all = [Variant::PLAIN; 16];
         let mut index = 0;
         while index < all.len() {
-            all[index] =
-                Variant { dumpable_off_late: index >= parked.len(), parked: parked[index % parked.len()] };
+            all[index] = Variant {
+                parked: parked[index % parked.len()],
+                dumpable_off_late: index / parked.len() % 2 == 1,
+                locks: index / parked.len() / 2 == 1,
+            };
             index += 1;
         }
         all
     };
+
+    pub const PLAIN: Variant = Variant { dumpable_off_late: false, parked: None, locks: false };
 
     pub fn index(self) -> usize {
         let parked = match self.parked {
@@ -54,7 +61,7 @@ impl Variant {
             Some(Parked::Ready) => 2,
             Some(Parked::Read) => 3,
         };
-        if self.dumpable_off_late { parked + Self::ALL.len() / 2 } else { parked }
+        parked + 4 * usize::from(self.dumpable_off_late) + 8 * usize::from(self.locks)
     }
 }
 

@@ -123,6 +123,9 @@ fn with_own_calls(profile: &Profile, machine: Machine, variant: Variant) -> Vec<
         let off = Condition::Masked { index: 1, mask: u64::MAX, value: 0 };
         allow_also(&mut entries, machine, "prctl", vec![Condition::Word(0, option), off]);
     }
+    if variant.locks && profile.traits.locks {
+        allow_locks(&mut entries, machine);
+    }
     let Some(parked) = variant.parked else { return entries };
     let waiting = waits_in(parked, machine);
     entries.retain(|entry| entry.name != waiting);
@@ -141,6 +144,27 @@ pub fn waits_in(parked: Parked, machine: Machine) -> &'static str {
         (Parked::Entry, Machine::Aarch64) => "set_tid_address",
         (Parked::Ready, _) => "sched_yield",
         (Parked::Read, _) => "read",
+    }
+}
+
+/// flock(2), and locks of records. An exception of the profile's own for some arguments, or a line about flock, stays.
+fn allow_locks(entries: &mut Vec<Entry>, machine: Machine) {
+    let has_exceptions = |entries: &[Entry], name| {
+        entries.iter().any(|e| e.name == name && e.action != Action::Allow && !e.when.is_empty())
+    };
+    if !has_exceptions(entries, "fcntl") {
+        for (first, last) in [(libc::F_GETLK, libc::F_SETLKW), (libc::F_OFD_GETLK, libc::F_OFD_SETLKW)] {
+            let between = vec![
+                Condition::WordAtLeast(1, first.unsigned_abs()),
+                Condition::WordAtMost(1, last.unsigned_abs()),
+            ];
+            allow_also(entries, machine, "fcntl", between);
+        }
+    }
+    if !entries.iter().any(|entry| entry.name == "flock") {
+        let kinds = u64::from((libc::LOCK_SH | libc::LOCK_EX | libc::LOCK_UN | libc::LOCK_NB).unsigned_abs());
+        let known = Condition::Masked { index: 1, mask: !kinds, value: 0 };
+        allow_also(entries, machine, "flock", vec![known]);
     }
 }
 

@@ -23,7 +23,12 @@ fn holds(condition: Condition, args: &[u64; 6]) -> bool {
 }
 
 /// The table's answer, by the simplest reading.
-fn expected(entries: &[&Entry], machine: Machine, variant: Variant, call: &Call) -> u32 {
+fn expected(
+    (entries, profile_locks): (&[&Entry], bool),
+    machine: Machine,
+    variant: Variant,
+    call: &Call,
+) -> u32 {
     let name = call.name;
     if variant.parked.is_some_and(|parked| waits_in(parked, machine) == name) {
         return if name == "read" && call.args[0] as u32 != 0 { bpf::ALLOW } else { bpf::NOTIFY };
@@ -32,7 +37,12 @@ fn expected(entries: &[&Entry], machine: Machine, variant: Variant, call: &Call)
         name == "execveat" && (call.args[0] as u32, call.args[4] as u32) == (EXEC_FD as u32, 0x1000);
     let dumpable =
         variant.dumpable_off_late && name == "prctl" && call.args[0] as u32 == 4 && call.args[1] == 0;
-    if one_exec || dumpable {
+    let command = call.args[1] as u32;
+    let lock =
+        name == "fcntl" && matches!(command, 5..=7 | 36..=38) || name == "flock" && call.args[1] & !15 == 0;
+    let own_locks =
+        variant.locks && profile_locks && lock && !entries.iter().any(|entry| entry.name == "flock");
+    if one_exec || dumpable || own_locks {
         return bpf::ALLOW;
     }
     let matches = |entry: &&&Entry| {
@@ -79,13 +89,19 @@ fn agrees(profile: &Profile, machine: Machine, variant: Variant, what: &str) {
         let entries: Vec<&Entry> = profile.entries.iter().filter(|entry| entry.number == number).collect();
         let alternatives = entries.iter().flat_map(|entry| &entry.when);
         let mut arguments: Vec<[u64; 6]> = alternatives.flat_map(|all| around(all)).collect();
+        if matches!(name, "fcntl" | "flock") {
+            arguments.extend((0..64).map(|command| [3, command, 0, 0, 0, 0]));
+        }
         if name == "execveat" {
             arguments.extend(around(&[Condition::Word(0, EXEC_FD as u32), Condition::Word(4, 0x1000)]));
         }
         arguments.extend([[0; 6], [u64::MAX; 6], [4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]);
         for args in arguments {
             let call = Call { number, name, arch: machine.audit_arch(), args };
-            let (found, expected) = (interpret(&program, &call), expected(&entries, machine, variant, &call));
+            let (found, expected) = (
+                interpret(&program, &call),
+                expected((&entries, profile.traits.locks), machine, variant, &call),
+            );
             assert_eq!(found, expected, "{what} {machine:?} {variant:?} {call:x?}");
         }
     }

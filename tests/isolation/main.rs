@@ -12,6 +12,7 @@ mod landlock;
 mod learning;
 mod leftovers;
 mod limits;
+mod locks;
 mod profiles;
 mod sandbox;
 mod tree_profile;

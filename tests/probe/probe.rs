@@ -43,6 +43,7 @@ fn perform(verb: &str, args: &[String]) -> i32 {
         "echo" => echo(),
         "big" => big(number(args, 0)),
         "sleep" => sleep(),
+        "lock" => lock(args.first().map_or("", String::as_str)),
         "keep" => tree::write(args.first().map_or("/tmp/keep", String::as_str)).map_or(1, |_| sleep()),
         "meet" => meet(),
         "banner" => banner(),
@@ -155,6 +156,19 @@ fn sleep() -> i32 {
             }
             Ok(_) => {}
             Err(_) => return 1,
+        }
+    }
+}
+
+/// Locks a file for itself and stays, if nobody else has a lock on it.
+fn lock(path: &str) -> i32 {
+    let locked = tree::open(path)
+        .and_then(|fd| call(libc::SYS_flock, [fd, (libc::LOCK_EX | libc::LOCK_NB).into(), 0, 0, 0, 0]));
+    match locked {
+        Ok(_) => sleep(),
+        Err(errno) => {
+            println!("errno {errno}");
+            0
         }
     }
 }

@@ -11,6 +11,7 @@ mod limits;
 mod links;
 pub(crate) mod mount_points;
 pub(crate) mod options;
+mod own_files;
 pub(crate) mod owner;
 pub(crate) mod passed_fds;
 pub(crate) mod profiles;

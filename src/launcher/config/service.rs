@@ -6,6 +6,7 @@ use super::handler::{Template, handler_in, open_for_snapshots};
 use super::host;
 use super::limits::{self, limits, with_init};
 use super::options::{Layer, Net, Options};
+use super::own_files;
 use super::passed_fds::PassedFds;
 use super::profiles;
 use super::proxies::Proxies;
@@ -27,7 +28,7 @@ use sandbox::plan::identity::{self, Identity};
 use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
 use sandbox::plan::{profile, rootfs};
-use seccomp::abi::Files;
+use seccomp::abi::{Files, Variant};
 use seccomp::profile::model::{Exec, Profile};
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -137,7 +138,7 @@ impl Service {
         let Settings { name, options } = settings;
         let profile = profiles::load_for(&options)?;
         let traits = profile.traits();
-        let learning = learning(&options, &profile)?;
+        let (learning, own_files) = (learning(&options, &profile)?, own_files::are_all(&options));
         let degraded = Degraded::new(&options);
         let range = user_range(&options, kernel)?;
         requirements::check_hostname(options.hostname.as_deref())?;
@@ -161,7 +162,7 @@ impl Service {
             ids: id_source(range, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
-            seccomp: filters_plan(learning.as_ref(), &profile, &rootfs, privilege, park)?,
+            seccomp: filters_plan(learning.as_ref(), &profile, &rootfs, (privilege, own_files), park)?,
             rootfs,
             passed_fds: passed_fds.paths()?,
             init,
@@ -218,7 +219,7 @@ fn filters_plan(
     learning: Option<&Profile>,
     profile: &profile::Loaded,
     rootfs: &rootfs::Plan,
-    privilege: Privilege,
+    (privilege, locks): (Privilege, bool),
     park: Park,
 ) -> Result<filters::Plan, ConfigError> {
     let files = Files::of(!rootfs.writable.is_empty());
@@ -226,7 +227,9 @@ fn filters_plan(
         name: profile.name().to_owned(),
         profile: seccomp::learning::notifying(learning),
     });
-    filters::Plan::new(notifying.as_ref().unwrap_or(profile), files, privilege == Privilege::Rootless, park)
+    let dumpable_off_late = privilege == Privilege::Rootless;
+    let variant = Variant { dumpable_off_late, locks, ..Variant::PLAIN };
+    filters::Plan::new(notifying.as_ref().unwrap_or(profile), files, variant, park)
         .map_err(|error| ConfigError::usage(error.to_string()))
 }
 

@@ -279,6 +279,8 @@ pub(super) fn fields(text: &str) -> Vec<String> {
 pub(crate) struct BindSpec {
     pub(crate) source: String,
     pub(crate) target: String,
+    /// The launcher's own, not the operator's.
+    pub(crate) is_ours: bool,
 }
 
 impl FromStr for BindSpec {
@@ -298,7 +300,7 @@ impl FromStr for BindSpec {
             return error(format!("'{text}' has no source: use SRC or SRC:DST"));
         }
         let target = targets::normal_below_root(&target)?;
-        Ok(BindSpec { source, target })
+        Ok(BindSpec { source, target, is_ours: false })
     }
 }
 

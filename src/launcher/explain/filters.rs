@@ -9,7 +9,11 @@ use seccomp::guard;
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry, Exec};
 
-pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigError> {
+pub(super) fn filters(
+    profile: &Loaded,
+    files: Files,
+    has_own_files: Option<bool>,
+) -> Result<Node, ConfigError> {
     let read = profile.profile().map_err(|error| ConfigError::usage(error.to_string()))?;
     let allowed = read.allowed().len();
     let of = |wanted: fn(Action) -> bool| read.entries.iter().filter(move |entry| wanted(entry.action));
@@ -33,7 +37,9 @@ pub(super) fn filters(profile: &Loaded, files: Files) -> Result<Node, ConfigErro
         }
         false => Node::new("executable memory", "allowed").why("only the kernel enforces W^X, if at all"),
     };
-    let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten()).with([rest]);
+    let profile = profile.with([exec(read.traits.exec), code]).with(calls.into_iter().flatten());
+    let locks = read.traits.locks.then(|| locks(has_own_files));
+    let profile = profile.with(locks).with([rest]);
     Ok(Node::group("seccomp").why("two filters, built independently").with([profile, guard(files)]))
 }
 
@@ -46,6 +52,17 @@ fn default_verdict(default: Action) -> Node {
         }
         Action::Notify | Action::Kill | Action::Allow => Node::new("everything else", "denied")
             .why("the supervisor records number and arguments, and kills the sandbox"),
+    }
+}
+
+/// flock, and fcntl's locks, which `locks own` allows.
+fn locks(has_own_files: Option<bool>) -> Node {
+    match has_own_files {
+        Some(true) => Node::new("file locks", "allowed").why("all files that it can open are the sandbox's own"),
+        Some(false) => Node::new("file locks", "denied")
+            .why("others have some of the same files: of the template under readonly, of a read-only bind, of --open"),
+        None => Node::new("file locks", "on its own files")
+            .why("a writable snapshot, and nothing by --bind-ro, --overlay-ro or --open PATH…:ro or append"),
     }
 }
 

@@ -74,7 +74,8 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::process(process, &service.passed_fds),
         self::limits(limits),
         self::landlock(landlock),
-        filters::filters(&service.profile, Files::of(!rootfs.writable.is_empty()))?.with([programs(seccomp)]),
+        filters::filters(&service.profile, Files::of(!rootfs.writable.is_empty()), Some(seccomp.locks))?
+            .with([programs(seccomp)]),
         steps(service, purpose),
     ])
 }

@@ -86,7 +86,7 @@ fn of_nspawn(notes: &[String]) -> Option<Node> {
 /// Without a template there is still a profile to explain.
 fn without_service(settings: Settings, kernel: &Kernel) -> Result<Node, ConfigError> {
     let profile = config::profile(settings.options.profile.as_deref())?;
-    let filters = filters::filters(&profile, Files::Temporary)?;
+    let filters = filters::filters(&profile, Files::Temporary, None)?;
     Ok(Node::new("profile", profile.name()).with([layers::kernel(kernel), filters]))
 }
 

@@ -82,10 +82,11 @@ fn bind(settings: &mut Settings) -> Option<PathBuf> {
     let name = if settings.name == "-" { "unnamed" } else { &settings.name };
     match make(name) {
         Ok(path) => {
-            options
-                .bind_ro
-                .get_or_insert_default()
-                .push(BindSpec { source: path.display().to_string(), target });
+            options.bind_ro.get_or_insert_default().push(BindSpec {
+                source: path.display().to_string(),
+                target,
+                is_ours: true,
+            });
             Some(path)
         }
         Err(error) => {

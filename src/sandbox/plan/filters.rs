@@ -26,16 +26,18 @@ pub struct Plan {
     parked: Option<(Park, Cow<'static, [Instruction]>)>,
     /// The init stub's: four calls, all else kills it and with it the sandbox.
     pub init: Vec<Instruction>,
+    /// All files are the sandbox's own: they can be locked if the profile says `locks own`.
+    pub locks: bool,
 }
 
 impl Plan {
     pub fn new(
         profile: &profile::Loaded,
         files: Files,
-        dumpable_off_late: bool,
+        variant: Variant,
         park: Park,
     ) -> Result<Plan, CompileError> {
-        let program = |parked| profile.program(Variant { dumpable_off_late, parked });
+        let program = |parked| profile.program(Variant { parked, ..variant });
         Ok(Plan {
             guard: guard::native(files),
             profile: program(None)?,
@@ -44,6 +46,7 @@ impl Plan {
                 .map(|parked| program(Some(parked)).map(|program| (park, program)))
                 .transpose()?,
             init: guard::init_program(),
+            locks: variant.locks,
         })
     }
 

@@ -19,6 +19,8 @@ pub struct Traits {
     pub init: bool,
     /// Tasks that a sandbox may have unless `--tasks` says otherwise.
     pub tasks: u64,
+    /// Locks are allowed on files that are the sandbox's own.
+    pub locks: bool,
 }
 
 /// The programs that the handler's process may execute.

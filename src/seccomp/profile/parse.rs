@@ -34,7 +34,7 @@ struct Reader<'i> {
     groups: Vec<(String, Vec<&'static str>)>,
     lines: Vec<Line>,
     includes: usize,
-    /// `default`, `exec`, `init` and `tasks` as they were said last, with the depth of the file that said it.
+    /// `default`, `exec`, `init`, `tasks` and `locks` as they were said last, with the depth of the file that said it.
     traits: Vec<(Trait, usize)>,
 }
 
@@ -44,6 +44,7 @@ enum Trait {
     Exec(Exec),
     Init(bool),
     Tasks(u64),
+    Locks(bool),
 }
 
 impl Trait {
@@ -151,7 +152,7 @@ impl Reader<'_> {
         depth: usize,
     ) -> Result<(), Flaw> {
         match word.text {
-            "default" | "exec" | "init" | "tasks" => self.say(word, said(word, rest)?, depth),
+            "default" | "exec" | "init" | "tasks" | "locks" => self.say(word, said(word, rest)?, depth),
             "group" => self.define(word, rest, head),
             "remove" => self.remove(word, rest),
             _ => self.entry((file, depth), word, rest, &statement.reason, head),
@@ -310,13 +311,15 @@ impl Reader<'_> {
         if !head.machines.contains(&machine) {
             return Err(failed(format!("the profile is not for this machine, {}", machine.name())));
         }
-        let mut traits = Traits { default: Action::Notify, exec: Exec::Once, init: false, tasks: 1 };
+        let mut traits =
+            Traits { default: Action::Notify, exec: Exec::Once, init: false, tasks: 1, locks: false };
         for (said, _) in &self.traits {
             match *said {
                 Trait::Default(action) => traits.default = action,
                 Trait::Exec(exec) => traits.exec = exec,
                 Trait::Init(init) => traits.init = init,
                 Trait::Tasks(tasks) => traits.tasks = tasks,
+                Trait::Locks(locks) => traits.locks = locks,
             }
         }
         let allowed = |line: &&Line| line.entry.action == Action::Allow;
@@ -377,7 +380,7 @@ fn machines(words: &[Word<'_>], after: Place, within: Option<&Head>) -> Result<V
     if machines.is_empty() { flaw(after, "an architecture is missing") } else { Ok(machines) }
 }
 
-/// `default`, `exec`, `init` or `tasks` with its value.
+/// `default`, `exec`, `init`, `tasks` or `locks` with its value.
 fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
     if word.text == "default" {
         return default_verdict(word, rest).map(Trait::Default);
@@ -390,6 +393,9 @@ fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
         ("init", "yes") => Ok(Trait::Init(true)),
         ("init", "no") => Ok(Trait::Init(false)),
         ("init", _) => flaw(value.place, "init is 'yes' or 'no'"),
+        ("locks", "own") => Ok(Trait::Locks(true)),
+        ("locks", "no") => Ok(Trait::Locks(false)),
+        ("locks", _) => flaw(value.place, "locks is 'own' or 'no'"),
         (_, number) => match number.parse() {
             Ok(tasks) if tasks > 0 => Ok(Trait::Tasks(tasks)),
             _ => flaw(value.place, "tasks is a number, 1 or more"),
@@ -425,7 +431,7 @@ fn action<'w, 't>(word: &Word<'t>, rest: &'w [Word<'t>]) -> Result<(Action, &'w 
         (other, _) => flaw(
             word.place,
             format!(
-                "unknown statement '{other}'; known are: arch include default exec init tasks group remove allow errno notify kill"
+                "unknown statement '{other}'; known are: arch include default exec init tasks locks group remove allow errno notify kill"
             ),
         ),
     }

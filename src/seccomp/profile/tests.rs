@@ -234,6 +234,7 @@ fn what_cannot_be_read_is_an_error() {
     fails("arch x86_64\ntasks 0", "p:2:7", "1 or more");
     fails("arch x86_64\ninit maybe", "p:2:6", "'yes' or 'no'");
     fails("arch x86_64\nexec all", "p:2:6", "'once' or 'tree'");
+    fails("arch x86_64\nlocks all", "p:2:7", "'own' or 'no'");
     fails("arch x86_64\ngroup read", "p:2:1", "group @NAME");
 }
 

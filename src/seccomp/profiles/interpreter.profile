@@ -6,6 +6,9 @@ include static
 # A call that no line names fails with ENOSYS, as on an older kernel; the record counts it.
 default errno ENOSYS
 
+# SQLite, dbm, flock(1): where no other sandbox and no program of the host has the same files.
+locks own
+
 remove readlink readlinkat access faccessat faccessat2
 allow @look                     # finds its modules; os.path, lfs
 allow @change                   # what scripts do with files, where the snapshot lets them

@@ -28,7 +28,7 @@ impl Filter {
     fn programs(self) -> Vec<Vec<Instruction>> {
         let plan = |name| {
             let profile = Loaded::BuiltIn(profile::built_in(name).unwrap());
-            Plan::new(&profile, Files::Temporary, false, Park::None).unwrap()
+            Plan::new(&profile, Files::Temporary, Variant::PLAIN, Park::None).unwrap()
         };
         match self {
             Filter::Guard => vec![plan("static").guard.to_vec()],

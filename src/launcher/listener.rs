@@ -112,7 +112,7 @@ fn conflict_of(one: &Address, other: &Address) -> Option<String> {
         (false, false) => return None,
     };
     let why = if all.is_ipv6() { "every IPv6 address and every IPv4 address" } else { "every IPv4 address" };
-    Some(format!("{all} means {why}, {some} too: give {all} alone, or addresses that differ"))
+    Some(format!("{all} means {why}, so it includes {some}: give {all} alone, or addresses that differ"))
 }
 
 /// A hint for an address that cannot be bound.

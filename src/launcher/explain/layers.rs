@@ -51,7 +51,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
             "memory-deny-write-execute",
             *mdwe,
             "yes",
-            "W^X by the kernel; the profile's PROT_EXEC is the other wall",
+            "W^X by the kernel; the profile's rule on PROT_EXEC is the other layer",
         ),
         Node::new("dumpable", "off").why(if *dumpable_off_early {
             "nobody may trace or dump it"
@@ -236,7 +236,7 @@ fn root(
 }
 
 fn handlers_own(owner: Identity) -> Node {
-    let whose = format!("what uid {} and gid {} own in the template", owner.uid, owner.gid);
+    let whose = format!("template files of uid {} and gid {}", owner.uid, owner.gid);
     Node::new("the handler's", whose).why("by an idmapped mount; without root, the caller's files")
 }
 
@@ -244,9 +244,12 @@ fn handlers_own(owner: Identity) -> Node {
 fn secrets(credentials: &Credentials) -> Node {
     let names = credentials.list.iter();
     let names = names.map(|one| Node::new(text(&one.name), format!("{} bytes", one.content.0.len())));
-    Node::new(credentials::DIRECTORY.to_string_lossy(), "tmpfs, ro nosuid nodev noexec, its uid's alone")
-        .why("--credential: read by the launcher")
-        .with(names)
+    Node::new(
+        credentials::DIRECTORY.to_string_lossy(),
+        "tmpfs, ro nosuid nodev noexec, readable by its uid only",
+    )
+    .why("--credential: read by the launcher")
+    .with(names)
 }
 
 fn bounds(name: &str, bounds: &rootfs::Bounds) -> Node {
@@ -257,7 +260,7 @@ fn identity(plan: identity::Plan, ids: IdSource) -> Node {
     let identity::Plan { drop_groups, last_capability: _ } = plan;
     let (value, why) = match ids {
         IdSource::Fixed(_) if !drop_groups => {
-            ("one, the caller's outside".to_owned(), "rootless: no other can be had")
+            ("one, the caller's outside".to_owned(), "rootless: no other is available")
         }
         IdSource::Fixed(identity) => {
             let base = identity.uid.saturating_sub(std::process::id());

@@ -48,7 +48,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
             "least rate",
             min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
         )
-        .why("what a TCP client must take while an answer waits for it"),
+        .why("a TCP client must take so much while an answer waits"),
         Node::new("send buffer", bytes(send_buffer))
             .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(

@@ -133,7 +133,7 @@ fn off_the_tree(site: &Site<'_>, line: &Line<'_>, output: &mut Output<'_>) -> io
 pub(crate) struct Target {
     pub(crate) path: TreePath,
     pub(crate) node: Node,
-    /// Which page of its listing, from 1.
+    /// Number of the listing's page, from 1.
     pub(crate) page: usize,
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
     clean
 }
 
-/// The same, but with the sequences that colour. They can only set colours and weights.
+/// Cleans a line, but keeps sequences that colour: they can only set colours and weights.
 pub(crate) fn colored(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

@@ -94,7 +94,7 @@ impl<'a> Crawl<'a> {
         Crawl { tree, site, deadline, texts: false, seen, pages, read: 0, cut: false }
     }
 
-    /// The same, and texts are read.
+    /// The crawl, changed to read texts.
     pub(crate) fn with_texts(self) -> Crawl<'a> {
         Crawl { texts: true, ..self }
     }

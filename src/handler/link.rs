@@ -91,7 +91,7 @@ pub(crate) fn filled_in(site: &Site<'_>, directory: &TreePath, link: &Link<'_>) 
 
 /// The selector of a link in a map of `directory`; `None` leads out of the tree.
 pub(crate) fn selector_of(site: &Site<'_>, directory: &TreePath, link: &Link<'_>) -> Option<Vec<u8>> {
-    // With a host of its own an empty selector is that host's root. Without, the name stands for it.
+    // If the link has a host, an empty selector is that host's root; if not, the name replaces it.
     let written = match (link.selector, link.host) {
         (Some(selector), _) => selector,
         (None, Some(_)) => b"",

@@ -31,7 +31,7 @@ pub(crate) struct Page<'a> {
     directory: TreePath,
     /// The path by which the page was requested: the directory, or a map in it.
     own: TreePath,
-    /// Which page of the first listing, from 1. The lines around the listing are on the first.
+    /// Number of the first listing's page, from 1. The lines around the listing are on the first.
     number: usize,
     listed: bool,
     hidden: Vec<Vec<u8>>,

@@ -16,7 +16,7 @@ pub(crate) struct Reading {
     pub(crate) path: TreePath,
     /// The selector ends with a slash, so only a directory fits.
     pub(crate) directory: bool,
-    /// Which page of a long listing, from 1.
+    /// Number of a long listing's page, from 1.
     pub(crate) page: usize,
 }
 
@@ -137,12 +137,12 @@ impl TreePath {
         self.0.split(|&byte| byte == b'/').any(|component| component == name)
     }
 
-    /// As the kernel wants it, relative to the root.
+    /// The path for the kernel, relative to the root.
     pub(crate) fn relative(&self) -> &[u8] {
         if self.is_root() { b"." } else { &self.0 }
     }
 
-    /// As a client would ask for it, before any encoding.
+    /// The path as a client requests it, before any encoding.
     pub(crate) fn selector(&self) -> Vec<u8> {
         [b"/", self.0.as_slice()].concat()
     }

@@ -1,4 +1,4 @@
-//! Which tree a selector is about: that of the address, of a virtual host by name, or of a user.
+//! The tree that a selector is about: that of the address, of a virtual host by name, or of a user.
 
 use crate::problem::Problem;
 use crate::site::Site;

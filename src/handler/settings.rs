@@ -17,7 +17,7 @@ const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) root: PathBuf,
-    /// As given; `None` is the address the client reached.
+    /// The configured name; None: the address that the client reached.
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) vhosts: Vec<Vhost>,

@@ -142,14 +142,14 @@ fn occupy() -> Result<(), String> {
         })?;
     }
     if RESERVED.contains(&null.as_raw_fd()) {
-        // It is at a number that must stay occupied for the life of the program.
+        // Its number must stay occupied for the life of the program.
         std::mem::forget(null);
     }
     Ok(())
 }
 
 impl Inherited {
-    /// What was descriptor 1.
+    /// The descriptor that was 1 at the start.
     pub(crate) fn stdout(&self) -> BorrowedFd<'_> {
         self.stdout.as_fd()
     }

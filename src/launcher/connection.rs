@@ -179,7 +179,7 @@ impl Connection {
     }
 }
 
-/// As much as a peer may still send after a refusal.
+/// Limit on the bytes that a peer may still send after a refusal.
 const DRAIN_BYTES: usize = 64 << 10;
 
 /// A refused connection whose input is read and forgotten until it ends.
@@ -255,7 +255,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(v6).map(canonical)
 }
 
-/// Of `NAME=VALUE`.
+/// The name in `NAME=VALUE`.
 fn name(variable: &[u8]) -> Option<&[u8]> {
     variable.split(|byte| *byte == b'=').next()
 }

@@ -55,7 +55,7 @@ impl Places {
         })
     }
 
-    /// Nothing that is there is overwritten.
+    /// Refuses to overwrite a file.
     fn require_absent(&self, name: &str, with_template: bool) -> Result<(), ConfigError> {
         let units = ["socket", "service"].map(|kind| self.units.join(format!("{name}.{kind}")));
         let template = with_template.then(|| self.template.clone());
@@ -106,7 +106,7 @@ fn init(given: &InitOptions) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// By the program that makes templates. The command is the handler's path in it.
+/// Runs the program that makes templates. Returns the handler's path in the template.
 fn make_template(handler: &Path, template: &Path) -> Result<String, ConfigError> {
     let file = handler.file_name().and_then(|name| name.to_str()).filter(|_| handler.is_file());
     let Some(file) = file else {

@@ -97,7 +97,7 @@ fn conflict_of(one: &Address, other: &Address) -> Option<String> {
         }
         _ => return None,
     };
-    // Of port 0 the kernel chooses another each time.
+    // For port 0 the kernel chooses another port each time.
     if first.port() != second.port() || first.port() == 0 {
         return None;
     }

@@ -178,7 +178,7 @@ pub(crate) struct Record<'a> {
     pub(crate) setup_us: u64,
     pub(crate) run_us: u64,
     pub(crate) usage: Usage,
-    /// As last measured, if the kernel counts.
+    /// Traffic as last measured, if the kernel counts.
     pub(crate) bytes: Option<Traffic>,
     /// How many calls the profile's default verdict has answered, and which.
     pub(crate) answered: Option<(u64, String)>,

@@ -40,7 +40,7 @@ fn has_root_rights() -> bool {
 pub(crate) struct IdMap(Vec<(u32, u32)>);
 
 impl IdMap {
-    /// Of uids and gids those that both maps have, by the uids' ranges.
+    /// The ids that both the uid map and the gid map have, by the uids' ranges.
     pub(crate) fn of_this_process() -> &'static IdMap {
         static MAP: OnceLock<IdMap> = OnceLock::new();
         MAP.get_or_init(|| {
@@ -55,7 +55,7 @@ impl IdMap {
         IdMap(vec![(0, u32::MAX)])
     }
 
-    /// As in user_namespaces(7): the first id here, the first outside, their number.
+    /// Parses lines of user_namespaces(7): the first id here, the first outside, their number.
     fn parse(text: &str) -> IdMap {
         let range = |line: &str| {
             let mut numbers = line.split_whitespace().map(str::parse);
@@ -118,7 +118,7 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
-/// As many as a launch takes: the numbers up to the handler's own, and some of the launcher's.
+/// Descriptors that a launch takes: the numbers up to the handler's own, and some of the launcher's.
 pub(crate) const DESCRIPTORS_MIN: u64 = 96;
 
 /// How many descriptors this process may have.
@@ -144,7 +144,7 @@ const NEEDED_FOR_OVERLAY: [(Capability, &str); 3] = [
     (Capability::CAP_FOWNER, "the overlay"),
 ];
 
-/// They are given to the sandbox's uid.
+/// Capabilities for credentials: the files are given to the sandbox's uid.
 const NEEDED_FOR_CREDENTIALS: [(Capability, &str); 1] = [(Capability::CAP_CHOWN, "--credential")];
 
 /// A file or socket may be another's than root's. Where it is root's, this is not needed.

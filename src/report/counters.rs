@@ -37,9 +37,9 @@ pub struct Counters {
     /// The UTC day of `updated`, and everything since `since`.
     pub today: Period,
     pub total: Period,
-    /// By the UTC hour of the day.
+    /// Connections by the UTC hour of the day.
     pub hours: [u64; 24],
-    /// By the option whose limit rejected them. Rejections are not counted as connections.
+    /// Rejections by the option whose limit rejected them. Rejections are not counted as connections.
     pub rejected: Words,
     /// Reset by their peers before they had a sandbox; these are none either.
     pub gone: u64,

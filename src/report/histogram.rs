@@ -56,7 +56,7 @@ impl Histogram {
         })
     }
 
-    /// What was added since an earlier copy; all of it if that is of another beginning.
+    /// The values since an earlier copy; all values if the copy is not of this histogram.
     pub fn since(&self, before: &Histogram) -> Histogram {
         let is_older = before.count <= self.count && before.sum_us <= self.sum_us;
         if !is_older {

@@ -27,7 +27,7 @@ pub struct Report {
     /// Connections now, and sandboxes that wait for one.
     pub live: u64,
     pub parked: u64,
-    /// Those of the connections that have no sandbox yet.
+    /// Connections that have no sandbox yet.
     pub waiting: u64,
     /// Different sources of the connections.
     pub sources: u64,
@@ -41,7 +41,7 @@ pub struct Report {
     pub sandboxes: Vec<Sandbox>,
 }
 
-/// What the service's options say. None: no limit.
+/// Limits from the service's options. None: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -65,7 +65,7 @@ pub struct Sandbox {
     pub state: State,
     /// Since the connection was accepted.
     pub age_us: u64,
-    /// As last measured; None: not measured yet, or no TCP.
+    /// Bytes from the peer, as last measured; None: not measured yet, or no TCP.
     pub bytes_in: Option<u64>,
     pub bytes_out: Option<u64>,
 }

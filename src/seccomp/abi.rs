@@ -70,7 +70,7 @@ impl Variant {
 pub enum Files {
     /// All of them go with it.
     Temporary,
-    /// It has a writable bind, and what it makes there stays on the host.
+    /// Files stay on the host, because the sandbox has a writable bind.
     Kept,
 }
 

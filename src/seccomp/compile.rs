@@ -238,7 +238,7 @@ fn only(rules: Rules, action: SeccompAction, machine: Machine) -> Result<BpfProg
     };
     let filter = SeccompFilter::new(rules, NO_MATCH, action, arch)?;
     let program = BpfProgram::try_from(filter)?;
-    // It begins with the check of the architecture, which the whole program has made already.
+    // The part begins with a check of the architecture, which the whole program has made already.
     match program.as_slice() {
         [_, _, kill, rest @ ..] if (kill.code, kill.k) == (RETURN, libc::SECCOMP_RET_KILL_PROCESS) => {
             Ok(compact(rest))

@@ -322,7 +322,7 @@ const AF_UNIX: u32 = 1;
 const SOCK_STREAM: u32 = 1;
 /// SOCK_CLOEXEC and SOCK_NONBLOCK (linux/net.h).
 const SOCK_FLAGS: u32 = 0o2_004_000;
-/// As everywhere but on alpha, mips and sparc (asm-generic/resource.h).
+/// RLIMIT_CORE is 4 everywhere but on alpha, mips and sparc (asm-generic/resource.h).
 const RLIMIT_CORE: u32 = 4;
 const TIOCGWINSZ: u32 = 0x5413;
 const TCGETS: u32 = 0x5401;

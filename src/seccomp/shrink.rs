@@ -19,7 +19,7 @@ const REACH: usize = u8::MAX as usize;
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Nowhere,
-    /// Not a jump: the following one.
+    /// The following instruction: this one is no jump.
     Following,
     Always(usize),
     /// If its condition holds, else.

@@ -39,7 +39,7 @@ fn check(result: c_long) -> Result<c_long> {
     if result == -1 { Err(Errno::last()) } else { Ok(result) }
 }
 
-/// As [`check`], for calls that answer a descriptor no one else knows yet.
+/// Like [`check`], for calls that return a descriptor that no one else knows yet.
 fn check_fd(result: c_long) -> Result<OwnedFd> {
     let fd = raw_fd(check(result)?);
     // SAFETY: the kernel has just allotted this number to us for the call that was checked; nothing else owns

@@ -299,13 +299,13 @@ pub struct Identity {
     pub dev: (u32, u32),
     pub ino: u64,
     pub mode: u16,
-    /// Which mount it was reached through: unlike dev and ino, different for each mount (`STATX_MNT_ID`,
+    /// The mount that it was reached through: unlike dev and ino, different for each mount (`STATX_MNT_ID`,
     /// Linux 5.8).
     pub mount: u64,
 }
 
 impl Identity {
-    /// The same file, wherever it is mounted.
+    /// Whether both are one file, wherever it is mounted.
     pub fn is_same_file(&self, other: &Identity) -> bool {
         self.dev == other.dev && self.ino == other.ino
     }
@@ -332,7 +332,7 @@ pub fn owner(file: BorrowedFd<'_>) -> Result<(u32, u32)> {
     Ok((stat.stx_uid, stat.stx_gid))
 }
 
-/// Which file it is, and the state of its content.
+/// Identity of a file and state of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     pub dev: (u32, u32),

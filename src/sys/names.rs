@@ -15,7 +15,7 @@ pub enum Machine {
 impl Machine {
     pub const ALL: [Machine; 2] = [Machine::X86_64, Machine::Aarch64];
 
-    /// As Rust and uname(1) spell it.
+    /// The machine's name as Rust and uname(1) spell it.
     pub fn name(self) -> &'static str {
         match self {
             Machine::X86_64 => "x86_64",

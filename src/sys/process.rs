@@ -127,7 +127,7 @@ pub fn set_ordinary_scheduling() -> Result<()> {
 pub struct CpuSet([u64; CpuSet::ROOM / 64]);
 
 impl CpuSet {
-    /// As many as glibc's cpu_set_t has.
+    /// Number of processors that a set has room for, as glibc's cpu_set_t.
     pub const ROOM: usize = 1024;
 
     pub fn insert(&mut self, cpu: usize) {

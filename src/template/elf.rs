@@ -1,4 +1,4 @@
-//! As much of ELF as tells whether a handler can be executed in a template: elf(5).
+//! The parts of ELF that say whether a handler can be executed in a template: elf(5).
 
 /// The kind of a file, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]

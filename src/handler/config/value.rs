@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         taken.is_some()
     }
 
-    /// Goes past blanks and comments, and past line ends where one may be.
+    /// Skips blanks and comments, and line ends if `lines`.
     fn skip(&mut self, lines: bool) {
         loop {
             let trimmed = self.rest.trim_start_matches([' ', '\t', '\r']);

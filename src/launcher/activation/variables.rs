@@ -1,6 +1,6 @@
 //! The environment of socket activation (sd_listen_fds(3)): reading only.
 
-/// As they stand there; what is not UTF-8 counts as not there.
+/// The variables of the environment; one that is not UTF-8 counts as missing.
 #[derive(Debug, Default)]
 pub(crate) struct Variables {
     /// LISTEN_PID: who is meant.

@@ -120,7 +120,7 @@ impl Delegated {
         let leaf = Leaf { fd, name, oom_kills: 0 };
         let number = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
         set(&leaf.fd, "memory.max", &number(bounds.memory))?;
-        // Not there without swap accounting in the kernel; then there is nothing to bound.
+        // The file is missing without swap accounting in the kernel; then there is nothing to bound.
         match set(&leaf.fd, "memory.swap.max", "0") {
             Err(GroupError { errno: Errno::ENOENT, .. }) => {}
             other => other?,

@@ -22,7 +22,7 @@ pub(crate) fn delegated() -> Option<&'static Path> {
 
 fn find_delegated() -> Option<PathBuf> {
     let own = own_group()?;
-    // With DelegateSubgroup= (systemd 254) the launcher is one below.
+    // Under DelegateSubgroup= (systemd 254) the launcher is in a group below the delegated one.
     let group = [own.as_path(), own.parent()?].into_iter().find(|group| is_delegated(group))?;
     let controllers = fs::read_to_string(group.join("cgroup.controllers")).ok()?;
     let has = |name: &str| controllers.split_whitespace().any(|known| known == name);

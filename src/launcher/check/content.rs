@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use sys::process;
 use sys::{Errno, Ignoring};
 
-/// As many files are looked at.
+/// Limit on the files that are checked.
 const FILES_MAX: usize = 200_000;
-/// As many are named of each place.
+/// Limit on the examples for each place.
 const EXAMPLES: usize = 3;
 
 /// One a place, the template or a bind, that has something which cannot be read.

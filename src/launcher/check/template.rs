@@ -62,7 +62,7 @@ enum Kind {
     LinkOut,
 }
 
-/// As many as are named of each kind; the rest is counted.
+/// Limit on the examples for each kind; the rest is counted.
 const EXAMPLES: usize = 3;
 /// Content may be large: beyond so many files the lint says that it has stopped.
 const FILES_MAX: usize = 200_000;

@@ -128,7 +128,7 @@ pub(crate) fn run(options: Options) -> u8 {
     run_and_learn(options, None)
 }
 
-/// The same for `dayfly learn`.
+/// `run`, also for `dayfly learn`.
 fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     let began = Instant::now();
     privilege::raise_descriptor_limit();
@@ -143,7 +143,7 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     init_log(&settings.options, stderr_is_connection);
     settings.options.notes.iter().flatten().for_each(|note| log::remark(note));
     if settings.options.proxy_protocol.is_some() {
-        // It would take the proxy's header for the peer's first bytes, and the proxy for the peer.
+        // `run` would take the proxy's header for the peer's first bytes, and the proxy for the peer.
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
     }
     warn_of_ignored(&settings);

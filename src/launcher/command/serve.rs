@@ -26,7 +26,7 @@ pub(crate) fn serve(options: Options) -> u8 {
     serve_and_learn(options, None)
 }
 
-/// The same for `dayfly learn`.
+/// `serve`, also for `dayfly learn`.
 pub(super) fn serve_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     let again = options.clone();
     privilege::raise_descriptor_limit();
@@ -84,14 +84,15 @@ fn start(
     let Some(base) = &prepared.base else { return Err((String::from("there is no base"), SERVE_FAILED)) };
     let has_groups = prepared.groups.is_some();
     let origin = Origin { options: options.clone(), settings: RefCell::new(in_force), base, has_groups };
-    // Not kept here: a replaced service goes with the last of its sandboxes.
+    // The services are not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
             .map_err(failed)?;
     supervisor.with_learner(learner).serve(Box::new(origin), notifier, targets).map_err(failed)
 }
 
-/// Of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the handler's pidfd.
+/// Descriptors of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the
+/// handler's pidfd.
 const DESCRIPTORS_EACH: u64 = 6;
 /// The supervisor's own, and those of a launch.
 const DESCRIPTORS_OWN: u64 = 96;
@@ -186,7 +187,7 @@ fn check_all_listen(settings: &[Settings], listens: impl Fn(ServiceId) -> bool) 
     Err((message, USAGE))
 }
 
-/// By its name a socket finds its service.
+/// Refuses two services of one name, because a socket finds its service by its name.
 fn check_names(settings: &[Settings]) -> Result<(), Refused> {
     for (index, one) in settings.iter().enumerate() {
         if settings.iter().take(index).any(|other| other.name == one.name) {

@@ -52,7 +52,7 @@ impl TryFrom<String> for CredentialSpec {
     }
 }
 
-/// Of all together: they are in the memory of each sandbox.
+/// Limit on all credentials together: they are in the memory of each sandbox.
 const SIZE_MAX: usize = 1 << 20;
 const PAGE: usize = 4096;
 

@@ -47,7 +47,7 @@ pub(super) fn open_template(options: &Options, trusted: Trusted) -> Result<Templ
     Ok(template)
 }
 
-/// The same, of which the snapshots that are asked for can be made.
+/// Opens the template, and makes sure that the requested kind of snapshot can be made of it.
 pub(super) fn open_for_snapshots(
     options: &Options,
     trusted: Trusted,
@@ -76,7 +76,7 @@ fn open_image(file: TrustedFile, only_tells: bool) -> Result<Template, ConfigErr
             "--template {shown}: without root, the template must be a directory"
         )));
     }
-    // By the descriptor that was looked at.
+    // The path leads to the descriptor that was checked.
     let again = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
     let opened: OwnedFd =
         File::open(again).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?.into();
@@ -118,7 +118,7 @@ struct Search<'t> {
     template: &'t TrustedFile,
     trusted: Trusted,
     privilege: Privilege,
-    /// With a profile that executes the tree, a handler may have a loader.
+    /// The profile's rule on exec: with `exec tree` a handler may have a loader.
     exec: Exec,
 }
 
@@ -265,7 +265,7 @@ fn inspect(search: Search<'_>, handler: &TrustedFile, name: &str) -> Result<Prog
     if mode & libc::S_IFMT != libc::S_IFREG {
         return Err(not_executable(name, "not a regular file"));
     }
-    // As another uid than its owner, which every sandbox is; rootless it may be the owner.
+    // A sandbox has another uid than the file's owner; rootless it may have the owner's.
     let needed =
         if search.privilege == Privilege::Root { libc::S_IXOTH } else { libc::S_IXOTH | libc::S_IXUSR };
     if mode & needed == 0 {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
 const SHADOW: &str = "/etc/shadow";
-/// As much as is read of it.
+/// Limit on the bytes that are read of it.
 const SHADOW_MAX: u64 = 1 << 20;
 
 /// Why a directory of the host, or an image, cannot be a template. A look that fails is a refusal as well.
@@ -101,7 +101,7 @@ fn holds_shadow(source: &str) -> bool {
     ends_of(&path).any(below) || source.try_clone().is_ok_and(is_own)
 }
 
-/// The same file, seen by whatever mount, overlay or snapshot.
+/// Whether two files are one, whatever mount, overlay or snapshot shows them.
 fn is_same(one: &FileStat, other: &FileStat) -> bool {
     let changed = |stat: &FileStat| (stat.st_ctime, stat.st_ctime_nsec, stat.st_size);
     one.st_ino == other.st_ino && (one.st_dev == other.st_dev || changed(one) == changed(other))

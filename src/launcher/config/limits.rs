@@ -32,7 +32,8 @@ pub(super) fn limits(options: &Options, profile: Traits, in_cgroup: bool) -> Res
     let mut specs = vec![
         given("nofile", 32),
         given("fsize", 16 << 20),
-        // Not 0: a core_pattern that is a pipe ignores 0 and runs a helper as root for each crash (core(5)).
+        // The limit is not 0: a core_pattern that is a pipe ignores 0 and runs a helper as root for each
+        // crash (core(5)).
         given("core", 1),
         // DATA, not AS: runtimes reserve address space they never touch.
         given("data", memory),

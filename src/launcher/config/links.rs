@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use sys::Errno;
 use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
-/// As many as the kernel follows (path_resolution(7)).
+/// Limit on links that are followed: the kernel's (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 /// Follows mount points in the order in which they are mounted. What is below an earlier one is not the template's: it
@@ -57,7 +57,7 @@ impl<'t> Follower<'t> {
         let mut pending = names(path);
         let mut found = PathBuf::from("/");
         let mut links = 0;
-        // Of each component so far; None where there is no such directory in the template.
+        // Directories of the components so far; None: the template has no such directory.
         let mut opened: Vec<Option<OwnedFd>> = vec![Some(root()?)];
         while let Some(name) = pending.pop_front() {
             if name == ".." {

@@ -96,7 +96,7 @@ pub(crate) fn load(given: Options) -> Result<Settings, ConfigError> {
     }
 }
 
-/// The same for each service that is named; without a name, the one that the options describe.
+/// Loads the settings of each named service; without a name, of the one that the options describe.
 pub(crate) fn load_all(mut given: Options) -> Result<Vec<Settings>, ConfigError> {
     let cwd = std::env::current_dir()
         .map_err(|error| ConfigError::usage(format!("cannot find the current directory: {error}")))?;

@@ -141,7 +141,7 @@ impl PassedFds {
         self.items.iter().map(path).collect()
     }
 
-    /// As sd_listen_fds(3) reads them. `pid` is the handler's, in its own pid namespace.
+    /// The variables that sd_listen_fds(3) reads. `pid` is the handler's, in its own pid namespace.
     pub(super) fn variables(&self, pid: u32) -> Vec<(&'static str, String)> {
         if self.items.is_empty() {
             return Vec::new();
@@ -193,7 +193,7 @@ impl Item {
             TrustError::Failed { errno, .. } => errno,
         })?;
         self.check_kind(&file).map_err(|_why| Errno::EINVAL)?;
-        // By the descriptor that was looked at: no path is resolved a second time.
+        // The path leads to the descriptor that was checked: no path is resolved a second time.
         let found = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
         let opened = match self.how {
             How::Read => opened(&found, OFlag::O_RDONLY),

@@ -50,7 +50,7 @@ pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
         ));
     }
     let whole = |call: &str| allowed().any(|entry| entry.name == call && entry.when.is_empty());
-    // Those of which it leaves little: the set-id bits of chmod(2) are no mistake.
+    // Only calls of which the guard leaves little: to allow chmod(2) with its set-id bits is no mistake.
     let is_partly = |call: &str| call != "clone3" && guard::closes(call) && whole(call);
     let judged = guard::judged_by_argument(Files::Temporary).filter(|(call, ..)| is_partly(call));
     warnings.extend(judged.map(|(call, remains, _)| {
@@ -65,8 +65,8 @@ pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CallChanges {
     pub(crate) permitted: BTreeSet<String>,
-    /// By groups: of what the profile decides itself nothing is changed, and nothing is permitted that it
-    /// cannot.
+    /// Calls that are permitted by groups. They change no decision of the profile, and permit nothing that a
+    /// profile cannot permit.
     pub(crate) permitted_in_groups: Vec<&'static str>,
     pub(crate) prohibited: BTreeSet<String>,
 }

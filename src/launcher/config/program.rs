@@ -16,7 +16,7 @@ pub(crate) enum Program {
     Foreign(&'static str),
 }
 
-/// As much of a file as decides: the ELF header, its program headers, or the `#!` line.
+/// Length of a file's beginning that decides: the ELF header, its program headers, or the `#!` line.
 pub(crate) const HEAD: usize = 4096;
 
 const PT_INTERP: u32 = 3;

@@ -241,7 +241,7 @@ mod tests {
         Loaded::BuiltIn(profile::built_in(name).unwrap())
     }
 
-    /// Of a profile that lets memory be made executable and executes no tree.
+    /// A profile that lets memory be made executable and executes no tree.
     fn with_code() -> Loaded {
         let text = "arch x86_64 aarch64\nallow mmap mprotect # a compiler";
         let mut include = |name: &str| Err(name.to_owned());

@@ -65,9 +65,9 @@ pub(crate) struct Service {
     pub(crate) warm: Warm,
     pub(crate) over_limit: Vec<u8>,
     pub(crate) drain_time: Option<Duration>,
-    /// Things to say once at start: walls that are missing, layers given up, what is not limited.
+    /// Remarks at start: layers that are missing or given up, and resources without a limit.
     pub(crate) remarks: Vec<String>,
-    /// Likewise, of what is most likely a mistake.
+    /// Warnings at start, about settings that are most likely mistakes.
     pub(crate) warnings: Vec<String>,
     /// Layers given up by name.
     pub(crate) given_up: Vec<&'static str>,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[serde(try_from = "String")]
 pub(crate) struct SignalName(pub(crate) i32);
 
-/// As glibc counts, and so everybody who writes SIGRTMIN+3; musl keeps one more for itself.
+/// SIGRTMIN as glibc counts, and so everybody who writes SIGRTMIN+3; musl keeps one more for itself.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 

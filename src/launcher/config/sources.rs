@@ -80,7 +80,7 @@ impl Sources {
         Ok(Sources(sources))
     }
 
-    /// With the handler's files, as they were found in the template. Those of an image change with the image.
+    /// Adds the handler's files, as they were found in the template. Those of an image change with the image.
     pub(super) fn with_handler(mut self, looked_at: Vec<(PathBuf, Version)>, in_image: bool) -> Sources {
         let template = self.0.iter().find(|source| source.what == TEMPLATE && !in_image);
         let Some(template) = template.map(|source| source.path.clone()) else { return self };
@@ -115,7 +115,7 @@ impl Source {
         let found = match self.look(root) {
             Ok(found) => Some(found),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => None,
-            // It cannot be told, which is no reason to change anything.
+            // An unknown state is no reason to change anything.
             Err(_) => return None,
         };
         let same = match (found, self.version) {

@@ -46,7 +46,7 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
     }
     let above = openat2(template.fd.as_fd(), c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
     let above = identify(above.as_fd(), c"")?;
-    // Of a mount's root they would be on another file system, or in the template.
+    // If the template is a mount's root, its snapshots would be on another file system, or in the template.
     let has_place = above.mount == own.mount && !above.is_same_file(&own);
     Ok((!has_place)
         .then_some("it is a mount point; mount the subvolume that contains it, at a directory above, because snapshots go beside it"))

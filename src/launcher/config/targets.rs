@@ -23,7 +23,7 @@ pub(super) fn normal(path: &str) -> Result<String, ValueError> {
     Ok(format!("/{}", parts.join("/")))
 }
 
-/// The same for what cannot be mounted at the root itself.
+/// A normal path, for mounts that cannot be at the root itself.
 pub(super) fn normal_below_root(path: &str) -> Result<String, ValueError> {
     match normal(path)? {
         root if root == "/" => Err(ValueError(format!("'{path}' is the root itself: name a path below it"))),

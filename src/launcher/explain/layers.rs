@@ -240,7 +240,7 @@ fn handlers_own(owner: Identity) -> Node {
     Node::new("the handler's", whose).why("by an idmapped mount; without root, the caller's files")
 }
 
-/// By name and size.
+/// Credentials, by name and size.
 fn secrets(credentials: &Credentials) -> Node {
     let names = credentials.list.iter();
     let names = names.map(|one| Node::new(text(&one.name), format!("{} bytes", one.content.0.len())));

@@ -37,7 +37,7 @@ impl Node {
         self
     }
 
-    /// As lines, the root first.
+    /// The tree as lines, the root first.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.line()];
         self.add_children("", &mut lines);
@@ -107,7 +107,7 @@ pub(crate) fn compare(a: &Node, b: &Node) -> Vec<Difference> {
 }
 
 impl Difference {
-    /// As diff(1) shows it: what the first has with `-`, what the second has with `+`.
+    /// The differences as diff(1) shows them: lines of the first tree with `-`, of the second with `+`.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |sign: char, value: &Option<String>| {
             let value = value.as_ref()?;

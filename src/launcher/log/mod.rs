@@ -60,7 +60,7 @@ pub(crate) fn remark(message: &str) {
     info!("{message}");
 }
 
-/// The same for messages that occur once per connection.
+/// A remark that occurs once per connection.
 pub(crate) fn detail(message: &str) {
     debug!("{message}");
 }
@@ -83,7 +83,7 @@ pub(crate) fn renewed(service: &str, why: &str) {
     info!(service, why, "reloaded the service");
 }
 
-/// The same, where that failed: what it was made of before stays in force.
+/// A service could not be made anew: its old files stay in force.
 pub(crate) fn not_renewed(service: &str, why: &str, error: &str) {
     error!(service, why, "cannot reload the service, its old files stay in force: {error}");
 }
@@ -169,7 +169,7 @@ pub(crate) fn recorded(conn: u64, service: &str, call: &Denied, outcome: &str) {
     info!(conn, service, call = %call, outcome, learning = NO_PROTECTION, "call recorded");
 }
 
-/// What is said wherever a service learns.
+/// The warning that a service which learns repeats everywhere.
 pub(crate) const NO_PROTECTION: &str = "no protection";
 
 /// Lines of the handler's stderr that were too many.

@@ -63,7 +63,7 @@ pub(super) fn write_stderr(record: &str) -> bool {
     writable && nix::unistd::write(&stderr, record.as_bytes()).is_ok()
 }
 
-/// The same over a datagram socket.
+/// Sends a message over a datagram socket.
 pub(super) fn send(socket: &UnixDatagram, message: &[u8]) -> bool {
     socket.send(message).is_ok()
 }

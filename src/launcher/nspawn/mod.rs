@@ -23,7 +23,7 @@ use sys::names;
 use translate::table::{Does, OPTIONS, OWN};
 use translate::{Calls, Line, Root, Volatile};
 
-/// By this name, in whatever directory, the program is `dayfly nspawn`.
+/// The name under which the program is `dayfly nspawn`, in whatever directory.
 const NAME: &str = "systemd-nspawn";
 
 /// The words for nspawn, if this is an nspawn command line: those after `nspawn`, or after a program name
@@ -81,7 +81,7 @@ fn understood(words: Vec<OsString>) -> Result<Understood, String> {
     })
 }
 
-/// Of a group, what another machine has is left out.
+/// Changes of calls; of a group, calls that only another machine has are left out.
 fn call_changes(calls: &Calls) -> CallChanges {
     let here = |group: &BTreeSet<&'static str>| {
         group.iter().filter_map(|name| Some(names::NATIVE.call(name)?.0)).collect::<Vec<_>>()
@@ -258,7 +258,7 @@ fn notes(line: &Line, options: &Options, words: &[String]) -> Vec<String> {
     notes
 }
 
-/// As a shell takes it for one word.
+/// A word, quoted so that a shell takes it for one.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,%@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

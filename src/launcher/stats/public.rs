@@ -29,7 +29,8 @@ const MOUNT_POINT: &str = "run/dayfly";
 
 const PREFIX: &str = "public-";
 const FILE: &str = "stats.json";
-/// The same as OpenMetrics text, with times and limits, for a handler that Prometheus asks.
+/// The file with the same counts as OpenMetrics text, with times and limits, for a handler that Prometheus
+/// asks.
 const METRICS: &str = "metrics";
 /// The file being written.
 const NEW: &str = ".new";

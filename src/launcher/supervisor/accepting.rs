@@ -65,7 +65,8 @@ impl Supervisor<'_> {
         self.deadlines.set(now + BACK_OFF, Deadline::ResumeAccepting);
     }
 
-    /// Not before those who have been accepted have their sandboxes: each takes more of what there was too little of.
+    /// Accepts again, but only after accepted connections have their sandboxes: each of these takes more of
+    /// the scarce resource.
     pub(super) fn resume_accepting(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
@@ -84,7 +85,7 @@ impl Supervisor<'_> {
             match listener.map(Listener::accept) {
                 None | Some(Ok(None)) => return,
                 Some(Ok(Some(Ok(connection)))) => self.on_connection(service, connection),
-                // It has ended before it was looked at.
+                // The connection ended before it was accepted.
                 Some(Ok(Some(Err(NoConnection::NotConnected)))) => {
                     self.services[service].statistics.counters.gone();
                 }
@@ -94,7 +95,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Nothing is known of it, so that no limit could count it: closed.
+    /// Closes a connection whose peer is unknown, because no limit can count it.
     fn on_unknown(&mut self, why: &NoConnection) {
         if let Some(unlogged) = self.unknown.say(Instant::now()) {
             log::unknown(why, unlogged);
@@ -120,7 +121,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Over a limit.
+    /// Refuses a connection that is over a limit.
     pub(super) fn reject(&mut self, id: ServiceId, connection: Connection, rejected: &Rejected) {
         let state = &mut self.services[id];
         let service = Rc::clone(&state.service);
@@ -133,7 +134,7 @@ impl Supervisor<'_> {
         self.refuse(connection, &service.over_limit);
     }
 
-    /// An admitted connection that cannot have a sandbox.
+    /// Refuses an admitted connection that cannot have a sandbox.
     pub(super) fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
         let Arrival { service: id, connection, source, began } = arrival;
         let state = &mut self.services[id];

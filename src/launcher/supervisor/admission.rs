@@ -14,7 +14,7 @@ pub(super) enum Source {
     V4(u32),
     V6(u128),
     Uid(u32),
-    /// By hand, or not known yet: not limited by source.
+    /// Descriptor 0 of no socket, or not known yet: not limited by source.
     Other,
 }
 

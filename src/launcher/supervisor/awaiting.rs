@@ -37,7 +37,7 @@ enum What {
 enum FirstByte {
     Nothing,
     Something,
-    /// It has ended without a byte.
+    /// The peer has ended without a byte.
     Ended,
 }
 
@@ -60,7 +60,7 @@ enum Header {
     Incomplete,
     /// Taken from the socket; the peer's first byte comes next.
     Whole(Spoken),
-    /// It has ended without a byte, as a check whether somebody listens does.
+    /// The proxy has ended without a byte, as a health check does.
     None,
     Wrong(&'static str),
 }
@@ -124,7 +124,7 @@ impl Supervisor<'_> {
     fn keep_awaiting(&mut self, arrival: Arrival, what: What) {
         let id = self.next_id;
         self.next_id += 1;
-        // By edge: what has come and is not enough makes no more events.
+        // Edge-triggered: data that has come and is not enough makes no more events.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let event = EpollEvent::new(flags, token(Origin::Awaited, id));
         if let Err(errno) = self.epoll.add(arrival.connection.ends().0, event) {
@@ -183,7 +183,7 @@ impl Supervisor<'_> {
         Some(awaited)
     }
 
-    /// It has its place no longer.
+    /// Gives up the connection's place among the admitted ones.
     fn uncount(&mut self, arrival: Arrival) -> Arrival {
         self.services[arrival.service].admission.release(arrival.source);
         arrival
@@ -208,7 +208,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Nothing could be done for it, or nothing is done any more.
+    /// Refuses a connection that cannot be waited for, or not any more.
     pub(super) fn turn_away(&mut self, arrival: Arrival) {
         let arrival = self.uncount(arrival);
         let service = Rc::clone(&self.services[arrival.service].service);

@@ -51,7 +51,7 @@ pub(super) struct Live {
     pub(super) sandbox: Sandbox,
     /// Its own cgroup, if it has one.
     pub(super) leaf: Option<Leaf>,
-    /// With an init stub: the process that execs.
+    /// The process that execs, if it is not the first one (with an init stub).
     handler: Option<OwnedFd>,
     /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with the sandbox.
     exchanged: Option<OwnedFd>,
@@ -149,7 +149,7 @@ pub(super) enum Call {
 /// Meaning of a message on the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Nothing to do.
+    /// The set-up continues: there is nothing to do.
     Going,
     /// The seccomp listener is there: watch it, and say so.
     Listening,
@@ -262,7 +262,7 @@ impl Live {
         self.answer(Step::Listener, watched);
     }
 
-    /// It cannot be set up, or not be looked after: a refusal.
+    /// Refuses a sandbox that cannot be set up, or cannot be watched.
     pub(super) fn fail(&mut self, step: Step, errno: Errno) {
         self.failure.get_or_insert(Failure { step, operand: Operand::None, errno });
         self.kill();
@@ -435,7 +435,7 @@ impl Live {
         self.handler_ending().unwrap_or(ending).into()
     }
 
-    /// With an init stub: what the stub has written about the handler.
+    /// The handler's end, as an init stub has written it.
     fn handler_ending(&self) -> Option<Ending> {
         let status = self.sandbox.status.as_ref()?;
         let mut raw = [0; 4];

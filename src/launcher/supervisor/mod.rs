@@ -60,7 +60,7 @@ use sys::{CStrings, Errno, Ignoring};
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// As long as a peer may take nothing of what is queued, unless it may be idle for longer.
+/// Limit on the time in which a peer takes no queued byte, unless the idle time is longer.
 const UNTAKEN_TIME: Duration = Duration::from_secs(60);
 /// Pause after EMFILE and the like.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -82,7 +82,7 @@ pub(crate) struct Supervisor<'a> {
     /// Children that reset a connection, by the number of its sandbox.
     resets: HashMap<u64, Child>,
     deadlines: Deadlines,
-    /// Of what the machine is short, by what it says.
+    /// Rate-limited log of what the machine is short of.
     shortages: RateLimited,
     unknown: RateLimited,
     /// Lines about calls that a default verdict has answered.

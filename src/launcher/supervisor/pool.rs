@@ -17,9 +17,9 @@ pub(super) enum EndedIn {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
     TryAgain,
-    /// The handler cannot be parked after exec: before it, until a reload.
+    /// The handler cannot be parked after exec: park before exec until a reload.
     ParkBeforeExec,
-    /// It cannot be parked at all now; again after a pause.
+    /// No sandbox can be parked now; try again after a pause.
     Pause,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Pool {
     pub(super) waiting: VecDeque<Arrival>,
     /// Launched and not parked yet.
     pub(super) building: usize,
-    /// In a row, by where.
+    /// Failures in a row, by phase.
     failed_set_ups: u32,
     failed_handlers: u32,
     paused_until: Option<Instant>,
@@ -43,7 +43,7 @@ pub(super) struct Pool {
     ran_dry: bool,
 }
 
-/// As many in a row end before they are parked until something is done about it.
+/// Number of sandboxes in a row that end before they are parked; then the pool reacts.
 const FAILURES_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -87,7 +87,7 @@ impl Pool {
         taken
     }
 
-    /// None is kept ahead any more.
+    /// Keeps no sandbox ahead any more.
     pub(super) fn close(&mut self) {
         self.bounds = Warm { min: 0, max: 0 };
         self.target = 0;
@@ -97,7 +97,7 @@ impl Pool {
         }
     }
 
-    /// One has parked.
+    /// Counts a sandbox that has parked.
     pub(super) fn parked(&mut self) {
         self.building = self.building.saturating_sub(1);
         self.failed_set_ups = 0;
@@ -106,7 +106,7 @@ impl Pool {
         self.short = false;
     }
 
-    /// One has ended before it was parked.
+    /// Counts a sandbox that ended before it was parked.
     pub(super) fn failed(&mut self, now: Instant, ended_in: EndedIn) -> AfterFailure {
         self.building = self.building.saturating_sub(1);
         let failures = match ended_in {
@@ -126,19 +126,19 @@ impl Pool {
         AfterFailure::Pause
     }
 
-    /// The machine is short of something: nothing is built for a moment, and nothing is learnt of the handler.
+    /// Counts a sandbox that a shortage prevented: building pauses, and the handler is not blamed.
     pub(super) fn fell_short(&mut self, now: Instant, pause: Duration) {
         self.building = self.building.saturating_sub(1);
         self.paused_until = Some(now + pause);
         self.short = true;
     }
 
-    /// Whether somebody waits for what could not be made.
+    /// Whether connections wait for sandboxes that a shortage prevents.
     pub(super) fn falls_short(&self) -> bool {
         self.short && !self.waiting.is_empty()
     }
 
-    /// A quiet while: fewer are kept ahead. Answers the ones that are too many.
+    /// Lowers the target after a quiet period. Returns the surplus sandboxes.
     pub(super) fn shrink(&mut self) -> Vec<u64> {
         if !self.ran_dry {
             self.target = (self.target - self.target / 4).max(self.bounds.min);

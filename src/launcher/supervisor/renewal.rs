@@ -22,7 +22,7 @@ pub(crate) trait Reload {
     fn reload(&self, listeners: &[Listener]) -> Result<Reloaded, String>;
     /// One of them, by the configuration that is in force.
     fn renew(&self, service: ServiceId) -> Result<Service, String>;
-    /// Which of a service's files is another one than when it was made.
+    /// The file of a service that has been replaced since the service was made.
     fn changed(&self, service: &Service) -> Option<String>;
 }
 
@@ -32,13 +32,13 @@ pub(crate) struct Reloaded {
     pub(crate) services: Vec<Service>,
     /// Every address of `--listen` now.
     pub(crate) wanted: Vec<(ServiceId, Address)>,
-    /// Those that were not listened on before.
+    /// Listeners for addresses that are new.
     pub(crate) bound: Vec<Listener>,
 }
 
 /// How often the paths are looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The same while something is wrong with them.
+/// The same interval while something is wrong with the files.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How often at the most, however many connections come.
 const LOOK_SELDOM: Duration = Duration::from_millis(1);
@@ -55,7 +55,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(super) struct Renewal {
     looked: Option<Instant>,
     attempted: Option<Instant>,
-    /// To the next attempt.
+    /// Time to the next attempt.
     pause: Duration,
     /// The error of the last attempt, which has been logged.
     error: Option<String>,
@@ -138,7 +138,7 @@ pub(super) fn is_of_files(failure: Failure) -> bool {
 }
 
 impl Supervisor<'_> {
-    /// By the clock. Who waits for files gets another attempt.
+    /// Looks at all files, by the clock. Connections that wait for files get another attempt.
     pub(super) fn look_at_all_files(&mut self, now: Instant) {
         for id in self.services.ids() {
             self.look_at_files(id, now);
@@ -225,7 +225,7 @@ impl Supervisor<'_> {
         self.deadlines.set(next, Deadline::LookAtFiles);
     }
 
-    /// Those that wait where nothing is parked ahead.
+    /// Serves connections that wait where nothing is parked ahead.
     pub(super) fn serve_waiting(&mut self) {
         for id in self.services.ids() {
             let pool = &mut self.services[id].pool;

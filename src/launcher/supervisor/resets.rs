@@ -40,7 +40,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// It has not ended in time: something in the place of the connection blocks it.
+    /// Kills a child that has not ended in time: something in the place of the connection blocks it.
     pub(super) fn on_reset_end(&mut self, id: u64) {
         if let Some(child) = self.resets.get(&id) {
             process::kill_child(child.pidfd.as_fd(), child.pid).ignoring("it has just ended");

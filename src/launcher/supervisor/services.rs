@@ -19,7 +19,7 @@ pub(super) struct State {
     pub(super) admission: Admission,
     /// The cgroups of its sandboxes, if any.
     pub(super) leaves: Option<Leaves>,
-    /// Of all sandboxes under this name, whatever reloads came between.
+    /// Counts of all sandboxes under this name, across reloads.
     pub(super) statistics: Statistics,
     pub(super) renewal: Renewal,
 }

@@ -34,7 +34,7 @@ pub(super) struct Statistics {
     public: Option<PublicDirectory>,
     /// Counted and not written yet.
     unwritten: bool,
-    /// As of the last writing.
+    /// The gauges as last written.
     written: Gauges,
 }
 
@@ -137,7 +137,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// What changes without a connection's end.
+/// Numbers that change without a connection's end.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Gauges {
     numbers: [u64; 4],
@@ -153,7 +153,7 @@ impl Gauges {
     }
 }
 
-/// Of a service without its sandboxes; all its connections wait.
+/// A service's report without its sandboxes; all its connections count as waiting.
 fn report_of(state: &services::State) -> Report {
     let (service, live) = (&state.service, state.admission.count() as u64);
     let span = |time: Option<Duration>| time.map(micros);
@@ -175,7 +175,7 @@ fn report_of(state: &services::State) -> Report {
     }
 }
 
-/// By the cgroup, or by the limit on data.
+/// The memory limit of a sandbox: of its cgroup, or its limit on data.
 fn memory_of(service: &Service) -> Option<u64> {
     let limits = &service.plan.limits;
     match service.cgroup {
@@ -185,7 +185,7 @@ fn memory_of(service: &Service) -> Option<u64> {
     .filter(|bytes| *bytes != u64::MAX)
 }
 
-/// What is known of it without a look at it: the kernel's counts are for who asks to read.
+/// A sandbox as the supervisor knows it: the reader gets the kernel's counts itself.
 fn listed(live: &Live, served: &Served, now: Instant) -> Sandbox {
     let state = match served.running {
         _ if live.verdict.is_some() => State::Ending,

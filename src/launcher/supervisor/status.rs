@@ -13,7 +13,7 @@ pub(super) struct Tally {
     served: u64,
     refused: u64,
     rejected: u64,
-    /// They have changed; the telling has its deadline.
+    /// The counts have changed, and a deadline to report them is set.
     untold: bool,
 }
 

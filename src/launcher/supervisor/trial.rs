@@ -18,7 +18,7 @@ use std::time::Instant;
 use sys::{CStrings, Errno};
 
 impl<'a> Supervisor<'a> {
-    /// Of one service, which listens to nothing.
+    /// A supervisor of one service, without a listener.
     pub(crate) fn of_one(
         service: &Rc<Service>,
         workshop: &'a Workshop,
@@ -41,7 +41,7 @@ impl<'a> Supervisor<'a> {
         let (number, sandbox, leaf) = launched.map_err(refused)?;
         let mut live = Live::new((id, Rc::clone(&service)), sandbox, Park::BeforeExec, None, now);
         live.leaf = leaf;
-        // It is no pool's.
+        // The sandbox belongs to no pool.
         live.retired = true;
         self.live.insert(number, live);
         self.deadlines.set(now + PARK_TIME, Deadline::ParkEnd(number));

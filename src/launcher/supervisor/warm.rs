@@ -61,7 +61,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// It waits. Somebody may be waiting for it.
+    /// Takes a sandbox that has parked: a connection that waits gets it, or else the pool.
     pub(super) fn on_parked(&mut self, id: u64) {
         let Some(live) = self.live.get(&id).filter(|live| !live.retired) else { return };
         let service = live.service_id;
@@ -110,7 +110,7 @@ impl Supervisor<'_> {
         let now = Instant::now();
         let state = &mut self.services[arrival.service];
         if let Err(failure) = bound(&state.service, &arrival.connection, arrival.began) {
-            // It has seen nothing of the connection: it stays parked.
+            // The sandbox has seen nothing of the connection: it stays parked.
             state.pool.parked.push_front(id);
             self.refuse_for(arrival, failure);
             return;
@@ -120,10 +120,10 @@ impl Supervisor<'_> {
         match passed_fds.step(Step::Release) {
             Ok(()) => self.on_handed_over(id, arrival, now),
             Err(failure) => {
-                // It may hold a copy of the connection already.
+                // The sandbox may hold a copy of the connection already.
                 self.retire(id);
                 match failure.errno {
-                    // Dead before, between two calls, or in the middle of one.
+                    // The sandbox died before, between two calls, or in the middle of one.
                     Errno::ENOENT | Errno::EPIPE | Errno::ESRCH => self.serve_connection(arrival),
                     _ => self.refuse_for(arrival, failure),
                 }
@@ -177,7 +177,7 @@ impl Supervisor<'_> {
         }
         let of_files = failure.filter(|failure| is_of_files(*failure));
         if of_files.is_some_and(|failure| self.renew_after(service, failure, now)) {
-            // Made anew, with a new pool: who waits is served from that.
+            // The service was made anew, with a new pool, which serves the waiting connections.
             return;
         }
         let state = &mut self.services[service];
@@ -195,7 +195,7 @@ impl Supervisor<'_> {
         match failure {
             Some(failure) if of_files.is_some() => self.refuse_waiting(service, failure, FILES_TIME),
             Some(failure) => self.refuse_first_waiting(service, failure),
-            // It may yet be parked elsewhere, or not at all.
+            // The handler may yet be parked before exec, or not at all.
             None => self.refuse_waiting(service, DIED, PARK_TIME * 4),
         }
     }
@@ -237,7 +237,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The same of one service.
+    /// Ends every sandbox of one service that has no connection.
     pub(super) fn retire_all_of(&mut self, service: ServiceId) {
         let unused = |live: &&mut Live| live.service_id == service && live.served.is_none() && !live.retired;
         for live in self.live.values_mut().filter(unused) {
@@ -249,7 +249,7 @@ impl Supervisor<'_> {
         pool.building = 0;
     }
 
-    /// No connection comes any more: only those go on being built that somebody waits for.
+    /// Ends the sandboxes that no connection waits for, because no new connection comes.
     pub(super) fn retire_unneeded(&mut self) {
         let services = &mut self.services;
         for (id, live) in self.live.iter_mut().filter(|(_, live)| live.served.is_none() && !live.retired) {

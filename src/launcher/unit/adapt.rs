@@ -43,7 +43,7 @@ pub(super) struct Subject<'a> {
     pub(super) traits: Traits,
     /// Addresses of the socket unit; empty: as shipped.
     pub(super) listen: Vec<Address>,
-    /// Else it is the launcher alone that listens.
+    /// Whether there is a socket unit; if not, the launcher itself listens.
     pub(super) has_socket: bool,
     pub(super) given: &'a UnitOptions,
 }
@@ -106,14 +106,14 @@ pub(super) fn socket(unit: &mut UnitText, subject: &Subject<'_>) {
         }
     }
     if given.systemd >= POLL_LIMITS_SINCE {
-        // Of a resident launcher's socket systemd sees the first connection alone.
+        // For a resident launcher's socket, systemd sees the first connection only.
         let burst = if given.inetd { "200" } else { "20" };
         unit.set("Socket", "PollLimitIntervalSec", "2s");
         unit.set("Socket", "PollLimitBurst", burst);
     }
 }
 
-/// As ListenStream= has it: a port alone is every address of both kinds.
+/// An address for ListenStream=: a port alone means every address of both kinds.
 fn stream(address: &Address) -> String {
     match address {
         Address::Tcp(tcp) => match tcp.ip() {
@@ -208,7 +208,7 @@ fn limits_and_calls(unit: &mut UnitText, options: &Options) {
             unit.set("Service", key, hard);
         }
     }
-    // It is among @resources.
+    // The call is among @resources.
     let filter = unit.value("SystemCallFilter").unwrap_or_default().to_owned();
     if options.cpu_affinity.is_some() {
         unit.set("Service", "SystemCallFilter", format!("{filter}\nSystemCallFilter=sched_setaffinity"));

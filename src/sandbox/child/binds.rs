@@ -28,7 +28,8 @@ pub(crate) fn mount_read_only(plan: &Plan, root: BorrowedFd<'_>, number: u16) ->
 pub(crate) fn clone_read_only(plan: &Plan, bind: &Bind, number: u16) -> Result<OwnedFd, Failure> {
     let mount = Mount::Bind(number);
     let Some(stack) = &bind.stack else { return clone_path(plan, &bind.source.path, &bind.source, mount) };
-    // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+    // The overlay is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one
+    // be made before.
     let tree = sys::dup_above(stack.as_fd(), 0).step_on(Step::BindSource, Operand::Mount(mount))?;
     restrict(plan, tree.as_fd(), true, Step::BindSource, Operand::Mount(mount))?;
     Ok(tree)

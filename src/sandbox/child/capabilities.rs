@@ -15,7 +15,7 @@ const NO_CAP_AMBIENT_RAISE: c_int = 0b11 << 6;
 /// uid 0 means nothing to the kernel any more, and none of it can be undone.
 const SECUREBITS: c_int = NOROOT | NO_SETUID_FIXUP | KEEP_CAPS_LOCKED_OFF | NO_CAP_AMBIENT_RAISE;
 
-/// The same by the names of capabilities(7), with the bits that lock them.
+/// The securebits by their names in capabilities(7), with the bits that lock them.
 pub const SECUREBIT_NAMES: [(&str, c_int); 4] = [
     ("NOROOT", NOROOT),
     ("NO_SETUID_FIXUP", NO_SETUID_FIXUP),

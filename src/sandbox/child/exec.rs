@@ -59,7 +59,8 @@ pub fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<R
     Ok(Restricted(()))
 }
 
-/// As the handler's user: it starts in no directory that it could not enter. By no link that leads out of the tree.
+/// Enters the handler's directory as the handler's user, so that it starts in no directory that it could not
+/// enter. No link may lead out of the tree.
 fn go_to(path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
     let step = Step::Directory;
     let in_root = mount::RESOLVE_IN_ROOT | mount::RESOLVE_NO_MAGICLINKS;

@@ -78,7 +78,7 @@ fn move_channel<'a>(given: &Context<'a>) -> Result<Context<'a>, Failure> {
     Ok(Context { link: SupervisorLink { channel, ..given.link }, ..*given })
 }
 
-/// Not seen by anyone who got the report; the number of `run` for "the sandbox could not be set up".
+/// Exit status of a child whose set-up failed, as `run` has it; the supervisor goes by the report instead.
 pub(crate) const SETUP_FAILED: i32 = 125;
 
 fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {

@@ -44,7 +44,7 @@ pub enum Operand {
     Descriptor(u16),
 }
 
-/// As a place in a list of a plan. None of them is ever that long.
+/// An index as a place in a list of a plan. No list is ever too long for it.
 pub fn place(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX).min(LAST)
 }

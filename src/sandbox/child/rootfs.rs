@@ -78,7 +78,7 @@ pub fn enter(
     if plan.cover_canary {
         sysmount::attach_at(canary, cwd(), PLACE).step(Step::Canary)?;
     }
-    // Not before here: the supervisor may need our pid to say who we are.
+    // No earlier than here: the supervisor may need the child's pid to compute its ids.
     let (identity, userns) = link.receive_identity()?;
     let root = match (plan.snapshot, &plan.prebuilt) {
         (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns.as_ref())?,
@@ -181,7 +181,8 @@ pub(crate) const FLAGS_READ_ONLY: u64 = FLAGS_WRITABLE | libc::ST_RDONLY;
 /// A detached clone of the template at `path`, which must still be the one that was checked.
 pub(crate) fn clone_template(plan: &Plan, path: &CStr) -> Result<OwnedFd, Failure> {
     let tree = match (&plan.image, &plan.prebuilt) {
-        // It is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could one be made before.
+        // The image is attached once, in the sandbox of `run` or in the base: no clone is needed, nor could
+        // one be made before.
         (Some(image), None) => sys::dup_above(image.template.as_fd(), 0),
         _ => sysmount::clone_tree(cwd(), path, false),
     };

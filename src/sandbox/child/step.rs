@@ -137,7 +137,7 @@ pub struct Failure {
 /// Names the step of a failed call: `sys::x().step(Step::X)?`.
 pub trait AtStep<T> {
     fn step(self, step: Step) -> Result<T, Failure>;
-    /// With what it was done to.
+    /// Also names the object of the call.
     fn step_on(self, step: Step, operand: Operand) -> Result<T, Failure>;
 }
 
@@ -156,7 +156,7 @@ pub fn verify(step: Step, holds: bool) -> Result<(), Failure> {
     verify_on(step, Operand::None, holds)
 }
 
-/// The same of an operand.
+/// A check of an operand: false is a failure of `step` on it.
 pub fn verify_on(step: Step, operand: Operand, holds: bool) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure { step, operand, errno: Errno::EBADE }) }
 }

@@ -120,7 +120,7 @@ impl Base {
                     rootfs::attach_and_verify(plan, root, tree.as_fd(), mount, rootfs::FLAGS_WRITABLE)?;
                     prebuilt.mounted.push(mounted_at(&prebuilt.root, plan.target(mount), tree, operand)?);
                 }
-                // It is made for each sandbox; the binds are cloned onto it.
+                // The root is made for each sandbox; the binds are cloned onto it.
                 Snapshot::Overlay | Snapshot::Btrfs => {
                     let Some(path) = prebuilt.binds.get(index) else { continue };
                     make_mount_point(tree, path).step_on(Step::Bind, operand)?;

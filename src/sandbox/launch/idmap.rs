@@ -64,7 +64,7 @@ fn write_and_verify(path: &str, map: &str) -> io::Result<()> {
 }
 
 impl Map {
-    /// Of uids and of gids.
+    /// The texts of the uid map and of the gid map.
     fn texts(self) -> (String, String) {
         match self {
             Map::All { owner, sandbox } => (all(owner.uid, sandbox.uid), all(owner.gid, sandbox.gid)),

@@ -59,8 +59,8 @@ pub fn mount(file: BorrowedFd<'_>, kind: Kind) -> Result<Image, Errno> {
     Err(Errno::EBUSY)
 }
 
-/// The same for commands that only tell: without a loop device. True: the content is seen. Where it cannot be seen so, an
-/// empty directory stands in its place.
+/// Mounts an image for commands that only describe it: without a loop device. True: the content is visible.
+/// If it needs a loop device, an empty directory replaces it.
 pub fn look(file: BorrowedFd<'_>, kind: Kind) -> Result<(Image, bool), Errno> {
     if kind == Kind::Erofs {
         let path = c_path(format!("/proc/self/fd/{}", file.as_raw_fd()))?;

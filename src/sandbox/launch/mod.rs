@@ -61,7 +61,7 @@ pub struct Sandbox {
     pub channel: OwnedFd,
     /// The handler's stderr.
     pub stderr: OwnedFd,
-    /// With an init stub: the handler's wait status, before the stub exits.
+    /// Pipe on which an init stub writes the handler's wait status before it exits.
     pub status: Option<OwnedFd>,
     /// Destroyed with the sandbox.
     _snapshot: Option<Snapshot>,

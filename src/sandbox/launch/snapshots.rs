@@ -53,7 +53,7 @@ pub struct Snapshots {
 /// The snapshot of one sandbox, made by its first process. To be dropped when that has ended.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Of its directory, in that of the launcher.
+    /// Name of its directory, below the launcher's.
     pub name: CString,
     number: u32,
     keeper: Rc<Keeper>,
@@ -371,7 +371,7 @@ fn serve_until_end(name: &CStr) -> Result<(), Errno> {
             sys::write(channel, &report).ignoring("the launcher is dead");
         }
     }
-    // Of a launcher that was killed, and of its sandboxes, which die with it.
+    // The launcher was killed, and its sandboxes died with it: these are their snapshots.
     finish(directory, sys::borrowed(SHELF_FD)?, name)
 }
 

@@ -7,7 +7,7 @@ use sys::mount::{
     self as sysmount, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
 
-/// As many as the one value of lowerdir= has room for, by descriptors (fsconfig(2): 255 bytes).
+/// Limit on layers: one value of lowerdir= has room for so many descriptors (fsconfig(2): 255 bytes).
 pub const LAYERS_MAX: usize = 12;
 
 /// Mounts the directories, the lowest first, attached nowhere: a sandbox of `run` or the base of `serve` takes it.

@@ -18,7 +18,7 @@ impl fmt::Debug for Content {
 
 #[derive(Debug)]
 pub struct Credential {
-    /// Of the file.
+    /// Name of the file.
     pub name: CString,
     pub content: Content,
 }
@@ -26,6 +26,6 @@ pub struct Credential {
 #[derive(Debug)]
 pub struct Credentials {
     pub list: Vec<Credential>,
-    /// As much as they need.
+    /// Size and inodes that they need.
     pub bounds: Bounds,
 }

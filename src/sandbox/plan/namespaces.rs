@@ -1,4 +1,4 @@
-//! Which namespaces a sandbox makes for itself, as data.
+//! Namespaces that a sandbox makes for itself, as data.
 
 use libc::{CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID};
 use std::ffi::c_int;

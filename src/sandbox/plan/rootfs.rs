@@ -123,11 +123,11 @@ pub struct Prebuilt {
     pub(crate) mounted: Vec<(CString, u64)>,
     /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
     pub root: CString,
-    /// But for `readonly`, the source of each bind.
+    /// The source of each bind (not under `readonly`).
     pub binds: Vec<CString>,
     /// The source of each writable bind; each sandbox clones it with its own id map.
     pub writable: Vec<CString>,
-    /// But for `readonly`, the source of /dev.
+    /// The source of /dev (not under `readonly`).
     pub dev: Option<CString>,
     pub handler: OwnedFd,
 }
@@ -143,7 +143,7 @@ impl Plan {
         if self.in_user_namespace { attributes } else { attributes | sysmount::MOUNT_ATTR_NOATIME }
     }
 
-    /// Of the flags of a mount those that the root has.
+    /// The flags of a mount that the root has too.
     pub(crate) fn of_root(&self, flags: u64) -> u64 {
         if self.executable { flags & !libc::ST_NOEXEC } else { flags }
     }

@@ -13,7 +13,7 @@ use sys::names::Machine;
 pub type Include<'i> = &'i mut dyn FnMut(&str) -> Result<(String, String), String>;
 
 const DEPTH_MAX: usize = 8;
-/// Of one profile, with all that they include: a file that includes two includes a hundred soon.
+/// Limit on the includes of one profile, nested ones too: a file that includes two soon includes a hundred.
 const INCLUDES_MAX: usize = 32;
 
 /// Reads a profile for a machine.

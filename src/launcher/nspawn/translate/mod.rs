@@ -51,11 +51,11 @@ pub(crate) struct Calls {
 /// Where the tree is.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// Nothing names it: the current directory.
+    /// The current directory, because no option names a tree.
     #[default]
     Here,
     Directory(String),
-    /// By the name of the machine.
+    /// The tree with the name of the machine.
     Machine(String),
 }
 

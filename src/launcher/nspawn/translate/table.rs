@@ -50,7 +50,7 @@ impl Known {
         takes(self.argument)
     }
 
-    /// As the manual writes it: `-D`, `--directory=PATH`.
+    /// The option as the manual writes it: `-D`, `--directory=PATH`.
     pub(crate) fn shown(&self) -> String {
         match (self.short, self.long) {
             (None, long) => format!("--{long}{}", self.argument),
@@ -59,7 +59,7 @@ impl Known {
         }
     }
 
-    /// By the name that is said most: the long one.
+    /// The usual name of the option: the long one.
     pub(crate) fn name(&self) -> String {
         match (self.short, self.long) {
             (Some(short), "") => format!("-{short}"),

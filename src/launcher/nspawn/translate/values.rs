@@ -70,7 +70,7 @@ fn fields(text: &str) -> Result<Vec<String>, String> {
     Ok(fields)
 }
 
-/// As --bind-ro of `run` writes a path.
+/// A path as --bind-ro of `run` writes it.
 pub(super) fn escaped(path: &str) -> String {
     path.replace(':', "\\:")
 }

@@ -107,7 +107,7 @@ fn read_short<'w>(
     Ok(after)
 }
 
-/// By its name, or by as much of nspawn's name as only one option begins with.
+/// Finds an option by its name, or by a beginning that only one of nspawn's options has.
 fn find_long(name: &str) -> Result<Which, String> {
     if let Some(known) = OPTIONS.iter().find(|known| known.long == name && !name.is_empty()) {
         return Ok(Which::Nspawn(known));

@@ -1,5 +1,5 @@
-//! Times whole commands side by side: one of each in turn, round after round, so that what disturbs the machine meets
-//! them all. Prints medians, p99 and the ratio to the first.
+//! Times whole commands side by side: one of each in turn, round after round, so that what disturbs the
+//! machine meets them all. Prints medians, p99 and the ratio to the first.
 //!
 //! usage: compare ROUNDS NAME COMMAND... [----- NAME COMMAND...]...
 
@@ -14,7 +14,8 @@ struct Contender {
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// From start to end of the command, its input one line, its output thrown away. A failure ends the comparison.
+/// From start to end of the command, its input one line, its output thrown away. A failure ends
+/// the comparison.
 fn time(command: &[String]) -> Result<Duration, String> {
     let (program, arguments) = command.split_first().ok_or("a contender without a command")?;
     let failed = |error: std::io::Error| format!("{program}: {error}");
@@ -39,7 +40,8 @@ fn at(sorted: &[Duration], percent: usize) -> f64 {
 fn compare(rounds: usize, contenders: &mut [Contender]) -> Result<(), String> {
     for round in 0..rounds + 3 {
         for contender in &mut *contenders {
-            // Namespaces are freed by a worker of the kernel's, after the last process: that is not the next one's to pay.
+            // Namespaces are freed by a worker of the kernel's, after the last process: that is not the next
+            // one's to pay.
             std::thread::sleep(PAUSE);
             let took = time(&contender.command)?;
             // The first rounds fill caches.

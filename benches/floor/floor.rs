@@ -1,11 +1,11 @@
-//! The floor of a launch: the same namespaces and mounts, pivot_root and execve, without any restriction. No launcher that gives
-//! a handler its own root can be faster. `scripts/bench` measures dayfly against it.
+//! The floor of a launch: the same namespaces and mounts, pivot_root and execve, without any restriction. No
+//! launcher that gives a handler its own root can be faster. `scripts/bench` measures dayfly against it.
 //!
 //! usage: floor TEMPLATE HANDLER
 //!        floor PORT TEMPLATE HANDLER
 //!
-//! With a PORT it accepts connections and launches a handler for each, until it is killed. Each has its own pid and mount
-//! namespace; the others are shared, as with `dayfly serve --net shared`.
+//! With a PORT it accepts connections and launches a handler for each, until it is killed. Each has its own
+//! pid and mount namespace; the others are shared, as with `dayfly serve --net shared`.
 
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::net::TcpListener;

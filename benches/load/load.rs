@@ -1,12 +1,13 @@
-//! Times connections to servers on loopback, side by side: one to each in turn, so that what disturbs the machine meets
-//! them all. Each connection sends one line, says that it has no more, and reads to the end.
+//! Times connections to servers on loopback, side by side: one to each in turn, so that what disturbs the
+//! machine meets them all. Each connection sends one line, says that it has no more, and reads to the end.
 //!
 //! usage: load latency ROUNDS PACE-MS SAMPLES NAME PORT [NAME PORT]...
 //!        load rate CONNECTIONS PARALLEL NAME PORT [NAME PORT]...
 //!        load plot SAMPLES SVG
 //!
-//! `latency` leaves PACE-MS between two connections and appends `NAME<TAB>FIRST-BYTE-US<TAB>END-US` lines to SAMPLES;
-//! `rate` keeps PARALLEL connections going, in five slices a server; `plot` draws what SAMPLES holds.
+//! `latency` leaves PACE-MS between two connections and appends `NAME<TAB>FIRST-BYTE-US<TAB>END-US` lines
+//! to SAMPLES; `rate` keeps PARALLEL connections going, in five slices a server; `plot` draws what
+//! SAMPLES holds.
 
 mod plot;
 

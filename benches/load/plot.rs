@@ -1,4 +1,5 @@
-//! The distribution of latencies as an SVG: how many connections have ended by when, time on a logarithmic axis.
+//! The distribution of latencies as an SVG: how many connections have ended by when, time on a
+//! logarithmic axis.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

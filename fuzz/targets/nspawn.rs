@@ -1,4 +1,5 @@
-//! A line of systemd-nspawn's, one word between NULs: an error, or options of `run` behind which the command stands whole.
+//! A line of systemd-nspawn's, one word between NULs: an error, or options of `run` behind which the command
+//! stands whole.
 
 #![no_main]
 

@@ -28,7 +28,8 @@ pub(crate) struct Sent {
     pub(crate) status: &'static str,
 }
 
-/// Answers a request line. An error is output that failed; a selector that leads nowhere is an answer like any other.
+/// Answers a request line. An error is output that failed; a selector that leads nowhere is an answer like
+/// any other.
 pub(crate) fn request(
     tree: Tree,
     site: &Site<'_>,
@@ -137,8 +138,8 @@ pub(crate) struct Target {
     pub(crate) page: usize,
 }
 
-/// Opens the first reading of the selector that names something. Only where there is nothing is the next one tried: a
-/// reading that is refused ends the search.
+/// Opens the first reading of the selector that names something. Only where there is nothing is the next one
+/// tried: a reading that is refused ends the search.
 pub(crate) fn find(tree: &Tree, selector: &[u8]) -> Result<Target, Problem> {
     for reading in path::readings(selector) {
         let Reading { path, directory, page } = reading?;
@@ -180,8 +181,8 @@ pub(crate) fn page<'a>(
 pub(crate) const DIRECTORY_MAPS: [(&[u8], Form); 3] =
     [(b"gophermap", Form::Gophermap), (b".gophermap", Form::Gophermap), (b"index.gph", Form::Gph)];
 
-/// A directory's page: that of its map if it has one, else its listing. A map that is there but cannot be used is an error and
-/// not a reason to list what the author did not mean to.
+/// A directory's page: that of its map if it has one, else its listing. A map that is there but cannot be
+/// used is an error and not a reason to list what the author did not mean to.
 fn directory_page<'a>(
     tree: &'a Tree,
     site: &'a Site<'a>,

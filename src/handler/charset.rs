@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use crate::codepage::CodePage;
 
-/// The character set that texts and the names in menus are converted to. Bytes that are not UTF-8 are taken as Windows-1252,
-/// which has what Latin-1 has, and punctuation where that has control characters.
+/// The character set that texts and the names in menus are converted to. Bytes that are not UTF-8 are taken
+/// as Windows-1252, which has what Latin-1 has, and punctuation where that has control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charset {
     AsItIs,

@@ -1,7 +1,7 @@
 //! Bytes that others chose, made safe for where they go: a menu line, a selector, the log.
 //!
-//! A menu is lines and TABs, and several clients pass escape sequences on to the terminal, so a name or a map line that
-//! kept its control bytes could add menu entries or drive the reader's terminal.
+//! A menu is lines and TABs, and several clients pass escape sequences on to the terminal, so a name or a map
+//! line that kept its control bytes could add menu entries or drive the reader's terminal.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use crate::codepage::CodePage;
 /// A TAB in a text leads to the next multiple of this column, as on a terminal.
 const TAB_COLUMNS: usize = 8;
 
-/// Text for a reader: every control character becomes `?`, a TAB a space, and sequences that only colour are left out. Bytes
-/// that are not UTF-8 stay, as older pages are Latin-1. A line that has C1 controls among them is of another code page, and
-/// becomes UTF-8.
+/// Text for a reader: every control character becomes `?`, a TAB a space, and sequences that only colour are
+/// left out. Bytes that are not UTF-8 stay, as older pages are Latin-1. A line that has C1 controls among
+/// them is of another code page, and becomes UTF-8.
 pub(crate) fn display(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -117,8 +117,8 @@ pub(crate) fn selector(bytes: &[u8]) -> Vec<u8> {
     clean
 }
 
-/// A path as a selector of ASCII that no client takes apart: `?` begins a search and `#` a fragment in a URL, `%` and
-/// spaces are rewritten on the way by some.
+/// A path as a selector of ASCII that no client takes apart: `?` begins a search and `#` a fragment in a URL,
+/// `%` and spaces are rewritten on the way by some.
 pub(crate) fn encoded(path: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(path.len());
     for &byte in path {
@@ -131,7 +131,8 @@ pub(crate) fn encoded(path: &[u8]) -> Vec<u8> {
     clean
 }
 
-/// A path with every byte encoded but the slashes: the last resort when [`encoded`] is the name of another file.
+/// A path with every byte encoded but the slashes: the last resort when [`encoded`] is the name of
+/// another file.
 pub(crate) fn encoded_whole(path: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(path.len() * 3);
     for &byte in path {
@@ -140,7 +141,8 @@ pub(crate) fn encoded_whole(path: &[u8]) -> Vec<u8> {
     clean
 }
 
-/// Undoes `%HH`, and the `#OOO` of old menus made by gophernicus, in one pass: what comes out is never decoded again.
+/// Undoes `%HH`, and the `#OOO` of old menus made by gophernicus, in one pass: what comes out is never
+/// decoded again.
 pub(crate) fn decoded(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -172,8 +174,8 @@ pub(crate) fn unescaped(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// A selector for the log: printable ASCII stays, the quote, the backslash and all else is `\xHH`, so that a log line is
-/// always one line and a field always ends where it seems to.
+/// A selector for the log: printable ASCII stays, the quote, the backslash and all else is `\xHH`, so that a
+/// log line is always one line and a field always ends where it seems to.
 pub(crate) fn logged(bytes: &[u8]) -> String {
     let mut line = String::with_capacity(bytes.len());
     for &byte in bytes {
@@ -185,7 +187,8 @@ pub(crate) fn logged(bytes: &[u8]) -> String {
     line
 }
 
-/// A URL with only the bytes a URL has: spaces, quotes, angle brackets, control and non-ASCII bytes are encoded.
+/// A URL with only the bytes a URL has: spaces, quotes, angle brackets, control and non-ASCII bytes
+/// are encoded.
 pub(crate) fn url(bytes: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     for &byte in bytes {

@@ -1,4 +1,5 @@
-//! Bytes from before UTF-8: the two code pages whose letters and lines are where Latin-1 has control characters.
+//! Bytes from before UTF-8: the two code pages whose letters and lines are where Latin-1 has
+//! control characters.
 
 /// 0x80 to 0x9F in Windows-1252. The five that it leaves open are controls in Latin-1 too.
 const WINDOWS_1252: [char; 32] = [
@@ -27,8 +28,9 @@ pub(crate) enum CodePage {
 }
 
 impl CodePage {
-    /// The most likely code page of a line that is not UTF-8. Windows-1252 has punctuation at 0x80 to 0x9F, which stands at
-    /// the edge of a word; code page 437 has letters there, which stand inside, and lines above them, which stand in rows.
+    /// The most likely code page of a line that is not UTF-8. Windows-1252 has punctuation at 0x80 to 0x9F,
+    /// which stands at the edge of a word; code page 437 has letters there, which stand inside, and lines
+    /// above them, which stand in rows.
     pub(crate) fn of(line: &[u8]) -> CodePage {
         let (mut windows, mut ibm, mut seen) = (0, 0, false);
         let neighbour = |at: Option<usize>| at.and_then(|at| line.get(at)).copied().unwrap_or(b' ');

@@ -1,7 +1,8 @@
 //! Telling a command from a drawing, in the lines of a map that begin with `=` and name no map.
 //!
-//! gophernicus runs such a line in a shell, so it may hold a password or the address of an internal host. Nothing of it
-//! may be shown. Real menus also have such lines as rules and headings, and those must be shown.
+//! gophernicus runs such a line in a shell, so it may hold a password or the address of an internal
+//! host. Nothing of it may be shown. Real menus also have such lines as rules and headings, and those
+//! must be shown.
 
 /// Whether the rest of a line after its `=` could be meant as a command.
 pub(crate) fn could_be(rest: &[u8]) -> bool {
@@ -19,8 +20,8 @@ fn has_word(rest: &[u8]) -> bool {
     pairs || matches!(rest, [b'a'..=b'z'])
 }
 
-/// `=Welcome=`, `=news=`, `=O=O=`: closed by another `=`, and either one word or written like a title. A command can end with
-/// `=` too, as base64 does, but has blanks and begins with a small letter.
+/// `=Welcome=`, `=news=`, `=O=O=`: closed by another `=`, and either one word or written like a title. A
+/// command can end with `=` too, as base64 does, but has blanks and begins with a small letter.
 fn is_heading(rest: &[u8]) -> bool {
     let Some(inner) = rest.strip_suffix(b"=") else { return false };
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" =,.!?&-".contains(byte);

@@ -18,8 +18,8 @@ use crate::settings::Settings;
 use crate::site::{self, Site};
 use crate::tree::Tree;
 
-/// Answers the request that comes on stdin. If the settings are wrong, the client gets an error of type 3, and the log has the
-/// reason for the operator.
+/// Answers the request that comes on stdin. If the settings are wrong, the client gets an error of type 3,
+/// and the log has the reason for the operator.
 pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let (input, fd) = (stdin.as_fd(), stdout.as_fd());
@@ -32,8 +32,8 @@ pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     };
     let tree = if wrong { Err(Problem::Misconfigured) } else { Tree::open_root(&settings.root) };
 
-    // A launcher that keeps handlers ready stops this process here, at the only sched_yield(2) it ever makes, and puts the
-    // connection in place: no code above may ask about descriptors 0 and 1.
+    // A launcher that keeps handlers ready stops this process here, at the only sched_yield(2) it ever makes,
+    // and puts the connection in place: no code above may ask about descriptors 0 and 1.
     std::thread::yield_now();
     let started = Instant::now();
     let site = Site::find(&settings, input);
@@ -64,7 +64,8 @@ pub(crate) fn serve(settings: Result<Settings, String>) -> ExitCode {
     }
 }
 
-/// Prints the answer to one selector, for tests and mirrors. There is no connection, so nothing is logged or drained.
+/// Prints the answer to one selector, for tests and mirrors. There is no connection, so nothing is logged
+/// or drained.
 pub(crate) fn render(settings: &Settings, selector: &[u8]) -> ExitCode {
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let site = Site::find(settings, stdin.as_fd());

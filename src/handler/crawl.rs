@@ -99,7 +99,8 @@ impl<'a> Crawl<'a> {
         Crawl { texts: true, ..self }
     }
 
-    /// Shows what can be reached from a selector of the tree to `visit`, nearest first, until that says enough.
+    /// Shows what can be reached from a selector of the tree to `visit`, nearest first, until that
+    /// says enough.
     pub(crate) fn follow(&mut self, start: &[u8], visit: &mut dyn FnMut(Found) -> bool) -> io::Result<()> {
         let Ok(Target { path, page, .. }) = answer::find(self.tree, start) else { return Ok(()) };
         self.seen.insert(path.selector());

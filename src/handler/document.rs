@@ -16,9 +16,9 @@ const TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Sends a document of this name and tells its type.
 ///
-/// A text ends with the connection: no terminator, and lines that begin with a dot are left alone. RFC 1436 wants both, but
-/// of seven clients in use none undoes the second and four show the first, so both change what readers see. `strict` does
-/// both.
+/// A text ends with the connection: no terminator, and lines that begin with a dot are left alone. RFC 1436
+/// wants both, but of seven clients in use none undoes the second and four show the first, so both change
+/// what readers see. `strict` does both.
 pub(crate) fn send(
     mut document: Document,
     name: &[u8],
@@ -52,8 +52,9 @@ pub(crate) fn send(
     Ok(item_type)
 }
 
-/// Whether the whole document is text. What follows the head is read here and again when it is sent: a script with an archive
-/// behind it, or an image that begins with a label, would be damaged by the first line end that is changed.
+/// Whether the whole document is text. What follows the head is read here and again when it is sent: a script
+/// with an archive behind it, or an image that begins with a label, would be damaged by the first line end
+/// that is changed.
 fn is_text(document: &Document, head: &[u8], name: &[u8]) -> io::Result<bool> {
     let mut evidence = Evidence::default();
     evidence.add(head);
@@ -86,7 +87,8 @@ fn read_at(file: &File, chunk: &mut [u8], at: u64) -> io::Result<usize> {
     }
 }
 
-/// The type that a document is listed as. The extension decides alone, so that a listing need not read every file.
+/// The type that a document is listed as. The extension decides alone, so that a listing need not read
+/// every file.
 pub(crate) fn item_type(document: &mut Document, name: &[u8]) -> u8 {
     filetype::by_name(name).unwrap_or_else(|| {
         let mut head = vec![0; SNIFF_BYTES];

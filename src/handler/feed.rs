@@ -74,7 +74,8 @@ fn time(entry: &Entry) -> String {
     entry.seconds.map_or_else(|| format!("{}T00:00:00Z", entry.date), natural::timestamp)
 }
 
-/// A gopher URL (RFC 4266). The selector is encoded as it is: what a `%` in it stands for is the server's to decide.
+/// A gopher URL (RFC 4266). The selector is encoded as it is: what a `%` in it stands for is the server's
+/// to decide.
 fn url(site: &Site<'_>, item_type: u8, selector: &[u8]) -> String {
     let port = if site.port == 70 { String::new() } else { format!(":{}", site.port) };
     let path = String::from_utf8_lossy(&clean::encoded(selector)).into_owned();

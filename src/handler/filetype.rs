@@ -1,4 +1,5 @@
-//! The item type of a file, one character: by its extension, and by its content where the extension says nothing.
+//! The item type of a file, one character: by its extension, and by its content where the extension
+//! says nothing.
 
 use crate::tree::Document;
 use std::io::Read as _;
@@ -6,8 +7,8 @@ use std::io::Read as _;
 /// How much of a file decides its type. It is what a text is sent by, so no request reads more than it sends.
 pub(crate) const SNIFF_BYTES: usize = 64 * 1024;
 
-/// Extensions and item types. The table follows gophernicus, which authors' menus expect, except that PDF and office files
-/// are `9`: clients in use show `d` as unknown.
+/// Extensions and item types. The table follows gophernicus, which authors' menus expect, except that PDF and
+/// office files are `9`: clients in use show `d` as unknown.
 const EXTENSIONS: &[(u8, &str)] = &[
     (
         b'0',
@@ -102,10 +103,12 @@ impl Evidence {
         self.begun = true;
     }
 
-    /// Whether line ends may be changed. In doubt they may not: a text with the wrong line ends can be read, a binary cannot.
+    /// Whether line ends may be changed. In doubt they may not: a text with the wrong line ends can be read,
+    /// a binary cannot.
     ///
-    /// NUL is in no text, except where the author calls it one with `.txt` and it is a stray byte: one, or one in
-    /// a hundred lines. Other control bytes are in some texts, and bytes that are not UTF-8 too; both together are in none.
+    /// NUL is in no text, except where the author calls it one with `.txt` and it is a stray byte: one, or
+    /// one in a hundred lines. Other control bytes are in some texts, and bytes that are not UTF-8 too; both
+    /// together are in none.
     pub(crate) fn is_text(&self, name: &[u8]) -> bool {
         let declared = extension(name).is_some_and(|extension| extension.eq_ignore_ascii_case(b"txt"));
         let stray = declared && self.nuls <= 1 + self.lines / 100 && !self.odd;
@@ -113,7 +116,8 @@ impl Evidence {
     }
 }
 
-/// Fills `chunk` with the next bytes of a document and tells how many there are; fewer than asked for is its end.
+/// Fills `chunk` with the next bytes of a document and tells how many there are; fewer than asked for is
+/// its end.
 pub(crate) fn fill(document: &mut Document, chunk: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < chunk.len() {

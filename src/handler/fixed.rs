@@ -54,8 +54,9 @@ pub(crate) fn caps(site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     output.flush()
 }
 
-/// The answer to a Gopher+ client that asks for the attributes of a directory: one item, the directory, without attributes.
-/// The UMN client asks this first, and then goes on in plain gopher. A menu would make it give up.
+/// The answer to a Gopher+ client that asks for the attributes of a directory: one item, the directory,
+/// without attributes. The UMN client asks this first, and then goes on in plain gopher. A menu would make it
+/// give up.
 pub(crate) fn gopher_plus(selector: &[u8], site: &Site<'_>, output: &mut Output<'_>) -> io::Result<()> {
     let place = format!("\t{}\t{}\r\n", site.host, site.port);
     let stub = [

@@ -1,6 +1,7 @@
 //! The lines of gemtext, the menu and text format of Gemini, as the lines of a gopher menu.
 
-/// Columns that a line of prose is broken at: in gemtext a paragraph is one line, and gopher clients do not break lines.
+/// Columns that a line of prose is broken at: in gemtext a paragraph is one line, and gopher clients do not
+/// break lines.
 const COLUMNS_MAX: usize = 67;
 
 /// A line of a page made from gemtext.

@@ -1,12 +1,14 @@
 //! The lines of a gophermap: what an author wrote, understood one line at a time.
 //!
-//! The dialect is that of gophernicus, whose directives are single characters at the start of a line. Real menus also begin
-//! lines with those characters to draw: `==== News ====`, `------`, `* item`. So a directive counts only in its exact form,
-//! and everything else is text. No line is an error: a line that makes no sense is shown.
+//! The dialect is that of gophernicus, whose directives are single characters at the start of a line. Real
+//! menus also begin lines with those characters to draw: `==== News ====`, `------`, `* item`. So a directive
+//! counts only in its exact form, and everything else is text. No line is an error: a line that makes no
+//! sense is shown.
 
 use crate::settings::Dialect;
 
-/// One line. A line that needs the tree to be decided (does the hidden name exist?) is shown as text if the tree says no.
+/// One line. A line that needs the tree to be decided (does the hidden name exist?) is shown as text if the
+/// tree says no.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     Text(&'a [u8]),
@@ -57,9 +59,10 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// Many authors write headings as in Markdown, and in other dialects `#` is no directive. A map has headings if one of its
-    /// lines can be nothing else: it is of a lower level, `## Friday`; or it stands alone, as the first line or between blank
-    /// lines. A `!Title` says that the author knows the directives: then `# text` is a comment.
+    /// Many authors write headings as in Markdown, and in other dialects `#` is no directive. A map has
+    /// headings if one of its lines can be nothing else: it is of a lower level, `## Friday`; or it stands
+    /// alone, as the first line or between blank lines. A `!Title` says that the author knows the directives:
+    /// then `# text` is a comment.
     pub(crate) fn of(map: &[u8], dialect: Dialect) -> Style {
         let plain = Style { dialect, headings: false };
         if dialect == Dialect::Bucktooth || !map.contains(&b'#') {
@@ -154,7 +157,8 @@ fn inserted(line: &[u8]) -> Option<Line<'_>> {
     }
 }
 
-/// Whether this may be the name of a file. A slash may be in it, as includes and hidden names can be in sub-directories.
+/// Whether this may be the name of a file. A slash may be in it, as includes and hidden names can be
+/// in sub-directories.
 fn is_name(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|&byte| byte > b' ' && byte != b'/') && !bytes.contains(&b'\t')
 }
@@ -166,7 +170,8 @@ fn retype(rest: &[u8]) -> Option<Line<'_>> {
     (good && item_type.is_ascii_graphic()).then_some(Line::Retype(extension, *item_type))
 }
 
-/// `Tname<TAB>selector<TAB>host<TAB>port`, any of the last three missing. What follows a port is for Gopher+ and dropped.
+/// `Tname<TAB>selector<TAB>host<TAB>port`, any of the last three missing. What follows a port is for Gopher+
+/// and dropped.
 pub(crate) fn link(line: &[u8]) -> Line<'_> {
     let mut fields = line.split(|&byte| byte == b'\t');
     let (Some([item_type, name @ ..]), Some(selector)) = (fields.next(), fields.next()) else {
@@ -191,8 +196,8 @@ pub(crate) fn link(line: &[u8]) -> Line<'_> {
     Line::Link(Link { item_type: *item_type, name, selector, host, port })
 }
 
-/// `it is<TAB>so`: text with a TAB in it that begins with an i. Info lines have a selector that leads nowhere: `fake`, `/`,
-/// `null.host`.
+/// `it is<TAB>so`: text with a TAB in it that begins with an i. Info lines have a selector that leads
+/// nowhere: `fake`, `/`, `null.host`.
 fn is_prose(name: &[u8], selector: &[u8]) -> bool {
     let nowhere: [&[u8]; 8] = [b"fake", b"null", b"nothing", b"none", b"err", b"error", b"false", b"invalid"];
     name.first().is_some_and(u8::is_ascii_lowercase)

@@ -1,4 +1,5 @@
-//! The lines of a `.gph` menu, the form of geomyidae and of programs that write for it, such as stagit-gopher.
+//! The lines of a `.gph` menu, the form of geomyidae and of programs that write for it, such as
+//! stagit-gopher.
 
 use crate::gophermap;
 
@@ -11,7 +12,8 @@ pub(crate) enum Line<'a> {
     Gophermap(gophermap::Link<'a>),
 }
 
-/// `[type|name|selector|host|port]` without its escapes. The words `server` and `port` are this server, and `None` here.
+/// `[type|name|selector|host|port]` without its escapes. The words `server` and `port` are this server, and
+/// `None` here.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) item_type: u8,
@@ -21,8 +23,8 @@ pub(crate) struct Link {
     pub(crate) port: Option<u16>,
 }
 
-/// Reads one line. A line in brackets that has not exactly five fields is text. A `t` at the start of a text is an escape for
-/// texts that begin with a bracket, and left out of all.
+/// Reads one line. A line in brackets that has not exactly five fields is text. A `t` at the start of a text
+/// is an escape for texts that begin with a bracket, and left out of all.
 pub(crate) fn parse(line: &[u8]) -> Line<'_> {
     if let Some(link) = line.strip_prefix(b"[").and_then(link) {
         return match link.item_type {

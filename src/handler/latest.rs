@@ -1,6 +1,8 @@
-//! The newest texts below a directory, as a menu: `/latest`, `/phlog/latest`, and the directive `%LATEST 5 phlog%`.
+//! The newest texts below a directory, as a menu: `/latest`, `/phlog/latest`, and the directive `%LATEST
+//! 5 phlog%`.
 //!
-//! Only what the directory's pages link to counts, as in the search: a draft that is hidden or not linked stays unseen.
+//! Only what the directory's pages link to counts, as in the search: a draft that is hidden or not linked
+//! stays unseen.
 
 use std::cmp::Reverse;
 use std::io::{self, Read as _};
@@ -168,7 +170,8 @@ fn unbracketed(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"[").or_else(|| name.strip_prefix(b"(")).unwrap_or(name)
 }
 
-/// An author's name for a link, without the date before it. A file name says no more than that the text has no title.
+/// An author's name for a link, without the date before it. A file name says no more than that the text has
+/// no title.
 fn undated(name: &[u8]) -> Option<String> {
     let shown = clean::display(name);
     let text = String::from_utf8_lossy(&shown).into_owned();

@@ -1,14 +1,16 @@
-//! A gopher server for one request: it reads a selector on stdin, answers on stdout, logs one line on stderr and exits.
+//! A gopher server for one request: it reads a selector on stdin, answers on stdout, logs one line on stderr
+//! and exits.
 //!
-//! In the order of a request: [`connection`] is the whole life of one. [`receive`] and [`request`] turn bytes into a request,
-//! [`place`], [`path`] and [`tree`] turn a selector into an open file, and [`answer`] decides what is sent. [`page`] makes
-//! menus, from a [`gophermap`], a [`gph`] or a [`gemtext`] file or a [`listing`]; [`link`] completes their links. [`document`]
-//! sends files, [`fixed`] and [`web`] have answers that are in no tree, and [`search`], [`latest`], [`feed`] and [`stats`] have
-//! pages of their own. [`clean`] is the only way for bytes of a file name, a map or a request to reach a menu or the log.
-//! [`lint`] tells an author what a reader would trip over.
+//! In the order of a request: [`connection`] is the whole life of one. [`receive`] and [`request`] turn bytes
+//! into a request, [`place`], [`path`] and [`tree`] turn a selector into an open file, and [`answer`] decides
+//! what is sent. [`page`] makes menus, from a [`gophermap`], a [`gph`] or a [`gemtext`] file or a
+//! [`listing`]; [`link`] completes their links. [`document`] sends files, [`fixed`] and [`web`] have answers
+//! that are in no tree, and [`search`], [`latest`], [`feed`] and [`stats`] have pages of their own. [`clean`]
+//! is the only way for bytes of a file name, a map or a request to reach a menu or the log. [`lint`] tells an
+//! author what a reader would trip over.
 //!
-//! This program checks everything itself and does not rely on the sandbox around it: started by hand or by any inetd, it gives
-//! the same answers and the same refusals.
+//! This program checks everything itself and does not rely on the sandbox around it: started by hand or by
+//! any inetd, it gives the same answers and the same refusals.
 
 #![forbid(unsafe_code)]
 

@@ -44,8 +44,9 @@ pub(crate) fn is_known_type(item_type: u8) -> bool {
     KNOWN_TYPES.contains(&item_type)
 }
 
-/// Whether a line that has the form of a link is text with a TAB in it: `Name:<TAB>value`, `some text<TAB>more`. It is if its
-/// first character is no item type, or a letter that begins a word, and nothing is there that the rest could name.
+/// Whether a line that has the form of a link is text with a TAB in it: `Name:<TAB>value`, `some
+/// text<TAB>more`. It is if its first character is no item type, or a letter that begins a word, and nothing
+/// is there that the rest could name.
 pub(crate) fn is_prose(tree: &Tree, directory: &TreePath, link: &Link<'_>) -> bool {
     let Some(selector) = link.selector.filter(|_| link.port.is_none()) else { return false };
     let is_known = is_known_type(link.item_type);
@@ -66,8 +67,9 @@ fn leads_to_something(tree: &Tree, directory: &TreePath, selector: &[u8]) -> boo
     readings.into_iter().flatten().flatten().any(|reading| tree.holds(&reading.path))
 }
 
-/// A link of a map in `directory` with what the author left out; `None` leads out of the tree. As with gophernicus, a missing
-/// selector is the name, and a missing host or port is ours. The port of another host is 70.
+/// A link of a map in `directory` with what the author left out; `None` leads out of the tree. As with
+/// gophernicus, a missing selector is the name, and a missing host or port is ours. The port of another host
+/// is 70.
 pub(crate) fn filled_in(site: &Site<'_>, directory: &TreePath, link: &Link<'_>) -> Option<Filled> {
     if let Some(url) = link.selector.filter(|_| link.item_type == b'h')
         && let Some(place) = web::gopher(web::target(url).unwrap_or(url))

@@ -16,10 +16,12 @@ use crate::site::Site;
 use crate::tree::{Directory, Document, Node, Tree};
 use crate::web;
 
-/// How many names are read to be put in order; a directory with more is shown in part, and its last page says so.
+/// How many names are read to be put in order; a directory with more is shown in part, and its last page
+/// says so.
 pub(crate) const NAMES_MAX: usize = 50_000;
 
-/// Columns of a row: name, date and size stay within 67, what a terminal of 80 has left beside a client's numbers.
+/// Columns of a row: name, date and size stay within 67, what a terminal of 80 has left beside a
+/// client's numbers.
 const NAME_COLUMNS: usize = 43;
 
 /// The longest gophertag that is looked at.
@@ -108,8 +110,8 @@ pub(crate) fn names(
     Names { names, unread, renames }
 }
 
-/// The time an entry is of: the date that its name begins with, as those of phlogs do, or the year or month that a directory is
-/// named by. Else the time of its last change, which copies of a tree do not keep.
+/// The time an entry is of: the date that its name begins with, as those of phlogs do, or the year or month
+/// that a directory is named by. Else the time of its last change, which copies of a tree do not keep.
 fn time(tree: &Tree, directory: &TreePath, entry: &Name) -> (String, i64) {
     let named = natural::leading_date(&entry.name);
     match named.or_else(|| natural::period(&entry.name).filter(|_| entry.is_directory)) {
@@ -173,8 +175,9 @@ fn item_type(document: &mut Document, site: &Site<'_>, name: &[u8], retyped: &[(
     by_map.unwrap_or_else(|| document::item_type(document, name))
 }
 
-/// The selector that fetches a path: encoded as clients like it, unless that is the very name of another file, which would
-/// be found first, or asks for something that is no file; then as it is, then encoded whole.
+/// The selector that fetches a path: encoded as clients like it, unless that is the very name of
+/// another file, which would be found first, or asks for something that is no file; then as it is, then
+/// encoded whole.
 pub(crate) fn fetchable(tree: &Tree, site: &Site<'_>, path: &TreePath) -> Option<Vec<u8>> {
     let literal = path.selector();
     let spellings = [clean::encoded(&literal), literal.clone(), clean::encoded_whole(&literal)];

@@ -1,4 +1,5 @@
-//! The log: one line on stderr for a request, whatever the request was. Time and unit are added by whoever reads stderr.
+//! The log: one line on stderr for a request, whatever the request was. Time and unit are added by whoever
+//! reads stderr.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,8 +39,8 @@ impl Entry<'_> {
         )
     }
 
-    /// The combined format of web servers in the shape that gophernicus gives it, for programs that read such logs. What
-    /// they count as a request is `GET` with the item type before the selector.
+    /// The combined format of web servers in the shape that gophernicus gives it, for programs that read such
+    /// logs. What they count as a request is `GET` with the item type before the selector.
     fn combined(&self, now: Duration) -> String {
         let seconds = i64::try_from(now.as_secs()).unwrap_or(0);
         let selector = String::from_utf8_lossy(&clean::url(self.selector)).into_owned();

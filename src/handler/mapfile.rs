@@ -61,11 +61,11 @@ fn has_mark(text: &[u8]) -> bool {
 }
 
 impl Map {
-    /// Reads a map that a page is to be made of. A program is refused: it is not run, and its source may hold what its output
-    /// would not.
+    /// Reads a map that a page is to be made of. A program is refused: it is not run, and its source may hold
+    /// what its output would not.
     ///
-    /// The content decides. The execute bit alone says nothing: file systems without modes show it on every file, and
-    /// authors set it on maps by accident.
+    /// The content decides. The execute bit alone says nothing: file systems without modes show it on every
+    /// file, and authors set it on maps by accident.
     pub(crate) fn read(document: Document, form: Form) -> Result<Map, Problem> {
         let Document { file, bytes, executable, .. } = document;
         let mut text = Vec::new();

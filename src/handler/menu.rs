@@ -23,8 +23,8 @@ pub(crate) struct Item<'a> {
 pub(crate) trait Sink {
     fn item(&mut self, item: &Item<'_>) -> io::Result<()>;
 
-    /// Whether the lines are wanted for the links in them. A page that itself follows links then leaves that out, or two such
-    /// pages would follow each other without end.
+    /// Whether the lines are wanted for the links in them. A page that itself follows links then leaves that
+    /// out, or two such pages would follow each other without end.
     fn follows_links(&self) -> bool {
         false
     }
@@ -97,7 +97,8 @@ impl<'a> Menu<'a> {
     }
 }
 
-/// Ends a menu that went to the client. RFC 1436 lets a server leave the last line out; clients that wait for it exist.
+/// Ends a menu that went to the client. RFC 1436 lets a server leave the last line out; clients that wait for
+/// it exist.
 pub(crate) fn end(output: &mut Output<'_>) -> io::Result<()> {
     output.put(b".\r\n")?;
     output.flush()

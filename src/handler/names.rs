@@ -8,8 +8,8 @@ use crate::tree::Tree;
 /// The longest `.names` file that is read.
 const NAMES_BYTES_MAX: u64 = 64 * 1024;
 
-/// The entries of a directory's `.names`, in the form of the UMN server: blocks of `Path=./file`, `Name=Shown so`, and `Type=X`
-/// for a file that is not to be listed.
+/// The entries of a directory's `.names`, in the form of the UMN server: blocks of `Path=./file`, `Name=Shown
+/// so`, and `Type=X` for a file that is not to be listed.
 #[derive(Debug, Default)]
 pub(crate) struct Renames(Vec<Rename>);
 
@@ -56,8 +56,8 @@ impl Renames {
     }
 }
 
-/// Whether a name is of a pattern, in which `*` is any bytes and `?` is one. Time is bounded by the product of the lengths:
-/// only the last `*` is ever tried again.
+/// Whether a name is of a pattern, in which `*` is any bytes and `?` is one. Time is bounded by the product
+/// of the lengths: only the last `*` is ever tried again.
 pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut in_name) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

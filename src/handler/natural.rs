@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Compares names so that `part2` comes before `part10` and capitals do not come first; the bytes decide between names that
-/// differ in nothing else, so the order is total.
+/// Compares names so that `part2` comes before `part10` and capitals do not come first; the bytes decide
+/// between names that differ in nothing else, so the order is total.
 pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
     let (mut a, mut b) = (left, right);
     while let ([first, a_rest @ ..], [second, b_rest @ ..]) = (a, b) {
@@ -63,8 +63,8 @@ pub(crate) fn period(name: &[u8]) -> Option<String> {
 
 /// The UTC date of a time in seconds since 1970, as YYYY-MM-DD. A sandbox has no time zone to ask for.
 ///
-/// Days are counted in eras of 400 years that begin on a first of March, so that the leap day is the last of a year
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Days are counted in eras of 400 years that begin on a first of March, so that the leap day is the last of
+/// a year (Howard Hinnant, "chrono-compatible low-level date algorithms").
 pub(crate) fn date(seconds: i64) -> String {
     let days = seconds.div_euclid(86_400).saturating_add(719_468);
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

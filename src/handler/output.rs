@@ -11,8 +11,8 @@ use crate::menu::{Item, Sink};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a descriptor that does not block may take nothing at all. A blocking one waits in write(2), bounded by
-/// whoever started us.
+/// How long a descriptor that does not block may take nothing at all. A blocking one waits in write(2),
+/// bounded by whoever started us.
 const STALLED: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// Collects an answer and sends it; `sent` counts what the kernel has taken, which is all that can be known.
@@ -40,7 +40,8 @@ impl<'fd> Output<'fd> {
         Output { fd, buffer: Vec::new(), sent: 0, charset }
     }
 
-    /// Adds bytes to the answer. Memory stays bounded: a full buffer goes out first, a large piece goes past it.
+    /// Adds bytes to the answer. Memory stays bounded: a full buffer goes out first, a large piece goes
+    /// past it.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.buffer.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;

@@ -23,7 +23,8 @@ const INCLUDES_MAX: usize = 64;
 /// The text that readers see in the place of a program.
 pub(crate) const PROGRAM_NOTICE: &str = "(this part is a program; programs are off)";
 
-/// The page being made. Hidden names and types given by a map are in force from their line to the end of the page.
+/// The page being made. Hidden names and types given by a map are in force from their line to the end of
+/// the page.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     tree: &'a Tree,
@@ -66,8 +67,8 @@ impl<'a> Page<'a> {
         Ok(self.is_there())
     }
 
-    /// The page of a directory without a map: a title, the way up, and the listing; between a header and a footer, where
-    /// the site has them. A header stands above everything, so it has the title too.
+    /// The page of a directory without a map: a title, the way up, and the listing; between a header and a
+    /// footer, where the site has them. A header stands above everything, so it has the title too.
     pub(crate) fn of_directory(mut self, directory: Directory) -> io::Result<Result<(), Problem>> {
         let site = self.menu.site;
         if !self.part(site.settings.header.as_deref())? {
@@ -206,7 +207,8 @@ impl<'a> Page<'a> {
         self.menu.info(&clean::untabbed(text))
     }
 
-    /// A link, with what the author left out filled in. One that leads nowhere at all is shown as it was written.
+    /// A link, with what the author left out filled in. One that leads nowhere at all is shown as it
+    /// was written.
     fn link(&mut self, line: &[u8], link: &Link<'_>) -> io::Result<()> {
         if link::is_prose(self.tree, &self.directory, link) {
             return self.text(line);
@@ -229,7 +231,8 @@ impl<'a> Page<'a> {
         if users.unread { self.menu.info(b"(there are more users than are listed)") } else { Ok(()) }
     }
 
-    /// The virtual hosts, as `%` asks. A link names the host, and the form that reaches it where it shares our address.
+    /// The virtual hosts, as `%` asks. A link names the host, and the form that reaches it where it shares
+    /// our address.
     fn vhosts(&mut self) -> io::Result<()> {
         let site = self.menu.site;
         for vhost in &site.settings.vhosts {
@@ -246,8 +249,8 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Another map in this place. A name that leads to no map may be a command, of which nothing is shown; else it is a
-    /// drawing. A map that is a program is not run, and never shown.
+    /// Another map in this place. A name that leads to no map may be a command, of which nothing is shown;
+    /// else it is a drawing. A map that is a program is not run, and never shown.
     fn include(&mut self, line: &[u8], name: &[u8]) -> io::Result<()> {
         match self.document(name).map(|(document, form)| Map::read(document, form)) {
             Some(Ok(map)) => self.nested(&map),
@@ -268,7 +271,8 @@ impl<'a> Page<'a> {
         result
     }
 
-    /// A file that the author names as a part of the page. It may be hidden, so that readers meet it only there.
+    /// A file that the author names as a part of the page. It may be hidden, so that readers meet it
+    /// only there.
     fn document(&self, name: &[u8]) -> Option<(Document, Form)> {
         let path = self.named(self.existing(name)?)?;
         let form = Form::of(self.menu.site.settings, path.name()).unwrap_or(Form::Gophermap);
@@ -346,8 +350,8 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The newest texts below a directory. Code that follows links gets the directory instead: its listing if it is this one,
-    /// else a link.
+    /// The newest texts below a directory. Code that follows links gets the directory instead: its listing if
+    /// it is this one, else a link.
     fn latest(&mut self, line: &[u8], count: Option<usize>, directory: &[u8]) -> io::Result<()> {
         let site = self.menu.site;
         let below = if directory.is_empty() { Some(self.directory.clone()) } else { self.named(directory) };
@@ -368,8 +372,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A path of the tree that a map names: below its directory, or below the root if it begins with a slash, or a path of the host
-/// that leads into the tree. Hidden names are allowed: the author has named them.
+/// A path of the tree that a map names: below its directory, or below the root if it begins with a slash, or
+/// a path of the host that leads into the tree. Hidden names are allowed: the author has named them.
 pub(crate) fn named(tree: &Tree, directory: &TreePath, name: &[u8]) -> Option<TreePath> {
     if !name.starts_with(b"/") {
         return TreePath::of_author(&path::resolve(directory, name)?);

@@ -1,12 +1,13 @@
 //! Selectors as paths below the root, checked before the kernel sees them.
 //!
-//! A selector is never repaired by replacing text in it: one with a component that must not be there is refused whole.
+//! A selector is never repaired by replacing text in it: one with a component that must not be there is
+//! refused whole.
 
 use crate::clean;
 use crate::problem::Problem;
 
-/// A path below the content root without leading slash, the root being empty. No component is empty, `.` or `..`, begins
-/// with a dot or holds NUL, but where [`TreePath::dotted`] made it.
+/// A path below the content root without leading slash, the root being empty. No component is empty, `.` or
+/// `..`, begins with a dot or holds NUL, but where [`TreePath::dotted`] made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TreePath(Vec<u8>);
 
@@ -20,8 +21,8 @@ pub(crate) struct Reading {
     pub(crate) page: usize,
 }
 
-/// The mark between the selector of a listing and the number of one of its further pages. A name that begins with a dot is
-/// never served, so no file can be meant.
+/// The mark between the selector of a listing and the number of one of its further pages. A name that begins
+/// with a dot is never served, so no file can be meant.
 const PAGE_MARK: &[u8] = b"/.page/";
 
 /// The selector of a further page of what has this selector.
@@ -44,9 +45,10 @@ fn paged(selector: &[u8]) -> (&[u8], usize) {
     }
 }
 
-/// The ways to read a selector, in the order they are tried: as it stands; decoded, once; both again without what follows a
-/// `?`, as a client may have made a search of it. The file that really has the name wins: `per%41cent.txt` and `q?.txt` are
-/// names that occur, and servers that decode or split first list them and cannot serve them.
+/// The ways to read a selector, in the order they are tried: as it stands; decoded, once; both again without
+/// what follows a `?`, as a client may have made a search of it. The file that really has the name wins:
+/// `per%41cent.txt` and `q?.txt` are names that occur, and servers that decode or split first list them and
+/// cannot serve them.
 pub(crate) fn readings(selector: &[u8]) -> impl Iterator<Item = Result<Reading, Problem>> {
     let before_query = selector.iter().position(|&byte| byte == b'?').map(|at| &selector[..at]);
     let mut spellings: Vec<Vec<u8>> = Vec::new();
@@ -68,7 +70,8 @@ impl TreePath {
         TreePath(Vec::new())
     }
 
-    /// Repeated slashes and `.` name the same place and are dropped; anything else that is no plain name is refused.
+    /// Repeated slashes and `.` name the same place and are dropped; anything else that is no plain name
+    /// is refused.
     pub(crate) fn parse(selector: &[u8]) -> Result<TreePath, Problem> {
         let mut path = TreePath::root();
         for component in selector.split(|&byte| byte == b'/') {
@@ -82,7 +85,8 @@ impl TreePath {
         Ok(path)
     }
 
-    /// A path that the author of the tree wrote, for a part of a page: hidden names are theirs to name, `..` is not.
+    /// A path that the author of the tree wrote, for a part of a page: hidden names are theirs to name, `..`
+    /// is not.
     pub(crate) fn of_author(written: &[u8]) -> Option<TreePath> {
         let mut path = TreePath::root();
         for component in written.split(|&byte| byte == b'/') {
@@ -155,8 +159,8 @@ impl TreePath {
     }
 }
 
-/// The selector of a link that a map in `directory` wrote as `relative`, by text alone: `.` and `..` are resolved, and `None`
-/// is a link that leaves the tree.
+/// The selector of a link that a map in `directory` wrote as `relative`, by text alone: `.` and `..` are
+/// resolved, and `None` is a link that leaves the tree.
 pub(crate) fn resolve(directory: &TreePath, relative: &[u8]) -> Option<Vec<u8>> {
     let mut components: Vec<&[u8]> =
         directory.0.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();

@@ -14,8 +14,8 @@ pub(crate) struct Place<'a> {
     pub(crate) selector: Vec<u8>,
 }
 
-/// Follows `/;name` and `/~name` as far as they are known here. What is not is left for the tree, which may have a file of
-/// that name.
+/// Follows `/;name` and `/~name` as far as they are known here. What is not is left for the tree, which may
+/// have a file of that name.
 pub(crate) fn find<'a>(tree: Tree, site: &Site<'a>, selector: &[u8]) -> Result<Place<'a>, Problem> {
     let mut place = Place { tree, site: site.clone(), selector: selector.to_vec() };
     if let Some((name, rest)) = vhost::split(selector)

@@ -1,6 +1,7 @@
 //! Why a request is not answered with what it asked for: one value, two audiences.
 
-/// The client reads [`Problem::message`], which tells nothing about the tree; the log has [`Problem::status`], which does.
+/// The client reads [`Problem::message`], which tells nothing about the tree; the log has
+/// [`Problem::status`], which does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// There is nothing of this name; another reading of the selector may still fit.

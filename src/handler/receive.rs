@@ -56,8 +56,8 @@ pub(crate) fn request(fd: BorrowedFd<'_>) -> Received {
     }
 }
 
-/// Reads and forgets until the client closes. A socket closed with unread bytes in it, or that gets more of them, answers
-/// with a reset, and a reset takes the unread part of our answer away from the client.
+/// Reads and forgets until the client closes. A socket closed with unread bytes in it, or that gets more of
+/// them, answers with a reset, and a reset takes the unread part of our answer away from the client.
 pub(crate) fn drain(fd: BorrowedFd<'_>) {
     let deadline = Instant::now() + DRAIN_DEADLINE;
     let mut chunk = [0; 16 * 1024];

@@ -20,8 +20,8 @@ pub(crate) enum Scan {
     Foreign(&'static str),
 }
 
-/// Looks for the end of the request line. A line ends with LF, with or without CR: some clients send LF only, and RFC 1436
-/// has CR-LF. A CR alone ends nothing.
+/// Looks for the end of the request line. A line ends with LF, with or without CR: some clients send LF only,
+/// and RFC 1436 has CR-LF. A CR alone ends nothing.
 pub(crate) fn scan(bytes: &[u8]) -> Scan {
     if bytes.starts_with(&[0x16, 0x03]) {
         return Scan::Foreign("tls");

@@ -1,7 +1,7 @@
 //! Search, item type 7: over the names, titles and texts that a reader could reach by following links.
 //!
-//! Only what pages link to is looked at, so a file that is hidden or just not linked does not come up. Everything has a
-//! bound, and a search that met one says so.
+//! Only what pages link to is looked at, so a file that is hidden or just not linked does not come up.
+//! Everything has a bound, and a search that met one says so.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -29,8 +29,8 @@ pub(crate) struct Query {
     words: Vec<String>,
 }
 
-/// A request to search, if the selector is one: the search's own, or with the directory to search after it. Words follow a
-/// TAB, or a `?` where a client made a URL of it.
+/// A request to search, if the selector is one: the search's own, or with the directory to search after it.
+/// Words follow a TAB, or a `?` where a client made a URL of it.
 pub(crate) fn query(site: &Site<'_>, selector: &[u8], extra: Option<&[u8]>) -> Option<Query> {
     let ours = site.settings.search.as_deref()?;
     let rest = selector.strip_prefix(ours).or_else(|| selector.strip_prefix(ours.strip_prefix(b"/")?))?;
@@ -97,7 +97,8 @@ enum Match {
     Text(String),
 }
 
-/// Every word must occur, wherever; the line shown is the first that has one of those that are not in the name.
+/// Every word must occur, wherever; the line shown is the first that has one of those that are not in
+/// the name.
 fn matching(words: &[String], found: &Found) -> Option<Match> {
     let name = String::from_utf8_lossy(&found.name).to_lowercase();
     let missing: Vec<&String> = words.iter().filter(|word| !name.contains(word.as_str())).collect();

@@ -13,7 +13,8 @@ use crate::vhost::Vhost;
 /// The longest configuration file that is read.
 const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 
-/// Everything that can be set. The field's name is the key in the file; docs/gopher-handler.md says what each is for.
+/// Everything that can be set. The field's name is the key in the file; docs/gopher-handler.md says what each
+/// is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) root: PathBuf,
@@ -48,7 +49,8 @@ pub(crate) struct Settings {
     pub(crate) dialect: Dialect,
     /// Directories whose listings, and those below them, have the newest first.
     pub(crate) newest_first: Vec<Vec<u8>>,
-    /// A map above, and one below, each listing of a directory without a map: a name in it, or a path from the root.
+    /// A map above, and one below, each listing of a directory without a map: a name in it, or a path from
+    /// the root.
     pub(crate) header: Option<Vec<u8>>,
     pub(crate) footer: Option<Vec<u8>>,
     pub(crate) parent_link: bool,

@@ -24,7 +24,8 @@ pub(crate) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// A virtual host wins, then what was set, then the address the client reached; a pipe or a terminal has none.
+    /// A virtual host wins, then what was set, then the address the client reached; a pipe or a terminal
+    /// has none.
     pub(crate) fn find(settings: &'a Settings, connection: impl AsFd) -> Site<'a> {
         let reached = match (&settings.host, settings.port) {
             (Some(_), Some(_)) if settings.vhosts.is_empty() => None,
@@ -54,8 +55,9 @@ impl<'a> Site<'a> {
         [&self.host_prefix, written].concat()
     }
 
-    /// A relative selector that an author wrote in a map of `directory`; `None` leads out of the tree. From the tree of a user
-    /// `..` leads to that of the site, and from the site's root to itself, as in a file system.
+    /// A relative selector that an author wrote in a map of `directory`; `None` leads out of the tree.
+    /// From the tree of a user `..` leads to that of the site, and from the site's root to itself, as in a
+    /// file system.
     pub(crate) fn relative(&self, directory: &TreePath, written: &[u8]) -> Option<Vec<u8>> {
         let path = match (self.user_prefix.is_empty(), directory.is_root()) {
             (true, true) if matches!(written, b".." | b"../") => b"/".to_vec(),
@@ -114,8 +116,9 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The peer as the program that accepted the connection says, else by the socket. `REMOTE_ADDR` is from systemd and dayfly,
-/// `TCPREMOTEIP` from tcpserver. Behind a proxy only they know the client; the socket has the proxy's address.
+/// The peer as the program that accepted the connection says, else by the socket. `REMOTE_ADDR` is from
+/// systemd and dayfly, `TCPREMOTEIP` from tcpserver. Behind a proxy only they know the client; the socket has
+/// the proxy's address.
 pub(crate) fn peer(connection: impl AsFd) -> String {
     let said = ["REMOTE_ADDR", "TCPREMOTEIP"]
         .iter()
@@ -130,7 +133,8 @@ pub(crate) fn peer(connection: impl AsFd) -> String {
     }
 }
 
-/// Clients put the host of a menu line into a URL as it stands, where a bare IPv6 address would end at its first colon.
+/// Clients put the host of a menu line into a URL as it stands, where a bare IPv6 address would end at its
+/// first colon.
 fn literal(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

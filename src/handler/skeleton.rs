@@ -17,8 +17,8 @@ const DEPTH_MAX: usize = 4;
 /// The longest file that is compared; a page to begin with is short.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whether every file of the tree is one of the skeleton, with the same content. Files that the user has removed do not
-/// count, nor do hidden ones and those that nobody may read: no reader can meet them.
+/// Whether every file of the tree is one of the skeleton, with the same content. Files that the user has
+/// removed do not count, nor do hidden ones and those that nobody may read: no reader can meet them.
 pub(crate) fn is_all_of(tree: &Tree, skeleton: &Path) -> bool {
     let mut left = ENTRIES_MAX;
     directory(tree, &TreePath::root(), skeleton, DEPTH_MAX, &mut left)

@@ -1,8 +1,8 @@
 //! The content tree, and the only place where a path is opened.
 //!
-//! Everything is opened by openat2(2) below a descriptor of the root, so no symlink, `..` or magic link leads out of it,
-//! whatever happens to the tree meanwhile. What was opened is looked at before it is used. Symlinks that stay inside are
-//! followed, absolute ones too: they are how authors arrange a tree.
+//! Everything is opened by openat2(2) below a descriptor of the root, so no symlink, `..` or magic link leads
+//! out of it, whatever happens to the tree meanwhile. What was opened is looked at before it is used.
+//! Symlinks that stay inside are followed, absolute ones too: they are how authors arrange a tree.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -67,8 +67,8 @@ impl Tree {
 
     /// The tree of a user: `rest` in what is `base`/`name`.
     ///
-    /// Directories above belong to the operator and may be symlinks. Those below belong to the user, and no symlink there leads out
-    /// of it: else a user could publish the files of another.
+    /// Directories above belong to the operator and may be symlinks. Those below belong to the user, and no
+    /// symlink there leads out of it: else a user could publish the files of another.
     pub(crate) fn open_user(base: &Path, name: &str, rest: &Path) -> Result<Tree, Problem> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let absent = |_: Errno| Problem::Absent;
@@ -87,11 +87,11 @@ impl Tree {
         Ok(Tree { root: root.into(), at, privileged: geteuid().is_root() })
     }
 
-    /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to block on a
-    /// FIFO is what `O_NONBLOCK` is for; it changes nothing for the other two.
+    /// Opens what the path names, if it is there for everybody to read: a regular file or a directory. Not to
+    /// block on a FIFO is what `O_NONBLOCK` is for; it changes nothing for the other two.
     ///
-    /// The mode decides, not only whether this process could read it: a file of mode 600 is not published, whichever user
-    /// the handler happens to run as.
+    /// The mode decides, not only whether this process could read it: a file of mode 600 is not published,
+    /// whichever user the handler happens to run as.
     pub(crate) fn open(&self, path: &TreePath) -> Result<Node, Problem> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = File::from(self.below(path, flags)?);
@@ -174,8 +174,8 @@ impl Tree {
         Err(Errno::AGAIN)
     }
 
-    /// The path without symlinks, each of them read from left to right. `None` leads out of the tree. The result is only a name:
-    /// it is opened beneath the root like any other.
+    /// The path without symlinks, each of them read from left to right. `None` leads out of the tree. The
+    /// result is only a name: it is opened beneath the root like any other.
     fn resolved(&self, path: &TreePath) -> Option<TreePath> {
         let mut rest: Vec<Vec<u8>> = components(path.relative()).rev().collect();
         let mut done: Vec<Vec<u8>> = Vec::new();

@@ -40,7 +40,8 @@ impl Template {
         Tree::open_user(&self.base, name, &self.rest)
     }
 
-    /// The users that have a tree, in order. With a skeleton, one whose tree has nothing else in it is left out.
+    /// The users that have a tree, in order. With a skeleton, one whose tree has nothing else in it is
+    /// left out.
     pub(crate) fn names(&self, skeleton: Option<&Path>) -> Users {
         let mut entries = std::fs::read_dir(&self.base).into_iter().flatten().flatten();
         let read = entries.by_ref().take(NAMES_MAX).filter_map(|entry| entry.file_name().into_string().ok());
@@ -72,8 +73,8 @@ pub(crate) fn split(selector: &[u8]) -> Option<(&str, &[u8])> {
     Some((name, &after[end..]))
 }
 
-/// Any name that useradd(8) can be made to take: letters, digits, `_`, `.` and `-`. A dot at the start would be a hidden
-/// name, a hyphen an option, and digits alone a user ID.
+/// Any name that useradd(8) can be made to take: letters, digits, `_`, `.` and `-`. A dot at the start would
+/// be a hidden name, a hyphen an option, and digits alone a user ID.
 fn is_name(name: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     name.len() <= NAME_BYTES_MAX

@@ -1,7 +1,8 @@
 //! Virtual hosts: trees of other names, chosen by the address that the client reached.
 //!
-//! A gopher request does not say for which host it is, and to guess it from what the same client asked before goes wrong
-//! behind every shared address. So the address decides; where names share one, `/;name` selects by name.
+//! A gopher request does not say for which host it is, and to guess it from what the same client asked
+//! before goes wrong behind every shared address. So the address decides; where names share one, `/;name`
+//! selects by name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -6,8 +6,8 @@ use crate::clean;
 use crate::output::Output;
 use crate::site::Site;
 
-/// The schemes that an `h` link with a selector `URL:…` may have. This list keeps out schemes that run code in the browser.
-/// gopher and telnet have item types of their own.
+/// The schemes that an `h` link with a selector `URL:…` may have. This list keeps out schemes that run code
+/// in the browser. gopher and telnet have item types of their own.
 const SCHEMES: &[&str] = &[
     "http", "https", "ftp", "ftps", "mailto", "news", "nntp", "irc", "ircs", "xmpp", "matrix", "gemini",
     "spartan", "nex", "finger", "git", "ssh", "sftp", "magnet", "tel",
@@ -34,7 +34,8 @@ pub(crate) struct Place {
     pub(crate) port: u16,
 }
 
-/// Takes apart `gopher://host:port/Tselector` (RFC 4266). A menu has fields for that, so every client can follow the link.
+/// Takes apart `gopher://host:port/Tselector` (RFC 4266). A menu has fields for that, so every client can
+/// follow the link.
 pub(crate) fn gopher(url: &[u8]) -> Option<Place> {
     let (scheme, rest) = url.split_at_checked(b"gopher://".len())?;
     if !scheme.eq_ignore_ascii_case(b"gopher://") {
@@ -55,8 +56,8 @@ pub(crate) fn gopher(url: &[u8]) -> Option<Place> {
     good.then(|| Place { item_type, selector: clean::unescaped(selector), host: host.to_vec(), port })
 }
 
-/// The page for a `URL:` selector, by the rules of the proposal that brought the form (Goerzen, 2002): HTML 3.2, a refresh of
-/// at most ten seconds, the link in plain sight, nothing loaded.
+/// The page for a `URL:` selector, by the rules of the proposal that brought the form (Goerzen, 2002): HTML
+/// 3.2, a refresh of at most ten seconds, the link in plain sight, nothing loaded.
 pub(crate) fn redirect(target: &[u8], output: &mut Output<'_>) -> io::Result<()> {
     let url = clean::html(&clean::url(target));
     let page = [
@@ -74,7 +75,8 @@ pub(crate) fn redirect(target: &[u8], output: &mut Output<'_>) -> io::Result<()>
     output.flush()
 }
 
-/// Whether the line is the first of an HTTP request. A selector `GET /x` without a version is one too, of 1991.
+/// Whether the line is the first of an HTTP request. A selector `GET /x` without a version is one too,
+/// of 1991.
 pub(crate) fn is_http(line: &[u8]) -> bool {
     let method = [&b"GET /"[..], b"HEAD /", b"POST /", b"OPTIONS ", b"CONNECT ", b"PUT /"];
     let versioned = line.windows(7).any(|part| part == b" HTTP/1");

@@ -26,11 +26,13 @@ pub(crate) enum Command {
     /// Listen, and serve each connection in a sandbox of its own
     #[command(after_help = "Exit status: 0 stopped by a signal, 1 failed, 2 wrong option or service file")]
     Serve(Box<LaunchOptions>),
-    /// Learn a profile: run or serve with every layer but the profile's verdict, and write what the profile lacks
+    /// Learn a profile: run or serve with every layer but the profile's verdict, and write what the
+    /// profile lacks
     ///
-    /// Learning is no protection: calls that the profile denies are recorded and made. The guard stays in force; what it denies
-    /// is reported and never written. With --listen or --connections it serves, until SIGTERM or the last connection; else it
-    /// runs for one. The report goes to stdout; under run, where stdout is the connection, to stderr.
+    /// Learning is no protection: calls that the profile denies are recorded and made. The guard stays in
+    /// force: calls that it denies are reported, but no line allows them. With --listen or --connections,
+    /// dayfly serves until SIGTERM or the last connection. Without them it serves one connection and ends.
+    /// The report goes to stdout, or to stderr if stdout is the connection.
     #[command(after_help = LEARN_STATUS)]
     Learn(Box<LearnOptions>),
     /// Check whether a service would run on this host
@@ -51,7 +53,8 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
         words: Vec<OsString>,
     },
-    /// Write the files that a new service begins with: its service file, its units and, with --handler, its template
+    /// Write the files that a new service begins with: its service file, its units and, with --handler,
+    /// its template
     #[command(after_help = "Exit status: 0 written, 2 usage, or a file is there already")]
     Init(Box<InitOptions>),
     /// Print systemd units for a service

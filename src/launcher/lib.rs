@@ -1,4 +1,5 @@
-//! dayfly: one ephemeral, sealed sandbox per connection. ARCHITECTURE.md follows a connection through these files.
+//! dayfly: one ephemeral, sealed sandbox per connection. ARCHITECTURE.md follows a connection through
+//! these files.
 
 mod activation;
 mod cgroup;

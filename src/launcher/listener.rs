@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use sys::{self, Errno, Ignoring};
 
-/// Where to listen: `ADDR:PORT` (`:PORT` and `PORT` are `[::]:PORT`, dual-stack; `localhost:PORT` is 127.0.0.1) or `unix:PATH[?mode=0660]`.
+/// Where to listen: `ADDR:PORT` (`:PORT` and `PORT` are `[::]:PORT`, dual-stack; `localhost:PORT` is
+/// 127.0.0.1) or `unix:PATH[?mode=0660]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp(SocketAddr),

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// musl's allocator unmaps as soon as it can, which costs a short life more than its memory; this one keeps what it has.
+/// musl's allocator unmaps as soon as it can, which costs a short life more than its memory; this one keeps
+/// what it has.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

@@ -150,7 +150,8 @@ const NEEDED_FOR_CREDENTIALS: [(Capability, &str); 1] = [(Capability::CAP_CHOWN,
 /// A file or socket may be another's than root's. Where it is root's, this is not needed.
 const NEEDED_FOR_OPENED: [(Capability, &str); 1] = [(Capability::CAP_DAC_OVERRIDE, "--open")];
 
-/// Only whoever may set capabilities of files may let a map name the host's root (user_namespaces(7), Linux 5.12).
+/// Only whoever may set capabilities of files may let a map name the host's root (user_namespaces(7),
+/// Linux 5.12).
 const NEEDED_FOR_OWNER: [(Capability, &str); 1] = [(Capability::CAP_SETFCAP, "--owner")];
 
 const NEEDED_FOR_DEVICES: [(Capability, &str); 1] = [(Capability::CAP_MKNOD, "the devices of /dev")];
@@ -212,7 +213,8 @@ pub(crate) fn can_make_devices() -> bool {
 pub(crate) fn enter_user_namespace(id: u32) -> Result<(), (&'static str, io::Error)> {
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let failed = |errno: Errno| ("make a user namespace", io::Error::from(errno));
-    // A process that got capabilities by exec is not dumpable, nor are its children: their listener could not be fetched.
+    // A process that got capabilities by exec is not dumpable, nor are its children: their listener could not
+    // be fetched.
     nix::sys::prctl::set_dumpable(true).map_err(|errno| ("PR_SET_DUMPABLE", io::Error::from(errno)))?;
     sys::process::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).map_err(failed)?;
     let write = |path: &'static str, text: String| fs::write(path, text).map_err(|error| (path, error));

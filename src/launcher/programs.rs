@@ -35,8 +35,8 @@ pub(crate) fn succeeds(name: &str, words: impl Iterator<Item = String>) -> bool 
     }
 }
 
-/// Starts the program with these descriptors 0 and 1, in a process group of its own: a key that ends the launcher does not end
-/// it. Without `says` it has no descriptor 2.
+/// Starts the program with these descriptors 0 and 1, in a process group of its own: a key that ends the
+/// launcher does not end it. Without `says` it has no descriptor 2.
 pub(crate) fn start(
     name: &str,
     words: &[OsString],

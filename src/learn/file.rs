@@ -17,8 +17,8 @@ pub(crate) struct Changed {
     pub(crate) by_hand: Vec<String>,
 }
 
-/// Adds what was learned to the text of FILE, or to a new one that includes `base`. The result is a profile that allows all of
-/// it.
+/// Adds what was learned to the text of FILE, or to a new one that includes `base`. The result is a profile
+/// that allows all of it.
 pub(crate) fn add(before: Option<&str>, base: &str, heard: &Heard, path: &Path) -> Result<Changed, String> {
     let mut text = before.map_or_else(|| head(base), str::to_owned);
     if !text.ends_with('\n') {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 const PROFILES: &str = "/etc/dayfly/profiles";
 
-/// A built-in profile, one of /etc/dayfly/profiles, or with a `/` a file, relative to the first one's directory.
+/// A built-in profile, one of /etc/dayfly/profiles, or with a `/` a file, relative to the first
+/// one's directory.
 pub(crate) fn find(name: &str, directory: &Path) -> Result<(String, String), String> {
     if let Some(text) = texts::included(name) {
         return Ok((name.to_owned(), text.to_owned()));

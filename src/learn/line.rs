@@ -6,7 +6,8 @@ use seccomp::profile::model::{Action, Profile};
 use seccomp::profile::{parse, texts};
 use sys::names::{self, Machine};
 
-/// One alternative of a call's line: its condition, if an argument says what the call does, and how often it was made.
+/// One alternative of a call's line: its condition, if an argument says what the call does, and how often it
+/// was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alternative {
     pub(crate) condition: Option<String>,

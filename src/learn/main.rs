@@ -1,8 +1,8 @@
-//! The half of `dayfly learn` that needs no privilege: hears on descriptor 0 what sandboxes called, and at its end writes the
-//! profile and says on descriptor 1 what is new in it.
+//! The half of `dayfly learn` that needs no privilege: hears on descriptor 0 what sandboxes called, and at
+//! its end writes the profile and says on descriptor 1 what is new in it.
 //!
-//! [`heard`] counts; [`line`](mod@line) makes a line of a profile from a call; [`file`] adds lines to a profile's text; [`includes`] finds
-//! included files; [`report`] says it.
+//! [`heard`] counts; [`line`](mod@line) makes a line of a profile from a call; [`file`] adds lines to a
+//! profile's text; [`includes`] finds included files; [`report`] says it.
 
 mod file;
 mod heard;

@@ -36,7 +36,8 @@ pub struct Report {
     pub limits: Option<Limits>,
     #[serde(flatten)]
     pub counters: Counters,
-    /// Connections that have a sandbox, the oldest first, of all services together [`LISTED_MAX`] at the most.
+    /// Connections that have a sandbox, the oldest first, of all services together [`LISTED_MAX`] at
+    /// the most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sandboxes: Vec<Sandbox>,
 }

@@ -1,5 +1,5 @@
-//! Compiles the built-in seccomp profiles with dayfly, by the same crate that reads an operator's profile at run time:
-//! a launch finds their programs ready, and a mistake in one of them is an error of the build.
+//! Compiles the built-in seccomp profiles with dayfly, by the same crate that reads an operator's profile at
+//! run time: a launch finds their programs ready, and a mistake in one of them is an error of the build.
 
 #![allow(clippy::disallowed_macros, reason = "cargo listens to stdout")]
 

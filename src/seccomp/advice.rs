@@ -1,4 +1,5 @@
-//! Advice about a denied call: the line of a profile that would allow it, or why none can and what to use instead.
+//! Advice about a denied call: the line of a profile that would allow it, or why none can and what to
+//! use instead.
 
 use super::abi::Files;
 use super::guard;

@@ -147,7 +147,8 @@ pub fn waits_in(parked: Parked, machine: Machine) -> &'static str {
     }
 }
 
-/// flock(2), and locks of records. An exception of the profile's own for some arguments, or a line about flock, stays.
+/// flock(2), and locks of records. An exception of the profile's own for some arguments, or a line about
+/// flock, stays.
 fn allow_locks(entries: &mut Vec<Entry>, machine: Machine) {
     let has_exceptions = |entries: &[Entry], name| {
         entries.iter().any(|e| e.name == name && e.action != Action::Allow && !e.when.is_empty())

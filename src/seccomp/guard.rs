@@ -215,7 +215,8 @@ const JUDGED: &[Judged] = &[
         call: call("ioctl", 16, 29),
         remains: "TIOCGWINSZ, TCGETS, TCGETS2, FIONREAD, FIONBIO, FIOCLEX and FIONCLEX only",
         why: "others list the host's interfaces, type into terminals, ask for signals",
-        // The kernel looks at the low word only, so the high one must be zero; but musl extends the sign of TCGETS2.
+        // The kernel looks at the low word only, so the high one must be zero; but musl extends the sign
+        // of TCGETS2.
         code: &[
             low_word(1),
             if_equal(TCGETS2),
@@ -384,7 +385,8 @@ pub fn native(files: Files) -> &'static [Instruction] {
     }
 }
 
-/// The guard of a machine: architecture, canaries and x32 first, then each call by its number; the rest is allowed.
+/// The guard of a machine: architecture, canaries and x32 first, then each call by its number; the rest
+/// is allowed.
 pub const fn program(arch: Arch, files: Files) -> [Instruction; LENGTH] {
     let mut writer = Writer { program: [ALLOW; LENGTH], length: 0 };
     // No decision needs this argument. When a filter is installed the kernel runs it in software for each
@@ -465,7 +467,8 @@ pub fn judged_by_argument(files: Files) -> impl Iterator<Item = (&'static str, &
     JUDGED.iter().chain(openat2).map(|judged| (judged.call.name, judged.remains, judged.why))
 }
 
-/// Whether the guard leaves little of what the call is for, so that a profile that allows it allows more than there is.
+/// Whether the guard leaves little of what the call is for, so that a profile that allows it allows more than
+/// there is.
 pub fn closes(name: &str) -> bool {
     let ordinary = |judged: &&Judged| {
         judged.remains == SET_ID_REMAINS || matches!(judged.call.name, "statx" | "recvfrom" | "socketpair")

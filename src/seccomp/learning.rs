@@ -1,8 +1,10 @@
-//! Learning: what becomes of a call that a profile does not allow, and which of its arguments say what it does.
+//! Learning: what becomes of a call that a profile does not allow, and which of its arguments say what
+//! it does.
 //!
-//! While a service learns, all such calls are notified. The default verdict is not applied: the call continues. A notified call
-//! that continues skips the other filters (seccomp_unotify(2)), so the guard is asked here, by an interpreter of the same
-//! program. It decides by numbers in registers, which nobody can change while the call waits.
+//! While a service learns, all such calls are notified. The default verdict is not applied: the call
+//! continues. A notified call that continues skips the other filters (seccomp_unotify(2)), so the guard is
+//! asked here, by an interpreter of the same program. It decides by numbers in registers, which nobody can
+//! change while the call waits.
 
 use super::guard_emit::Instruction;
 use super::interpret::{Call, interpret};
@@ -64,7 +66,8 @@ pub fn notifying(profile: &Profile) -> Profile {
     Profile { traits: profile.traits, entries: profile.entries.iter().filter_map(of_entry).collect() }
 }
 
-/// A call's arguments that say what it does, as conditions name them, and how the names of their values begin.
+/// A call's arguments that say what it does, as conditions name them, and how the names of their
+/// values begin.
 type Telling = (&'static str, &'static [(&'static str, &'static str)]);
 
 /// Numbers of descriptors, addresses, sizes and the like say nothing.
@@ -161,7 +164,8 @@ pub fn kind(name: &str, args: &[u64; 6]) -> [u64; 6] {
     kind
 }
 
-/// The condition of a profile's line that allows calls of this kind; None where no argument says what the call does.
+/// The condition of a profile's line that allows calls of this kind; None where no argument says what the
+/// call does.
 #[must_use]
 pub fn condition(name: &str, args: &[u64; 6]) -> Option<String> {
     let mut conditions: Vec<(&str, String)> = Vec::new();

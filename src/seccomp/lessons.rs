@@ -20,7 +20,8 @@ pub enum Told {
 pub struct Learned {
     pub number: u32,
     pub lesson: Lesson,
-    /// The arguments that say what it does ([`super::learning::kind`]); None: there were too many kinds to keep apart.
+    /// The arguments that say what it does ([`super::learning::kind`]); None: there were too many kinds to
+    /// keep apart.
     pub kind: Option<[u64; 6]>,
     pub count: u64,
 }

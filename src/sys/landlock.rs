@@ -53,8 +53,8 @@ pub fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Resu
     .map(drop)
 }
 
-/// Restricts the calling thread for good. Needs no_new_privs. `quiet`: what is denied before the next exec is not audited (from
-/// ABI 7 on); what is denied after it never is, unless asked for.
+/// Restricts the calling thread for good. Needs no_new_privs. `quiet`: what is denied before the next exec is
+/// not audited (from ABI 7 on); what is denied after it never is, unless asked for.
 pub fn restrict_self(ruleset: BorrowedFd<'_>, quiet: bool) -> Result<()> {
     const LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: u32 = 1 << 0;
     let flags = if quiet { LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF } else { 0 };

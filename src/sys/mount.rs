@@ -342,7 +342,8 @@ pub struct Version {
     pub size: u64,
 }
 
-/// The version of an open file, from what the kernel has at hand: a file system that does not answer is not asked.
+/// The version of an open file, from what the kernel has at hand: a file system that does not answer is
+/// not asked.
 pub fn version(file: BorrowedFd<'_>) -> Result<Version> {
     let stat = statx_with(file, c"", libc::AT_STATX_DONT_SYNC)?;
     Ok(Version {

@@ -106,7 +106,8 @@ pub fn mdwe() -> Result<bool> {
 /// capset(2) of the calling thread.
 pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
-    // A copy: what is read back is compared with a constant, which must not be the memory that the call was given.
+    // A copy: what is read back is compared with a constant, which must not be the memory that the call
+    // was given.
     let mut sets = *sets;
     // SAFETY: header is live and writable, version 3 takes exactly two data structs, which are live.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_mut_ptr()) }).map(drop)
@@ -122,8 +123,8 @@ pub fn capabilities() -> Result<[CapData; 2]> {
     Ok(sets)
 }
 
-/// Gives up all capabilities of the calling thread but those of this set, a bit for each of the first 32, and makes none
-/// inheritable.
+/// Gives up all capabilities of the calling thread but those of this set, a bit for each of the first 32, and
+/// makes none inheritable.
 pub fn keep_capabilities(kept: u32) -> Result<()> {
     let [low, _] = capabilities()?;
     let low = CapData { effective: low.effective & kept, permitted: low.permitted & kept, inheritable: 0 };

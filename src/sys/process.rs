@@ -271,13 +271,14 @@ impl From<&libc::rusage> for Usage {
     }
 }
 
-/// Becomes the tracer of a process, which stops as soon as it has executed a program (ptrace(2)); it dies with the tracer.
+/// Becomes the tracer of a process, which stops as soon as it has executed a program (ptrace(2)); it dies
+/// with the tracer.
 pub fn trace_exec(pid: u32) -> Result<()> {
     ptrace::seize(pid_of(pid)?, ptrace::Options::PTRACE_O_TRACEEXEC | ptrace::Options::PTRACE_O_EXITKILL)
 }
 
-/// Waits until a traced process has executed a program, of which nothing has run yet. False: it has ended before, and is
-/// not reaped.
+/// Waits until a traced process has executed a program, of which nothing has run yet. False: it has ended
+/// before, and is not reaped.
 pub fn wait_for_exec(pid: u32) -> Result<bool> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
     let found = waitid(Id::Pid(pid_of(pid)?), look)?;

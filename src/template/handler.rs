@@ -7,7 +7,8 @@ use crate::tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Copies the handler to its place and answers that place, a path inside the template. Its mode is set with all others.
+/// Copies the handler to its place and answers that place, a path inside the template. Its mode is set with
+/// all others.
 pub(crate) fn install(handler: &HandlerOption, tree: &Path) -> Result<PathBuf, Error> {
     let content = fs::read(&handler.file).at("read the handler", &handler.file)?;
     match elf::kind(&content) {

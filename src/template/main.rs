@@ -1,11 +1,11 @@
 //! `dayfly template`: makes the tree or the image that a sandbox sees as `/`.
 //!
-//! A program of its own beside the launcher, started as `dayfly template …`: it parses archives' worth of files and runs
-//! package tools, which the privileged launcher must not.
+//! A program of its own beside the launcher, started as `dayfly template …`: it parses archives' worth of
+//! files and runs package tools, which the privileged launcher must not.
 //!
-//! One build, as files: [`options`] is what was typed; [`source`] fills a new directory beside the target; [`handler`] puts
-//! the handler in; [`tree`] makes it what a sandbox expects; [`publish`] makes an image of it, or exchanges it with the old
-//! one in one step.
+//! One build, as files: [`options`] is what was typed; [`source`] fills a new directory beside the target;
+//! [`handler`] puts the handler in; [`tree`] makes it what a sandbox expects; [`publish`] makes an image of
+//! it, or exchanges it with the old one in one step.
 
 mod elf;
 mod error;

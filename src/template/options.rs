@@ -18,10 +18,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a template from a handler, a directory, or Debian packages
     ///
-    /// The tree belongs to root, is readable by all and writable by nobody else, and holds no set-id bits, devices, FIFOs
-    /// or sockets. Mount points are made empty: those that DIR/.mountpoints lists, one a line (# begins a comment), else
-    /// /dev, /proc, /run/dayfly and /tmp. OUT is made beside its place and exchanged in one step, and only if something
-    /// changed. A directory that this command did not make is never replaced.
+    /// The tree belongs to root, is readable by all and writable by nobody else, and holds no set-id bits,
+    /// devices, FIFOs or sockets. Mount points are made empty: those that DIR/.mountpoints lists, one a line
+    /// (# begins a comment), else /dev, /proc, /run/dayfly and /tmp. OUT is made beside its place and
+    /// exchanged in one step, and only if something changed. A directory that this command did not make is
+    /// never replaced.
     #[command(after_help = EXIT_STATUS)]
     Build(Build),
 }

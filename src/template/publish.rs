@@ -73,7 +73,8 @@ pub(crate) fn check_target(options: &Build) -> Result<(), Error> {
     }
 }
 
-/// Whether a file begins as an image does: nothing else is overwritten. An empty file may be, for mktemp(1) makes one.
+/// Whether a file begins as an image does: nothing else is overwritten. An empty file may be, for mktemp(1)
+/// makes one.
 fn is_image(path: &Path, kind: ImageKind) -> bool {
     let Ok(content) = read_start(path, 1028) else { return false };
     match kind {

@@ -12,8 +12,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Fills the new tree. Answers what of --from no template can hold: devices, FIFOs and sockets mean something to the host
-/// alone.
+/// Fills the new tree. Answers what of --from no template can hold: devices, FIFOs and sockets mean something
+/// to the host alone.
 pub(crate) fn fill(options: &Build, tree: &Path, progress: &mut Progress) -> Result<Vec<PathBuf>, Error> {
     let mut left_out = Vec::new();
     if !options.debian.is_empty() {
@@ -27,7 +27,8 @@ pub(crate) fn fill(options: &Build, tree: &Path, progress: &mut Progress) -> Res
     Ok(left_out)
 }
 
-/// Paths that no handler needs: documentation in all languages, and files that identify the machine that built the tree.
+/// Paths that no handler needs: documentation in all languages, and files that identify the machine that
+/// built the tree.
 const LEFT_OUT: [&str; 5] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",
@@ -38,8 +39,8 @@ const LEFT_OUT: [&str; 5] = [
 const OF_THIS_MACHINE: [&str; 6] =
     ["etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/cache", "var/log", "var/lib/apt"];
 
-/// A minimal tree with these packages and what they depend on. mmdebstrap(1) is started in a mount namespace of its own:
-/// what it mounts below the tree never shows on the host, and goes with it.
+/// A minimal tree with these packages and what they depend on. mmdebstrap(1) is started in a mount namespace
+/// of its own: what it mounts below the tree never shows on the host, and goes with it.
 fn debian(packages: &[String], release: Option<&str>, tree: &Path, progress: &Progress) -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NeedsRoot("--debian"));
@@ -104,8 +105,9 @@ fn empty(path: &Path) -> Result<(), Error> {
     fs::create_dir(path).at("make the directory", path)
 }
 
-/// Copies files, directories and symbolic links with their times, into the place `inside` of the tree. Links of `from` are
-/// copied, not followed. A directory goes where a link of the tree leads (/bin to usr/bin), which must be in the tree.
+/// Copies files, directories and symbolic links with their times, into the place `inside` of the tree. Links
+/// of `from` are copied, not followed. A directory goes where a link of the tree leads (/bin to usr/bin),
+/// which must be in the tree.
 fn copy_directory(from: &Path, tree: &Path, inside: &Path, left_out: &mut Vec<PathBuf>) -> Result<(), Error> {
     let to = tree::make_directory(tree, inside)?;
     for entry in fs::read_dir(from).at("read the directory", from)? {

@@ -48,7 +48,8 @@ pub(crate) fn make_mount_points(tree: &Path, mount_points: &[PathBuf]) -> Result
     Ok(())
 }
 
-/// Makes a directory below the tree and answers its path on the host. A link on the way must lead to a place in the tree.
+/// Makes a directory below the tree and answers its path on the host. A link on the way must lead to a place
+/// in the tree.
 pub(crate) fn make_directory(tree: &Path, inside: &Path) -> Result<PathBuf, Error> {
     let mut path = tree.to_owned();
     for part in inside.components() {
@@ -86,8 +87,8 @@ pub(crate) fn holds(tree: &Path, path: &Path) -> bool {
     rustix::fs::openat2(root, path, flags, Mode::empty(), resolve).is_ok()
 }
 
-/// Gives everything to root, readable by all, writable by nobody else, without set-id bits. Removes the devices that packages
-/// bring: dayfly mounts its own.
+/// Gives everything to root, readable by all, writable by nobody else, without set-id bits. Removes the
+/// devices that packages bring: dayfly mounts its own.
 pub(crate) fn normalise(tree: &Path, handler: Option<&Path>) -> Result<(), Error> {
     let is_root = rustix::process::geteuid().is_root();
     let handler = handler.map(|handler| real_place(tree, handler));

@@ -1,5 +1,5 @@
-//! Bytes of a terminal as keys: ASCII, UTF-8, and the sequences of the cursor keys (ECMA-48, as xterm and all that followed
-//! send them).
+//! Bytes of a terminal as keys: ASCII, UTF-8, and the sequences of the cursor keys (ECMA-48, as xterm and all
+//! that followed send them).
 
 use crate::app::Key;
 

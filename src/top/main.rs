@@ -1,7 +1,7 @@
 //! `dayfly top`: the live sandboxes of all supervisors.
 //!
-//! A program of its own beside the launcher, started as `dayfly top …`. It asks the supervisors over their statistics' sockets
-//! and reads /proc itself: nothing of it is done by the supervisor's loop.
+//! A program of its own beside the launcher, started as `dayfly top …`. It asks the supervisors over their
+//! statistics' sockets and reads /proc itself: nothing of it is done by the supervisor's loop.
 //!
 //! | file | |
 //! |---|---|

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// Show live sandboxes, with rates, outcomes and times
 ///
-/// dayfly top asks every supervisor that `dayfly stats` finds, and reads processor time and memory from /proc. It needs to be
-/// root, or the user that the supervisor runs as.
+/// dayfly top asks every supervisor that `dayfly stats` finds, and reads processor time and memory from
+/// /proc. It needs to be root, or the user that the supervisor runs as.
 #[derive(Debug, Parser)]
 #[command(name = "dayfly top", version, max_term_width = 100, after_help = KEYS)]
 pub(crate) struct Options {

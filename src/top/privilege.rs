@@ -1,5 +1,5 @@
-//! Gives up what is not needed, where it is root: it keeps what connecting to supervisors of other users needs, and, with a
-//! screen, what killing needs.
+//! Gives up what is not needed, where it is root: it keeps what connecting to supervisors of other users
+//! needs, and, with a screen, what killing needs.
 
 /// linux/capability.h
 const CAP_DAC_OVERRIDE: u32 = 1;

@@ -1,5 +1,5 @@
-//! Processor time and memory of sandboxes, from /proc/PID/stat (proc_pid_stat(5)). Each file stays open: it is of that one
-//! process for ever, whoever has its number later.
+//! Processor time and memory of sandboxes, from /proc/PID/stat (proc_pid_stat(5)). Each file stays open: it
+//! is of that one process for ever, whoever has its number later.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -44,7 +44,8 @@ pub(crate) struct Service {
     pub(crate) ran: Times,
 }
 
-/// The bounds within which the half and 99 % lie, in microseconds; None: no connection has ended, or beyond all bounds.
+/// The bounds within which the half and 99 % lie, in microseconds; None: no connection has ended, or beyond
+/// all bounds.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Times {
     pub(crate) half_us: Option<u64>,

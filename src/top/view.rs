@@ -1,4 +1,5 @@
-//! Draws the screen. All that comes from a supervisor is text of a name or a number; control characters are not drawn.
+//! Draws the screen. All that comes from a supervisor is text of a name or a number; control characters are
+//! not drawn.
 
 use crate::app::App;
 use crate::numbers::{bytes, micros, per_second, span};

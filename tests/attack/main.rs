@@ -1,7 +1,7 @@
 //! Attacks on one wall alone: what a compromised handler tries when another wall is not there.
 //!
-//! `tests/isolation/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its walls and
-//! tests.
+//! `tests/isolation/denied.rs` tries the same with every wall up. docs/threats.md has each attack with its
+//! walls and tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![cfg(target_arch = "x86_64")]

@@ -80,7 +80,8 @@ fn wall_time_over_is_124() {
     assert!((300..5000).contains(&elapsed), "after {elapsed} ms");
 }
 
-/// Of the launcher's, or by a unit's SystemCallFilter=: both the sandbox and who holds its id map are ended all the same.
+/// Of the launcher's, or by a unit's SystemCallFilter=: both the sandbox and who holds its id map are ended
+/// all the same.
 #[test]
 fn a_pidfd_by_which_no_signal_can_be_sent_keeps_no_sandbox_alive() {
     let site = a_site!();

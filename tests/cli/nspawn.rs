@@ -1,10 +1,11 @@
-//! `dayfly nspawn`: which lines of systemd-nspawn's are understood, which are refused, and what is said of them.
+//! `dayfly nspawn`: which lines of systemd-nspawn's are understood, which are refused, and what is said
+//! of them.
 
 use common::{Ended, Launch, Site, a_site, dayfly, need};
 use std::process::{Command, Output};
 
-/// The options of systemd-nspawn 262.1: those of its manual, and four that it still takes. With `=` where they need an
-/// argument.
+/// The options of systemd-nspawn 262.1: those of its manual, and four that it still takes. With `=` where
+/// they need an argument.
 const NEWEST: &str = "
     --help -h --version --quiet -q --no-pager --settings= --cleanup --no-ask-password --directory= -D --template=
     --ephemeral -x --image= -i --image-policy= --mstack= --oci-bundle= --read-only --volatile --root-hash=
@@ -40,7 +41,8 @@ fn is_refused(words: &[&str], named: &[&str]) {
     assert!(named.iter().all(|word| text.contains(word)), "{words:?} names {named:?}: {text}");
 }
 
-/// As a line with this option and a template that is not there: whatever is wrong, it is not the option's name.
+/// As a line with this option and a template that is not there: whatever is wrong, it is not the
+/// option's name.
 fn is_known(option: &str) -> bool {
     let argument = if option.starts_with("--") { "x" } else { "" };
     let with_value = if option.ends_with('=') { format!("{option}{argument}") } else { option.to_owned() };

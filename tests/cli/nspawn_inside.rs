@@ -335,8 +335,8 @@ fn the_oom_score_and_the_processors_are_those_that_are_said() {
     assert_eq!(ended.record["step"], "cpu-affinity", "{ended}");
 }
 
-/// The empty directory and the empty file, which nobody may open, that systemd keeps in /run. Removed at the end where the
-/// host has none.
+/// The empty directory and the empty file, which nobody may open, that systemd keeps in /run. Removed at the
+/// end where the host has none.
 struct Nodes(bool);
 
 impl Nodes {

@@ -1,4 +1,5 @@
-//! The operator's mistakes about the template and its handler: one line with what to do, before anything is touched.
+//! The operator's mistakes about the template and its handler: one line with what to do, before anything
+//! is touched.
 
 use common::site::{give_to, make_directory, set_mode};
 use common::{Ended, Site, a_site, dayfly};
@@ -91,8 +92,8 @@ fn a_symlink_to_the_template_is_followed_and_what_it_passes_is_checked() {
     is_unsafe(&with_template(&site, &round), &yard);
 }
 
-/// An access ACL as the kernel keeps it (linux/posix_acl_xattr.h): owner, user 1234, group, mask, others. Its mask is what the
-/// mode shows as the group's.
+/// An access ACL as the kernel keeps it (linux/posix_acl_xattr.h): owner, user 1234, group, mask, others. Its
+/// mask is what the mode shows as the group's.
 fn acl(of_user: u16, mask: u16) -> Vec<u8> {
     const NOBODY: u32 = u32::MAX;
     let mut bytes = 2_u32.to_le_bytes().to_vec();

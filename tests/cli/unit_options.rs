@@ -1,5 +1,5 @@
-//! Every option of a service file works with the capabilities of the unit that is printed for it. `scripts/test-vm` tries the
-//! same options under systemd.
+//! Every option of a service file works with the capabilities of the unit that is printed for it.
+//! `scripts/test-vm` tries the same options under systemd.
 
 use common::serve::Serve;
 use common::site::{give_to, make_directory, write};

@@ -1,7 +1,8 @@
 //! Cleans up after a test, however it ends: its processes are ended, its mounts undone, its files removed.
 //!
-//! Everything of a test has its tag in its name: `/var/tmp/TAG`, `/var/tmp/TAG-…`. A test that fails does this by `Drop`. One
-//! that is killed cannot; the lock on its directory then is free, and the next test's process does it.
+//! Everything of a test has its tag in its name: `/var/tmp/TAG`, `/var/tmp/TAG-…`. A test that fails does
+//! this by `Drop`. One that is killed cannot; the lock on its directory then is free, and the next test's
+//! process does it.
 
 use super::{process, sys};
 use std::fs::{self, File, TryLockError};
@@ -59,8 +60,8 @@ pub fn clean(tag: &str) {
     left(tag).iter().for_each(|path| remove(path));
 }
 
-/// Removes a directory or file of a test's own, after everything that is mounted below it: to remove the files of a bind
-/// mount would be to remove the host's. Leaves all where a mount stays.
+/// Removes a directory or file of a test's own, after everything that is mounted below it: to remove the
+/// files of a bind mount would be to remove the host's. Leaves all where a mount stays.
 pub fn remove(path: &Path) {
     for point in mounts_below(path).iter().rev() {
         let _may_be_gone_with_another = sys::unmount(&super::site::c_path(point));
@@ -82,7 +83,8 @@ pub fn left(tag: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Mount points at a path and below it, in this thread's mount namespace, in the order in which they were mounted.
+/// Mount points at a path and below it, in this thread's mount namespace, in the order in which they
+/// were mounted.
 fn mounts_below(path: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table");
     // The escapes of proc(5) are in no name that tests give.

@@ -120,8 +120,8 @@ impl Call {
         })
     }
 
-    /// A file of /proc is as long as the host makes it, and takes as many reads. So the launcher's reads are counted by
-    /// file.
+    /// A file of /proc is as long as the host makes it, and takes as many reads. So the launcher's reads are
+    /// counted by file.
     fn count_reads(mut calls: Vec<Call>) -> Vec<Call> {
         let mut counts: HashMap<String, u64> = HashMap::new();
         for call in calls.iter_mut().filter(|call| call.is_read_by_file()) {

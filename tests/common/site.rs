@@ -214,7 +214,8 @@ fn fingerprint(top: &Path) -> Print {
     let mut queue = vec![top.to_path_buf()];
     while let Some(path) = queue.pop() {
         let meta = fs::symlink_metadata(&path).expect("a file of our own");
-        // A supervisor that was killed cannot remove its socket; tests/serve/statistics.rs sees to those that end.
+        // A supervisor that was killed cannot remove its socket; tests/serve/statistics.rs sees to those
+        // that end.
         if is_stats_socket(top, &path) && meta.file_type().is_socket() {
             continue;
         }

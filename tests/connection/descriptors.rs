@@ -9,7 +9,8 @@ fn held(serving: &Serving<'_>) -> usize {
     process::descriptors(serving.supervisor()).values().filter(|name| name.contains("exchanged")).count()
 }
 
-/// With a stub it was borrowed as the connection, never given back, and its maker killed: one `exec <file` of a script.
+/// With a stub it was borrowed as the connection, never given back, and its maker killed: one `exec <file` of
+/// a script.
 #[test]
 fn a_file_in_the_place_of_the_connection_is_left_alone() {
     let site = a_site!();
@@ -47,7 +48,8 @@ fn what_is_exchanged_while_it_is_borrowed_is_held_no_longer_than_its_sandbox() {
     }
 }
 
-/// The flags of an open file are its own: had sandboxes one and the same, each could read there what another has set.
+/// The flags of an open file are its own: had sandboxes one and the same, each could read there what another
+/// has set.
 #[test]
 fn what_is_there_before_a_connection_is_no_other_sandboxs() {
     let site = a_site!();

@@ -120,7 +120,8 @@ fn a_finished_answer_ends_cleanly_whatever_ends_its_handler() {
     assert_eq!(serving.terminate().0, 0);
 }
 
-/// A descriptor that the handler puts in the place of its connection is not asked for anything, and ends with it.
+/// A descriptor that the handler puts in the place of its connection is not asked for anything, and ends
+/// with it.
 #[test]
 fn a_handler_that_has_put_a_file_in_the_place_of_its_connection_ends_in_time() {
     let site = a_site!();

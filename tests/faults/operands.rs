@@ -1,4 +1,5 @@
-//! Which mount, limit or credential it was: each is made to fail, and to lie, and the error must name that one and no other.
+//! Which mount, limit or credential it was: each is made to fail, and to lie, and the error must name that
+//! one and no other.
 
 use crate::run::{launch, prepare, trace};
 use common::inject::{Call, injector};

@@ -157,7 +157,8 @@ fn pretend(site: &Site, case: &Case) -> Result<(), String> {
     let (status, log) = if goes_on { serving.terminate() } else { serving.end() };
     let fired = report.read().fired();
     let ended = matches!(first, Got::End | Got::Nobody) && status == 1;
-    // A tree that is not where it should be is missed by the first sandbox; the supervisor then makes it anew.
+    // A tree that is not where it should be is missed by the first sandbox; the supervisor then makes
+    // it anew.
     let mended = first == Got::Answer && log.contains("reloaded the service");
     if fired > 0 && (first == Got::Refusal || ended || mended) {
         return Ok(());

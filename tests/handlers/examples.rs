@@ -10,7 +10,8 @@ use std::time::Instant;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rootfs/examples");
 
-/// The shipped service file, with the template made of these files, and another path in the place of the host's.
+/// The shipped service file, with the template made of these files, and another path in the place of
+/// the host's.
 pub(crate) fn service(
     site: &mut Site,
     name: &str,

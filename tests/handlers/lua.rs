@@ -1,5 +1,5 @@
-//! Lua, statically linked, and the gopher server of one script: under the profile interpreter, and by a line of
-//! systemd-nspawn's as it was written in 2017.
+//! Lua, statically linked, and the gopher server of one script: under the profile interpreter, and by a line
+//! of systemd-nspawn's as it was written in 2017.
 
 use common::serve::Serve;
 use common::{Ended, Launch, Site, dayfly};

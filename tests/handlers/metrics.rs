@@ -1,4 +1,5 @@
-//! The example `metrics`: what it serves over HTTP, a Prometheus that scrapes it, and the dashboard's queries.
+//! The example `metrics`: what it serves over HTTP, a Prometheus that scrapes it, and the
+//! dashboard's queries.
 
 use super::examples::service;
 use common::serve::{Serve, Serving};

@@ -8,8 +8,8 @@
 //! report, one a line:
 //!
 //! - `fired INDEX ROLE CALL`: a rule was applied;
-//! - `ran ROLE`: a program was executed in a process that the launcher has cloned: the handler. It is let go there. With
-//!   `--while`, `later ROLE` once the file is gone;
+//! - `ran ROLE`: a program was executed in a process that the launcher has cloned: the handler. It is let go
+//!   there. With `--while`, `later ROLE` once the file is gone;
 //! - `call ROLE CALL NTH TEXT = RESULT`: with `--trace`, each call.
 //!
 //! Rules are explained in `rule.rs`; with `--while` they hold for as long as the file is there. ptrace stops

@@ -1,5 +1,5 @@
-//! Every call that a profile allows is made under it, in a real sandbox, and works; every call that it answers with an
-//! errno is answered so; every other number ends the sandbox.
+//! Every call that a profile allows is made under it, in a real sandbox, and works; every call that it
+//! answers with an errno is answered so; every other number ends the sandbox.
 
 use common::{Ended, Site, a_site, dayfly};
 use serde_json::Value;
@@ -37,7 +37,8 @@ fn numbers() -> BTreeMap<&'static str, i64> {
 /// Those that end the one process, each with a sandbox of its own where the profile has no children.
 const ENDING: [&str; 4] = ["exit", "exit_group", "execve", "execveat"];
 
-/// The bytes sent are those that recvfrom reads: unread bytes would turn the end into a reset, and cut the answer.
+/// The bytes sent are those that recvfrom reads: unread bytes would turn the end into a reset, and cut
+/// the answer.
 fn under(site: &Site, profile: &str, words: &[&str]) -> Ended {
     let input: &[u8] = if words.contains(&"recvfrom") { b"some" } else { b"" };
     site.probe(words).options(&["--profile", profile, "--snapshot", "readonly"]).talk(input)
@@ -153,8 +154,9 @@ fn number_of(errno: &str) -> i32 {
     }
 }
 
-/// All numbers up to beyond the newest that is known, each in a sandbox of its own, which it ends. The same for every
-/// profile, and by the x32 door, walks in src/sandbox/plan/filters/tests.rs, where a call costs no sandbox.
+/// All numbers up to beyond the newest that is known, each in a sandbox of its own, which it ends. The same
+/// for every profile, and by the x32 door, walks in src/sandbox/plan/filters/tests.rs, where a call costs
+/// no sandbox.
 #[test]
 fn every_other_number_ends_the_sandbox_and_is_recorded() {
     let site = a_site!();

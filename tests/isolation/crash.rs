@@ -2,8 +2,9 @@
 
 use common::{a_site, process};
 
-/// core(5): a piped core_pattern ignores a limit of 0 and starts its helper, as root, for each crash. A limit of
-/// exactly 1 makes the kernel give up first. Looked at here, because the pattern belongs to the whole host.
+/// core(5): a piped core_pattern ignores a limit of 0 and starts its helper, as root, for each crash. A
+/// limit of exactly 1 makes the kernel give up first. Looked at here, because the pattern belongs to the
+/// whole host.
 #[test]
 fn the_core_limit_is_1_and_not_0() {
     let site = a_site!();

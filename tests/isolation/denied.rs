@@ -1,7 +1,7 @@
 //! Attempts of a compromised handler: each alone, under the default profile, over a real TCP connection.
 //!
-//! Most calls end the handler, and the record says which call it was. A few are answered with an errno instead,
-//! for the reason given beside them.
+//! Most calls end the handler, and the record says which call it was. A few are answered with an errno
+//! instead, for the reason given beside them.
 
 use common::{Ended, a_site};
 use std::net::TcpListener;
@@ -178,7 +178,8 @@ fn a_call_through_the_x32_door() {
     dies(&["x32"], 0x4000_0000 + libc::SYS_getpid);
 }
 
-/// The number alone would be writev's, so the record cannot name the call; that it did not run is what counts.
+/// The number alone would be writev's, so the record cannot name the call; that it did not run is
+/// what counts.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_call_through_the_32_bit_door() {
@@ -193,7 +194,8 @@ fn a_number_that_does_not_exist() {
     dies(&["nonexistent"], 4242);
 }
 
-/// Its flags lie in memory, where no filter can look. ENOSYS makes a libc fall back to clone, which is denied above.
+/// Its flags lie in memory, where no filter can look. ENOSYS makes a libc fall back to clone, which is
+/// denied above.
 #[test]
 fn clone3_does_not_exist() {
     answers(&["clone3"], libc::ENOSYS);
@@ -206,8 +208,8 @@ fn prlimit_that_would_bring_the_exec_descriptor_within_reach() {
     answers(&["prlimit"], libc::EPERM);
 }
 
-/// Three walls: nothing in the tree is executable, Landlock knows one file, and the descriptor has gone. The filter
-/// lets this one shape of the call through, because the launcher's own exec needed it.
+/// Three walls: nothing in the tree is executable, Landlock knows one file, and the descriptor has gone. The
+/// filter lets this one shape of the call through, because the launcher's own exec needed it.
 #[test]
 fn execveat_with_an_empty_path_finds_the_descriptor_closed() {
     answers(&["execveat", ""], libc::EBADF);

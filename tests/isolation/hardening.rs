@@ -45,7 +45,8 @@ fn a_log_that_nobody_reads_stops_nothing() {
     drop(unread);
 }
 
-/// Room for a whole record is there or is not: one that was longer than what poll(2) promises would wait for the reader.
+/// Room for a whole record is there or is not: one that was longer than what poll(2) promises would wait for
+/// the reader.
 #[test]
 fn json_records_that_nobody_reads_stop_nothing_however_the_pipe_is_filled() {
     let site = a_site!();
@@ -113,7 +114,8 @@ fn the_records_of_serve_reach_the_journal_and_nobody_else() {
     assert_eq!(serving.terminate().0, 0);
 }
 
-/// The close of a descriptor that nobody took can wait for as long as its sender has said (SO_LINGER), in the supervisor.
+/// The close of a descriptor that nobody took can wait for as long as its sender has said (SO_LINGER), in
+/// the supervisor.
 #[test]
 fn no_peer_of_a_unix_listener_can_send_it_descriptors() {
     let site = a_site!();

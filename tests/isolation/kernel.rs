@@ -1,7 +1,7 @@
 //! Kernels told apart: what this one lacks is named, refused under `--strict`, and given up by name alone.
 //!
-//! On a newer kernel the injector shows the launcher the floor; `scripts/test-vm --suite` runs all of it on the kernels
-//! of docs/kernel.md.
+//! On a newer kernel the injector shows the launcher the floor; `scripts/test-vm --suite` runs all of it on
+//! the kernels of docs/kernel.md.
 
 use common::inject::{Call, injector};
 use common::kernel::{FLOOR, NO_LANDLOCK, Wall};

@@ -80,7 +80,8 @@ fn with_tree(site: &Site, landlock: &[&str], words: &[&str]) -> String {
 const READ_ALL: [&str; 4] = ["--landlock-ro", "/", "--landlock-rw", "/tmp"];
 const WRITE_ALL: [&str; 4] = ["--landlock-ro", "/", "--landlock-rw", "/"];
 
-/// Each call by one right of its own: one that the ruleset does not handle would be a change that nobody stops.
+/// Each call by one right of its own: one that the ruleset does not handle would be a change that
+/// nobody stops.
 #[test]
 fn where_only_reading_is_allowed_no_call_changes_anything() {
     let mut site = a_site!();
@@ -105,7 +106,8 @@ fn where_only_reading_is_allowed_no_call_changes_anything() {
         let done = with_tree(&site, &WRITE_ALL, &[attempt, path]);
         assert!(done.contains(" ok "), "{attempt}: {done}");
     }
-    // To another directory it takes REFER at both: without it EXDEV, as if they were on two file systems (landlock(7)).
+    // To another directory it takes REFER at both: without it EXDEV, as if they were on two file
+    // systems (landlock(7)).
     let refused = with_tree(&site, &READ_ALL, &["move", "/srv/hello"]);
     let errnos = [libc::EACCES, libc::EXDEV].map(|errno| format!(" errno {errno} "));
     assert!(errnos.iter().any(|errno| refused.contains(errno)), "{refused}");

@@ -1,4 +1,5 @@
-//! `dayfly learn`: what the profile denies is made, counted without loss and written; what the guard denies is neither.
+//! `dayfly learn`: what the profile denies is made, counted without loss and written; what the guard denies
+//! is neither.
 
 use common::serve::Serve;
 use common::site::Beside;
@@ -69,7 +70,8 @@ fn mentions(text: &str, name: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name)
 }
 
-/// Calls that neither `static` nor the guard says anything of, and that end nothing, make no process and wait for nothing.
+/// Calls that neither `static` nor the guard says anything of, and that end nothing, make no process and wait
+/// for nothing.
 #[cfg(target_arch = "x86_64")]
 fn calls_that_static_does_not_know() -> Vec<(&'static str, &'static str)> {
     const TABLE: &str = include_str!("../../src/sys/syscalls-x86_64.txt");

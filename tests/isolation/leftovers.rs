@@ -3,7 +3,8 @@
 use common::{Wire, a_site, need, process, sys};
 use std::time::{Duration, SystemTime};
 
-/// Moments spread over the whole life of a launch, different in each run of the tests and printed with a failure.
+/// Moments spread over the whole life of a launch, different in each run of the tests and printed with
+/// a failure.
 struct Moments(u64);
 
 impl Moments {

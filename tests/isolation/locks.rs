@@ -1,4 +1,5 @@
-//! Locks on files: allowed where all files are the sandbox's own, so that no lock is seen by another sandbox or the host.
+//! Locks on files: allowed where all files are the sandbox's own, so that no lock is seen by another sandbox
+//! or the host.
 
 use common::serve::Serve;
 use common::site::Beside;

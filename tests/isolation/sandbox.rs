@@ -131,7 +131,8 @@ fn with_init_the_handler_is_pid_2() {
     assert_eq!(ended.value("pid"), "2");
 }
 
-/// Two processes set up there, and both have to wait for the supervisor: again and again, for they could race.
+/// Two processes set up there, and both have to wait for the supervisor: again and again, for they
+/// could race.
 #[test]
 fn with_init_each_end_is_the_handlers_own() {
     let site = a_site!();

@@ -280,7 +280,8 @@ fn an_unknown_call_fails_is_counted_and_ends_nothing() {
     site.probe(&["try", "nonexistent"]).talk(b"").expect(137, "denied");
 }
 
-/// asyncio and Node wake themselves by one; it leads nowhere, and neither descriptors nor out-of-band data pass it.
+/// asyncio and Node wake themselves by one; it leads nowhere, and neither descriptors nor out-of-band data
+/// pass it.
 #[test]
 fn a_pair_of_unix_streams_is_for_interpreters_and_trees() {
     let site = a_site!();

@@ -1,5 +1,5 @@
-//! kill -9 of any process of ours, at random moments, under load: the service goes on or ends clean, nothing is left
-//! behind, and nobody is served with a layer missing. DAYFLY_KILLS=200 says how often.
+//! kill -9 of any process of ours, at random moments, under load: the service goes on or ends clean, nothing
+//! is left behind, and nobody is served with a layer missing. DAYFLY_KILLS=200 says how often.
 
 use common::serve::{Serve, Serving};
 use common::{SetAtEnd, a_site, process};

@@ -1,5 +1,6 @@
-//! Many connections of every kind, 64 at a time: each well-formed one is answered right, and afterwards there is no more
-//! of anything than there was after the first few. DAYFLY_SOAK=100000 says how many; scripts/soak does.
+//! Many connections of every kind, 64 at a time: each well-formed one is answered right, and afterwards
+//! there is no more of anything than there was after the first few. DAYFLY_SOAK=100000 says how many;
+//! scripts/soak does.
 
 use common::serve::{Serve, Serving};
 use common::{PATIENCE, a_site, process};
@@ -154,7 +155,8 @@ impl Counts {
         }
     }
 
-    /// Whether there is no more of anything than before, give or take what others do and what an allocator keeps.
+    /// Whether there is no more of anything than before, give or take what others do and what an
+    /// allocator keeps.
     fn is_as(&self, before: &Counts) -> bool {
         self.processes <= before.processes
             && self.namespaces <= before.namespaces

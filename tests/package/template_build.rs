@@ -1,4 +1,5 @@
-//! `dayfly template build`: what it makes, what it refuses, and that it never leaves a service without a template.
+//! `dayfly template build`: what it makes, what it refuses, and that it never leaves a service without
+//! a template.
 
 use common::site::{Beside, make_directory, set_mode, write};
 use common::{Site, a_site, dayfly, need, test_bin};

@@ -1,4 +1,5 @@
-//! `--snapshot btrfs`: a subvolume snapshot a connection, which can be written, is nobody else's, and is gone afterwards.
+//! `--snapshot btrfs`: a subvolume snapshot a connection, which can be written, is nobody else's, and is
+//! gone afterwards.
 
 use common::serve::{Serve, Serving};
 use common::site::{make_directory, set_mode};
@@ -188,7 +189,8 @@ fn after_sigkill_of_the_launcher_nothing_is_left() {
     volume.check_nothing_left();
 }
 
-/// Before there is a keeper, while the snapshot is being made, while it is destroyed: what stays, if anything, has no lock.
+/// Before there is a keeper, while the snapshot is being made, while it is destroyed: what stays, if
+/// anything, has no lock.
 #[test]
 fn after_sigkill_of_the_launcher_at_any_moment_the_next_one_finds_nothing_or_sweeps_it() {
     let mut site = a_site!();

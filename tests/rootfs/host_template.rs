@@ -1,4 +1,5 @@
-//! The host's own tree is no template: with a writable snapshot a handler would read what root alone may read.
+//! The host's own tree is no template: with a writable snapshot a handler would read what root alone
+//! may read.
 
 use common::site::{make_directory, write};
 use common::{Ended, Site, a_site, dayfly};

@@ -210,8 +210,8 @@ fn what_is_no_image_or_somebody_elses_is_refused() {
     }
 }
 
-/// `explain` without a loop device, from the first call to the last; `check` with one at most, for the launch that it tries, which
-/// goes with its last mount.
+/// `explain` without a loop device, from the first call to the last; `check` with one at most, for the launch
+/// that it tries, which goes with its last mount.
 #[test]
 fn explain_attaches_nothing_and_check_leaves_nothing() {
     let site = a_site!();

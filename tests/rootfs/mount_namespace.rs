@@ -1,5 +1,6 @@
-//! The supervisor's small mount namespace: a sandbox costs the same however much the host has mounted, and SIGHUP makes the
-//! services anew. (tests/serve/self_reload.rs: what happens by itself when their files are replaced.)
+//! The supervisor's small mount namespace: a sandbox costs the same however much the host has mounted, and
+//! SIGHUP makes the services anew. (tests/serve/self_reload.rs: what happens by itself when their files
+//! are replaced.)
 
 use common::serve::{Serve, Serving};
 use common::site::{Beside, make_directory, write};

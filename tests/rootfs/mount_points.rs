@@ -1,4 +1,5 @@
-//! Where things are mounted in the sandbox: one place is one place however it is written, and nothing is hidden unsaid.
+//! Where things are mounted in the sandbox: one place is one place however it is written, and nothing is
+//! hidden unsaid.
 
 use common::serve::Serve;
 use common::site::{make_directory, write};

@@ -1,4 +1,5 @@
-//! `--open`: a file that the launcher opens, or a unix socket that it connects, and the handler gets from descriptor 3 up.
+//! `--open`: a file that the launcher opens, or a unix socket that it connects, and the handler gets from
+//! descriptor 3 up.
 
 use common::serve::Serve;
 use common::site::{Beside, give_to, make_directory, set_mode, write};
@@ -258,8 +259,8 @@ fn mistakes_are_said_in_one_line() {
     assert!(missing.err.contains("does not exist"), "{missing}");
 }
 
-/// Linux 7.2 opens a descriptor again without any path (O_EMPTYPATH). Landlock looks at where the file is, and no rule covers
-/// that; a socket cannot be opened. Before it the path is empty.
+/// Linux 7.2 opens a descriptor again without any path (O_EMPTYPATH). Landlock looks at where the file is,
+/// and no rule covers that; a socket cannot be opened. Before it the path is empty.
 #[test]
 fn no_descriptor_can_be_opened_again_with_other_rights() {
     let site = a_site!();

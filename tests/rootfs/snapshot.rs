@@ -1,4 +1,5 @@
-//! The rootfs: an overlay can be written everywhere and forgets, readonly cannot be written, and both are bounded.
+//! The rootfs: an overlay can be written everywhere and forgets, readonly cannot be written, and both
+//! are bounded.
 
 use common::{Ended, Site, a_site, process};
 

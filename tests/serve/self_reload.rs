@@ -1,4 +1,5 @@
-//! Files of a service that are replaced or removed while it serves: it reloads by itself, and refuses nobody meanwhile.
+//! Files of a service that are replaced or removed while it serves: it reloads by itself, and refuses
+//! nobody meanwhile.
 
 use common::serve::{Serve, Serving};
 use common::site::{Beside, make_directory, write};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The files of a service, beside the site: a template with a word in it, a bind with a word, a file with a word.
+/// The files of a service, beside the site: a template with a word in it, a bind with a word, a file with
+/// a word.
 struct Shop<'s> {
     site: &'s Site,
     beside: Beside,

@@ -1,4 +1,5 @@
-//! When the machine is short of something: what lives goes on, who comes waits, and nothing is learnt of the handler.
+//! When the machine is short of something: what lives goes on, who comes waits, and nothing is learnt of
+//! the handler.
 
 use common::serve::{Serve, Serving};
 use common::{Client, a_site, need, process};
@@ -113,7 +114,8 @@ fn zombies(parent: u32) -> Vec<u32> {
 fn a_sandbox_that_cannot_be_watched_is_a_refusal_and_leaves_nothing() {
     let site = a_site!();
     let strace = need!("strace");
-    // The signals, the listener and the stats socket come first, at start: then from some call on all fail for a while.
+    // The signals, the listener and the stats socket come first, at start: then from some call on all fail
+    // for a while.
     for park in ["entry", "before-exec", "none"] {
         for from in 4..15 {
             let options = ["--park", park, "--warm", "1", "--on-refusal", "sorry\\n"];

@@ -1,4 +1,5 @@
-//! SIGHUP: every key of a service file that a reload can change, seen before and after by what the next connection finds.
+//! SIGHUP: every key of a service file that a reload can change, seen before and after by what the next
+//! connection finds.
 
 mod keys;
 
@@ -126,7 +127,8 @@ fn min_rate_and_drain_time_are_those_of_the_reloaded_file() {
     drop(old);
 }
 
-/// Where every sandbox has a network of its own, the supervisor stays in the host's: nobody may come to share that.
+/// Where every sandbox has a network of its own, the supervisor stays in the host's: nobody may come to
+/// share that.
 #[test]
 fn no_reload_puts_a_sandbox_into_the_hosts_network() {
     let mut site = a_site!();

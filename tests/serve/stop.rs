@@ -23,7 +23,8 @@ fn after_sigterm_a_handler_that_waits_for_its_peer_sees_the_end_of_input() {
         let serving = Serve::probe(&site, &["sleep"]).options(&NEVER).options(&["--park", park]).start();
         let mut client = with_client(&serving);
         serving.signal(libc::SIGTERM);
-        // The peer has sent nothing and closed nothing: the end comes from the supervisor, and the handler ends by itself.
+        // The peer has sent nothing and closed nothing: the end comes from the supervisor, and the handler
+        // ends by itself.
         assert_eq!(client.rest(), b"", "{park}");
         let (status, log) = serving.end();
         assert_eq!(status, 0, "{log}");
@@ -115,7 +116,8 @@ fn run_ends_its_handler_at_the_first_signal_or_asks_it_and_ends_it_at_the_second
         live.signal(signal);
         let ended = live.end();
         assert_eq!((ended.status, ended.outcome()), (128 + signal, "signaled"), "{ended}");
-        // A handler that does not mind the signal it is asked by: PID 1 of its namespace minds none without a handler for it.
+        // A handler that does not mind the signal it is asked by: PID 1 of its namespace minds none without a
+        // handler for it.
         let mut live = site.probe(&["spin"]).options(&["--kill-signal", "SIGUSR1"]).start();
         live.await_ready();
         live.signal(signal);

@@ -169,7 +169,8 @@ fn what_keeps_sandboxes_from_being_set_up_says_nothing_about_parking_the_handler
     let serving = Serve::probe(&site, &["env"]).options(&[&open, "--warm", "1"]).start();
     assert!(!serving.ask(b"").is_empty());
     std::fs::remove_file(&path).unwrap();
-    // But for those whose sandboxes were made before; after some failures who comes waits for the next attempt.
+    // But for those whose sandboxes were made before; after some failures who comes waits for the
+    // next attempt.
     let refused = (0..9).filter(|_| serving.ask(b"").is_empty()).count();
     assert!(refused > 5, "{refused}");
     beside.file("key", "a key\n", 0o600);

@@ -1,8 +1,8 @@
 //! The configuration file: flat `key = value` lines, a part of TOML that is read by hand.
 //!
-//! A value is a "string", a 'literal string', a number, true or false, or a list of strings in brackets, which may go over
-//! several lines. An unknown key, a key given twice and a value of the wrong kind are errors: a setting that is not
-//! understood must not be one that is silently not in force.
+//! A value is a "string", a 'literal string', a number, true or false, or a list of strings in brackets,
+//! which may go over several lines. An unknown key, a key given twice and a value of the wrong kind are
+//! errors: a setting that is not understood must not be one that is silently not in force.
 
 mod value;
 

@@ -1,4 +1,5 @@
-//! A map, line by line, to the lines of a menu: whatever is in it, each is one line of four fields without control bytes.
+//! A map, line by line, to the lines of a menu: whatever is in it, each is one line of four fields without
+//! control bytes.
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 

@@ -1,5 +1,5 @@
-//! Menus in the forms of other servers, line by line, to the lines of a menu: each is one line of four fields without control
-//! bytes, and gemtext is never wider than its own words.
+//! Menus in the forms of other servers, line by line, to the lines of a menu: each is one line of four fields
+//! without control bytes, and gemtext is never wider than its own words.
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 

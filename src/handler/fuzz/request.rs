@@ -1,4 +1,5 @@
-//! A request line, from the bytes of a connection to paths: no reading of any selector has a component that is no plain name.
+//! A request line, from the bytes of a connection to paths: no reading of any selector has a component that
+//! is no plain name.
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 

@@ -15,12 +15,13 @@ pub(super) struct Named {
     pub(super) selector: Vec<u8>,
 }
 
-/// A host with fewer links that lead to files of this tree is not taken for this site: `/` and `/about` are everywhere.
+/// A host with fewer links that lead to files of this tree is not taken for this site: `/` and `/about`
+/// are everywhere.
 const LINKS_MIN: usize = 2;
 
 impl Lint<'_> {
-    /// Takes the host for ours to which the most links lead to files that are here, if that is at least half of its links. Then
-    /// its other links should lead somewhere too.
+    /// Takes the host for ours to which the most links lead to files that are here, if that is at least half
+    /// of its links. Then its other links should lead somewhere too.
     pub(super) fn named_hosts(&mut self) {
         let named = std::mem::take(&mut self.named);
         let mut hosts: BTreeMap<Vec<u8>, (usize, usize)> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Whether the item type of a link fits what the link leads to.
 
-/// A client does by the type what it cannot do for another kind of file: it shows a picture as text, or breaks the lines of an
-/// archive. `9` is right for every file, as it is saved.
+/// A client does by the type what it cannot do for another kind of file: it shows a picture as text, or
+/// breaks the lines of an archive. `9` is right for every file, as it is saved.
 pub(super) fn fits(link: u8, file: u8) -> bool {
     match link {
         b'9' | b'+' => true,

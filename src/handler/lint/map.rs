@@ -18,8 +18,8 @@ use crate::web;
 /// This many columns fit beside a client's numbers on a terminal of 80; gophernicus cuts here.
 const COLUMNS_MAX: usize = 67;
 
-/// A finding that many lines of one map may have. The author can correct them all at once, so the first line is reported, with the
-/// number of the others.
+/// A finding that many lines of one map may have. The author can correct them all at once, so the first line
+/// is reported, with the number of the others.
 #[derive(Debug, Default)]
 struct Repeated {
     first: Option<(usize, String)>,
@@ -205,7 +205,8 @@ fn is_broken_link(line: &[u8], text: &[u8]) -> bool {
     line.len() == text.len() && line.first().is_some_and(u8::is_ascii_digit) && line.contains(&b'\t')
 }
 
-/// `secret.txt` and `drafts`, and not `->`, `--`, `o-` or `Ann`: lines that begin with a hyphen are mostly drawn, or signed.
+/// `secret.txt` and `drafts`, and not `->`, `--`, `o-` or `Ann`: lines that begin with a hyphen are mostly
+/// drawn, or signed.
 fn is_name_to_hide(name: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
     let small = name.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());

@@ -1,4 +1,5 @@
-//! `lint`: tells an author what readers would trip over. It looks at a tree as the server would, and changes nothing.
+//! `lint`: tells an author what readers would trip over. It looks at a tree as the server would, and
+//! changes nothing.
 //!
 //! A finding is a problem that the author can solve. One that many lines of a file have is reported once.
 

@@ -1,7 +1,7 @@
 //! Statistics as a page: what the launcher counted, which it leaves in a file that this program can read.
 //!
-//! It is off unless the configuration gives its selector. The file may be missing, older or newer than this program: the page
-//! shows the members that are known.
+//! It is off unless the configuration gives its selector. The file may be missing, older or newer than this
+//! program: the page shows the members that are known.
 
 mod json;
 
@@ -77,7 +77,8 @@ fn lines(stats: Option<&Json>) -> Vec<String> {
     lines
 }
 
-/// A bar for each hour, the busiest as long as the page is wide, and none without at least a mark where there was anybody.
+/// A bar for each hour, the busiest as long as the page is wide, and none without at least a mark where there
+/// was anybody.
 fn bars(hours: &[u64]) -> Vec<String> {
     let most = hours.iter().copied().max().unwrap_or(0).max(1);
     let bar = |count: u64| {

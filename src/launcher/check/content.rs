@@ -102,7 +102,8 @@ fn enter(sandbox: BorrowedFd<'_>, ids: Identity) -> Result<(), Errno> {
     caps::clear(None, CapSet::Effective).map_err(|_error| Errno::EPERM)
 }
 
-/// Reports each path that cannot be read. Links are not followed; of file systems that the sandbox alone has, none is entered.
+/// Reports each path that cannot be read. Links are not followed; of file systems that the sandbox alone has,
+/// none is entered.
 fn walk(roots: &[PathBuf], mut report: &File) {
     let mut pending: Vec<PathBuf> = roots.to_vec();
     let mut looked_at = 0;

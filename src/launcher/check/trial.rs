@@ -1,4 +1,5 @@
-//! A launch, tried: what keeps a sandbox from being built is found by building one. No instruction of the handler runs.
+//! A launch, tried: what keeps a sandbox from being built is found by building one. No instruction of the
+//! handler runs.
 
 use super::content;
 use super::{Finding, Level, finding};

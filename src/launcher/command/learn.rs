@@ -1,5 +1,6 @@
-//! `dayfly learn`: `run` or `serve` of a service whose profile's default verdict is not applied, and beside it the program that
-//! writes the learned profile. That program needs no privilege: it hears what was called, and writes one file.
+//! `dayfly learn`: `run` or `serve` of a service whose profile's default verdict is not applied, and beside
+//! it the program that writes the learned profile. That program needs no privilege: it hears what was called,
+//! and writes one file.
 
 use super::serve::serve_and_learn;
 use super::{fail, misuse, run_and_learn};

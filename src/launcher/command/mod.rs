@@ -179,8 +179,8 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     outcome.status()
 }
 
-/// A service file may be for `serve` as well. A unit has been told when it was printed, and `check` tells it too: there the
-/// warning would come with each connection.
+/// A service file may be for `serve` as well. A unit has been told when it was printed, and `check` tells it
+/// too: there the warning would come with each connection.
 fn warn_of_ignored(settings: &Settings) {
     let ignored: Vec<_> = settings.options.only_for_serve().into_iter().map(key_of).collect();
     if ignored.is_empty() {

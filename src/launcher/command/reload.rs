@@ -23,8 +23,8 @@ pub(super) struct Origin<'a> {
 }
 
 impl Reload for Origin<'_> {
-    /// From the same command line and the files as they are now: all of them, or none. Sockets that were passed stay; those
-    /// of `--listen` become what it says now.
+    /// From the same command line and the files as they are now: all of them, or none. Sockets that were
+    /// passed stay; those of `--listen` become what it says now.
     fn reload(&self, listeners: &[Listener]) -> Result<Reloaded, String> {
         let base = self.base;
         let found = base.in_host(|| {
@@ -65,7 +65,8 @@ impl Reload for Origin<'_> {
     }
 }
 
-/// A supervisor of private sandboxes alone has stayed in the host's network: a sandbox that shared its network would be there.
+/// A supervisor of private sandboxes alone has stayed in the host's network: a sandbox that shared its
+/// network would be there.
 fn keep_out_of_host_network(services: &[Service], base: &Base) -> Result<(), String> {
     let left = base
         .has_left_host_network()

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use sys::{Errno, Ignoring};
 
-/// Builds one sandbox of a service as `run` or `serve` would, executes no instruction of its handler, and takes it down. This
-/// process has left the host's namespaces after it.
+/// Builds one sandbox of a service as `run` or `serve` would, executes no instruction of its handler, and
+/// takes it down. This process has left the host's namespaces after it.
 pub(crate) fn try_out(
     mut settings: Settings,
     purpose: Purpose,

@@ -108,7 +108,8 @@ fn open_image(file: TrustedFile, only_tells: bool) -> Result<Template, ConfigErr
 pub(super) struct Handler {
     pub(super) file: TrustedFile,
     pub(super) argv: Vec<CString>,
-    /// Each path that was looked at in the template, and what was there: the command, then the interpreter of a script.
+    /// Each path that was looked at in the template, and what was there: the command, then the interpreter of
+    /// a script.
     pub(super) looked_at: Vec<(PathBuf, Version)>,
 }
 
@@ -223,7 +224,8 @@ pub(super) fn is_static(options: &Options) -> Option<bool> {
     }
 }
 
-/// The path by which a command is found in the template, and the file. A CMD without `/` is looked up in PATH there.
+/// The path by which a command is found in the template, and the file. A CMD without `/` is looked up in
+/// PATH there.
 fn lookup(search: Search<'_>, name: &str) -> Result<(PathBuf, TrustedFile), ConfigError> {
     let at = |path: PathBuf| resolve(search, &path, name).map(|file| (path, file));
     if name.contains('/') {

@@ -1,10 +1,11 @@
-//! Refuses a template that is the host's own tree: under a writable snapshot its owner root would be the handler, who would
-//! read what root alone may read.
+//! Refuses a template that is the host's own tree: under a writable snapshot its owner root would be the
+//! handler, who would read what root alone may read.
 //!
-//! The witness is /etc/shadow. The template must not contain that very file, at its own path below the file system's root or at
-//! any end of it (a template may be a directory above it, /etc itself, or a subvolume that holds the root). Through an overlay
-//! or a snapshot of btrfs the device differs, but number and change time do not: nobody can set a change time (utimensat(2)).
-//! A copy, or an image, has nothing of these. It is refused if it holds the same passwords.
+//! The witness is /etc/shadow. The template must not contain that very file, at its own path below the file
+//! system's root or at any end of it (a template may be a directory above it, /etc itself, or a subvolume
+//! that holds the root). Through an overlay or a snapshot of btrfs the device differs, but number and change
+//! time do not: nobody can set a change time (utimensat(2)). A copy, or an image, has nothing of these. It is
+//! refused if it holds the same passwords.
 
 use super::ConfigError;
 use super::handler::Template;
@@ -77,7 +78,8 @@ fn known<T>(looked: std::io::Result<T>) -> std::io::Result<Option<T>> {
     }
 }
 
-/// Remarks on binds that show that file: its mode still keeps it from handlers, but all that is beside it is shown.
+/// Remarks on binds that show that file: its mode still keeps it from handlers, but all that is beside it
+/// is shown.
 pub(super) fn remarks(options: &Options) -> Vec<String> {
     let read = options.bind_ro.iter().flatten().map(|bind| ("--bind-ro", bind.source.as_str()));
     let written = options.bind.iter().flatten().map(|bind| ("--bind", bind.source.as_str()));
@@ -110,8 +112,8 @@ fn is_same(one: &FileStat, other: &FileStat) -> bool {
 /// The path of a file below the root of its file system: a mount may show a part of that.
 fn in_file_system(path: &Path) -> std::io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    // proc_pid_mountinfo(5): fields 4 and 5 are the root in the file system and the mount point. The last one of the longest
-    // point is in force.
+    // proc_pid_mountinfo(5): fields 4 and 5 are the root in the file system and the mount point. The last one
+    // of the longest point is in force.
     let fields = mounts.lines().map(|line| line.split(' ').skip(3));
     let points = fields.filter_map(|mut fields| Some((fields.next()?, Path::new(fields.next()?))));
     let over = points.filter(|(_, point)| path.starts_with(point));

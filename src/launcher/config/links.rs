@@ -1,7 +1,8 @@
 //! Mount points that are links: followed once, when a service is resolved, inside the template only.
 //!
-//! A stock tree has such: /etc/localtime is a link into /usr/share/zoneinfo, /var/run is /run. The plan gets the path that the
-//! link leads to. A launch follows no link at that path: one that appears later is refused (CVE-2021-30465).
+//! A stock tree has such: /etc/localtime is a link into /usr/share/zoneinfo, /var/run is /run. The plan
+//! gets the path that the link leads to. A launch follows no link at that path: one that appears later is
+//! refused (CVE-2021-30465).
 
 use super::ConfigError;
 use nix::fcntl::readlinkat;
@@ -16,8 +17,8 @@ use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 /// Limit on links that are followed: the kernel's (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// Follows mount points in the order in which they are mounted. What is below an earlier one is not the template's: it
-/// stays as it was written.
+/// Follows mount points in the order in which they are mounted. What is below an earlier one is not the
+/// template's: it stays as it was written.
 #[derive(Debug)]
 pub(super) struct Follower<'t> {
     template: BorrowedFd<'t>,

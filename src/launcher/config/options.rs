@@ -32,8 +32,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR or IMAGE")]
     pub(crate) template: Option<PathBuf>,
     /// How the sandbox sees the template: overlay (writable, in memory), readonly, or btrfs (writable, on
-    /// disk; the template is a
-    /// subvolume) [default: overlay]
+    /// disk; the template is a subvolume) [default: overlay]
     #[arg(long, value_name = "KIND")]
     pub(crate) snapshot: Option<SnapshotKind>,
     /// Owner of those template files that appear as the handler's own (writable snapshots only) [default:
@@ -62,8 +61,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SRC[:DST][:OWNER[:GROUP]]")]
     pub(crate) bind: Option<Vec<WritableBindSpec>>,
     /// File to open, or unix socket to connect, for the handler: descriptor 3 and up, with its NAME in
-    /// LISTEN_FDNAMES
-    /// [repeatable]
+    /// LISTEN_FDNAMES [repeatable]
     #[arg(long, value_name = "PATH:NAME:ro|append|connect")]
     pub(crate) open: Option<Vec<OpenSpec>>,
     /// File to copy to /run/credentials/NAME, readable by the handler only [repeatable]
@@ -162,8 +160,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N or MIN..MAX", help_heading = "Options of serve")]
     pub(crate) warm: Option<Warm>,
     /// How far a sandbox is built ahead: entry (executed), ready, read, before-exec or none [default: entry;
-    /// before-exec if the
-    /// handler runs under a stub (--init, or a profile with `init yes`) or with --proxy-protocol]
+    /// before-exec if the handler runs under a stub (--init, or a profile with `init yes`) or with
+    /// --proxy-protocol]
     #[arg(long, value_name = "WHERE", help_heading = "Options of serve")]
     pub(crate) park: Option<ParkAt>,
     /// Limit on simultaneous connections [default: 256]

@@ -1,9 +1,11 @@
-//! Whether all files that a sandbox can open are its own, so that a lock on one means nothing to anybody else.
+//! Whether all files that a sandbox can open are its own, so that a lock on one means nothing to
+//! anybody else.
 //!
-//! A lock belongs to the inode. Under a writable snapshot each sandbox has inodes of its own, also of files that it only reads:
-//! those of its overlay, or of its subvolume. Under `readonly` all sandboxes have those of the template, and a read-only bind, a
-//! stack of them, or an opened file has those of the host: there one sandbox could hold up others, or a program of the host. A
-//! writable bind is shared as well, on purpose: who keeps files there wants the locks.
+//! A lock belongs to the inode. Under a writable snapshot each sandbox has inodes of its own, also of files
+//! that it only reads: those of its overlay, or of its subvolume. Under `readonly` all sandboxes have those
+//! of the template, and a read-only bind, a stack of them, or an opened file has those of the host: there one
+//! sandbox could hold up others, or a program of the host. A writable bind is shared as well, on purpose: who
+//! keeps files there wants the locks.
 
 use super::options::{Options, SnapshotKind};
 use super::passed_fds::How;

@@ -34,7 +34,8 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     Ok(Loaded::File { name: given.to_owned(), profile })
 }
 
-/// Warnings of calls that an operator's profile allows and the guard denies: such a call fails, and no record says so.
+/// Warnings of calls that an operator's profile allows and the guard denies: such a call fails, and no record
+/// says so.
 pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
     let Loaded::File { name, profile } = loaded else { return Vec::new() };
     let allowed = || profile.entries.iter().filter(|entry| entry.action == Action::Allow);

@@ -95,7 +95,8 @@ pub(super) fn rootfs_plan(
     Ok(plan)
 }
 
-/// Mount points as they are in the template, in the order of [`rootfs::enter`]. Of one place the last of a kind wins.
+/// Mount points as they are in the template, in the order of [`rootfs::enter`]. Of one place the last of a
+/// kind wins.
 fn follow_links(
     plan: &mut rootfs::Plan,
     template: &TrustedFile,

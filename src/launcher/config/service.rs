@@ -319,8 +319,8 @@ fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSour
     }
 }
 
-/// Variables that shells and their commands look for. The uid has no name: each connection has another one, so no passwd file of a
-/// template can hold it.
+/// Variables that shells and their commands look for. The uid has no name: each connection has another one,
+/// so no passwd file of a template can hold it.
 fn of_tree(plan: &Plan) -> [(&'static str, &'static str); 3] {
     let has_tmp = plan.rootfs.tmpfs.iter().any(|tmpfs| tmpfs.target.as_c_str() == c"/tmp");
     [("HOME", if has_tmp { "/tmp" } else { "/" }), ("USER", "handler"), ("LOGNAME", "handler")]

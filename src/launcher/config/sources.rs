@@ -1,8 +1,8 @@
 //! The files of the host that a service is made of, and whether its paths still lead to them.
 //!
-//! A supervisor holds its template and binds as mounts. Where their directory or file is removed, the kernel refuses to
-//! clone such a mount, and each new sandbox with it. So the supervisor looks at the paths, and reloads the service when one
-//! of them leads to another file.
+//! A supervisor holds its template and binds as mounts. Where their directory or file is removed, the kernel
+//! refuses to clone such a mount, and each new sandbox with it. So the supervisor looks at the paths, and
+//! reloads the service when one of them leads to another file.
 
 use super::ConfigError;
 use super::options::Options;
@@ -151,7 +151,8 @@ fn open(root: BorrowedFd<'_>, path: &CStr, resolve: u64) -> Result<OwnedFd, Errn
     openat2(root, path, libc::O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve)
 }
 
-/// Network file systems, and those that a program of a user's answers for. What cannot be asked is not waited for either.
+/// Network file systems, and those that a program of a user's answers for. What cannot be asked is not waited
+/// for either.
 fn may_block(file: &OwnedFd) -> bool {
     const CEPH: FsType = FsType(0x00c3_6400);
     const CIFS: FsType = FsType(0xff53_4d42);

@@ -1,5 +1,5 @@
-//! Lines of a handler's stderr: the same however the bytes are cut into pieces, bounded in length and number, and printable
-//! after escaping. The first byte is the size of a piece.
+//! Lines of a handler's stderr: the same however the bytes are cut into pieces, bounded in length and number,
+//! and printable after escaping. The first byte is the size of a piece.
 //!
 //! Run by the fuzzer, and over its seeds by the tests.
 

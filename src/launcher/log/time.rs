@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Whether lines of text begin with their time.
 static DATED: AtomicBool = AtomicBool::new(false);
 
-/// From now on lines of text begin with their time. Those before are answers to a command, read as it is given.
+/// From now on lines of text begin with their time. Those before are answers to a command, read as it
+/// is given.
 pub(crate) fn begin() {
     DATED.store(true, Ordering::Relaxed);
 }

@@ -1,5 +1,6 @@
-//! Statistics. The supervisor counts connections as they end, in bounded memory. It answers `dayfly stats` and
-//! `dayfly top` over a socket, and writes totals to a file for the handler. The counters are in src/report.
+//! Statistics. The supervisor counts connections as they end, in bounded memory. It answers `dayfly
+//! stats` and `dayfly top` over a socket, and writes totals to a file for the handler. The counters are
+//! in src/report.
 //!
 //! | file | |
 //! |---|---|

@@ -1,6 +1,6 @@
-//! Statistics for handlers: totals in `stats.json`, and `metrics`. If the template has [`MOUNT_POINT`], sandboxes see the
-//! service's directory there, read-only. A file is replaced by rename, so a reader always sees a complete
-//! one.
+//! Statistics for handlers: totals in `stats.json`, and `metrics`. If the template has [`MOUNT_POINT`],
+//! sandboxes see the service's directory there, read-only. A file is replaced by rename, so a reader always
+//! sees a complete one.
 //!
 //! With systemd's StateDirectory= the file survives the supervisor, and counting continues from it.
 

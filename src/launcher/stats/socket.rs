@@ -69,14 +69,16 @@ impl AsFd for StatsSocket {
     }
 }
 
-/// Removes the sockets that killed supervisors have left, wherever one may be. Whoever may not remove them leaves them.
+/// Removes the sockets that killed supervisors have left, wherever one may be. Whoever may not remove them
+/// leaves them.
 pub(super) fn sweep() {
     for path in candidates().into_iter().filter(|path| is_left_over(path)) {
         fs::remove_file(path).ignoring("it is another's, or another start has swept it");
     }
 }
 
-/// A socket refuses also between bind(2) and listen(2): that of a process that lives, or one that is new, is left alone.
+/// A socket refuses also between bind(2) and listen(2): that of a process that lives, or one that is new, is
+/// left alone.
 fn is_left_over(path: &Path) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     if !found.file_type().is_socket() {

@@ -31,7 +31,8 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// Closes listeners that no service wants any more. The kernel resets the connections in their queues, as when a server ends.
+    /// Closes listeners that no service wants any more. The kernel resets the connections in their queues, as
+    /// when a server ends.
     pub(super) fn change_listeners(&mut self, wanted: &[(ServiceId, Address)], bound: Vec<Listener>) {
         // Their indices are their tokens.
         self.pause_listeners();
@@ -56,7 +57,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Pauses because the machine is short of something. Live connections continue, and their end may free it.
+    /// Pauses because the machine is short of something. Live connections continue, and their end may
+    /// free it.
     pub(super) fn pause_accepting(&mut self, now: Instant, errno: Errno) {
         if let Some(unlogged) = self.shortages.say(now) {
             log::backing_off(errno, unlogged);

@@ -47,11 +47,13 @@ fn high_bits_128(prefix: u8) -> u128 {
 #[derive(Debug, Default)]
 struct Known {
     connections: usize,
-    /// When it may have its whole burst again. One connection moves this on by one N-th part of the rate's time.
+    /// When it may have its whole burst again. One connection moves this on by one N-th part of the
+    /// rate's time.
     rested_at: Option<Instant>,
 }
 
-/// Counts what is being served. The table holds no more sources than there are connections and [`RESTLESS_MAX`].
+/// Counts what is being served. The table holds no more sources than there are connections and
+/// [`RESTLESS_MAX`].
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: Limits,
@@ -62,8 +64,9 @@ pub(super) struct Admission {
     rejections: RateLimited,
 }
 
-/// Maximum number of sources that are remembered for their rate alone. Beyond it, the source closest to recovery is forgotten.
-/// The limit on all connections still applies to a client with more addresses, which cannot lock out others.
+/// Maximum number of sources that are remembered for their rate alone. Beyond it, the source closest to
+/// recovery is forgotten. The limit on all connections still applies to a client with more addresses, which
+/// cannot lock out others.
 const RESTLESS_MAX: usize = 16_384;
 
 /// The limit that a connection is over.
@@ -115,7 +118,8 @@ impl Admission {
         self.count_in(Source::Other, now)
     }
 
-    /// Counts such a connection by its source, now that it is known. Over the limit, it is not counted any more.
+    /// Counts such a connection by its source, now that it is known. Over the limit, it is not counted
+    /// any more.
     pub(super) fn identify(&mut self, connection: &Connection, now: Instant) -> Result<Source, Rejected> {
         self.release(Source::Other);
         self.admit(connection, now)
@@ -234,7 +238,8 @@ mod tests {
         assert_eq!((admission.count(), admission.by_source.len()), (0, 0));
     }
 
-    /// Behind a proxy a connection is counted before its source is known, and then under the source that the proxy names.
+    /// Behind a proxy a connection is counted before its source is known, and then under the source that the
+    /// proxy names.
     #[test]
     fn who_is_known_later_takes_one_place_and_none_when_over_a_limit() {
         use std::net::{TcpListener, TcpStream};

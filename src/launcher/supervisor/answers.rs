@@ -1,7 +1,8 @@
-//! Calls that a profile's default verdict answers with an errno: counted, recorded, and answered at a bounded rate.
+//! Calls that a profile's default verdict answers with an errno: counted, recorded, and answered at a
+//! bounded rate.
 //!
-//! Each answer costs the supervisor a look at the sandbox. A handler that makes such calls by the thousand waits for its
-//! answers; nobody else does.
+//! Each answer costs the supervisor a look at the sandbox. A handler that makes such calls by the thousand
+//! waits for its answers; nobody else does.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -104,8 +105,9 @@ pub(super) fn said(now: Instant) -> Rate {
 }
 
 impl Live {
-    /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is denied:
-    /// recorded, its maker killed, or answered with the errno of the profile's default verdict. A denied call is never made.
+    /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is
+    /// denied: recorded, its maker killed, or answered with the errno of the profile's default verdict. A
+    /// denied call is never made.
     pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
         let Some(listener) = &self.listener else { return Ok(Call::Settled) };
         let notification = sys::seccomp::receive(listener.as_fd())?;
@@ -136,8 +138,8 @@ impl Live {
         Ok(Call::Settled)
     }
 
-    /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the sandbox. A call by
-    /// another machine's door or by that of x32 always does.
+    /// The errno for a call of the handler's, by the profile's default verdict; None where the call ends the
+    /// sandbox. A call by another machine's door or by that of x32 always does.
     pub(super) fn default_answer(&self, call: &Denied) -> Option<u16> {
         let native = call.is_native().then(|| call.number.cast_unsigned());
         native.and_then(|number| self.service.profile.answer(number, &call.args))
@@ -145,7 +147,8 @@ impl Live {
 }
 
 impl Supervisor<'_> {
-    /// The default verdict has answered a call. A handler that makes them faster than they are answered waits.
+    /// The default verdict has answered a call. A handler that makes them faster than they are
+    /// answered waits.
     pub(super) fn on_answered(&mut self, id: u64, first: Option<(Denied, u16)>) {
         let Some(live) = self.live.get(&id) else { return };
         if let Some((call, errno)) = first

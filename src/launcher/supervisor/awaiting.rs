@@ -1,5 +1,5 @@
-//! Connections that cost no sandbox yet: admitted, and waited for until their peer is known and there is something to
-//! serve.
+//! Connections that cost no sandbox yet: admitted, and waited for until their peer is known and there is
+//! something to serve.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use sys::{Errno, Ignoring};
 
-/// A proxy sends its header with the first bytes of a connection; the protocol asks for patience of 3 seconds at least.
+/// A proxy sends its header with the first bytes of a connection; the protocol asks for patience of 3 seconds
+/// at least.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

@@ -40,8 +40,8 @@ pub(super) enum Deadline {
     StopEnd(ServiceId),
 }
 
-/// Each is set at most once at a time, and removed when its connection ends. So their number is bounded by that of
-/// connections.
+/// Each is set at most once at a time, and removed when its connection ends. So their number is bounded by
+/// that of connections.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     by_time: BTreeSet<(Instant, Deadline)>,

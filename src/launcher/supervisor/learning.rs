@@ -1,7 +1,7 @@
 //! `dayfly learn`: calls that the profile does not allow are counted and continue.
 //!
-//! Each call waits until it is counted here, so none is lost. What a sandbox has made is written when it ends, to the program
-//! that keeps the learned profile.
+//! Each call waits until it is counted here, so none is lost. What a sandbox has made is written when it
+//! ends, to the program that keeps the learned profile.
 
 use super::Supervisor;
 use super::live::{Call, Live};
@@ -19,7 +19,8 @@ use sys::{Errno, names};
 
 /// Kinds of one call that are told apart.
 const KINDS_MAX: usize = 32;
-/// More calls than any machine has, times the verdicts: a handler that makes up numbers does not fill the memory.
+/// More calls than any machine has, times the verdicts: a handler that makes up numbers does not fill
+/// the memory.
 const CALLS_MAX: usize = 4096;
 
 /// The other end of what is learned.
@@ -85,8 +86,9 @@ impl Lessons {
 }
 
 impl Live {
-    /// Counts a call by the machine's own ABI and lets it go on, unless a line of the profile or the guard denies it: a call that
-    /// goes on skips the guard. The guard judges numbers that nobody can change meanwhile.
+    /// Counts a call by the machine's own ABI and lets it go on, unless a line of the profile or the
+    /// guard denies it: a call that goes on skips the guard. The guard judges numbers that nobody can
+    /// change meanwhile.
     pub(super) fn learn(&mut self, id: u64, call: Denied) -> Result<Call, Errno> {
         let (Some(profile), Some(listener)) = (&self.service.learning, &self.listener) else {
             return Err(Errno::ENOENT);

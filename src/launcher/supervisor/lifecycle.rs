@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 const REQUEST_TIME: Duration = Duration::from_secs(1);
 
 impl Supervisor<'_> {
-    /// Reloads the services. Live connections continue unchanged; parked sandboxes are replaced; a wrong file changes nothing.
-    /// Passed sockets and those that are still wanted stay, with the connections in their queues.
+    /// Reloads the services. Live connections continue unchanged; parked sandboxes are replaced; a wrong
+    /// file changes nothing. Passed sockets and those that are still wanted stay, with the connections in
+    /// their queues.
     pub(super) fn reload(&mut self) {
         let Some(reload) = &self.reload else { return };
         self.tell(Notifier::reloading);
@@ -45,8 +46,9 @@ impl Supervisor<'_> {
         }
     }
 
-    /// `run` kills its sandbox at once, or signals its handler first. `serve` stops accepting, serves the accepted connections, ends
-    /// their input after `REQUEST_TIME`, and kills the rest after the drain time, or at a second signal.
+    /// `run` kills its sandbox at once, or signals its handler first. `serve` stops accepting, serves the
+    /// accepted connections, ends their input after `REQUEST_TIME`, and kills the rest after the drain time,
+    /// or at a second signal.
     pub(super) fn stop(&mut self, signal: i32) {
         let serving = self.reload.is_some();
         let again = self.stopping.is_some();

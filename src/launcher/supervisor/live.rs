@@ -53,7 +53,8 @@ pub(super) struct Live {
     pub(super) leaf: Option<Leaf>,
     /// The process that execs, if it is not the first one (with an init stub).
     handler: Option<OwnedFd>,
-    /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with the sandbox.
+    /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with
+    /// the sandbox.
     exchanged: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
@@ -86,8 +87,8 @@ pub(super) struct Served {
     pub(super) source: Source,
     pub(super) peer: String,
     pub(super) kind: Kind,
-    /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the end.
-    /// Rootless until the end: it cannot be borrowed from a handler of mode 0711.
+    /// Held until exec has succeeded, for the refusal; after it a copy would keep the client waiting for the
+    /// end. Rootless until the end: it cannot be borrowed from a handler of mode 0711.
     pub(super) connection: Option<Connection>,
     pub(super) began: Instant,
     /// When a sandbox was begun for it, or one that was parked given to it.
@@ -299,8 +300,8 @@ impl Live {
         }
     }
 
-    /// Sees to it that a TCP client whose answer is unfinished is reset when the sandbox is killed. Some: a child of ours does
-    /// so, and kills it.
+    /// Sees to it that a TCP client whose answer is unfinished is reset when the sandbox is killed. Some: a
+    /// child of ours does so, and kills it.
     pub(super) fn begin_reset(&self) -> Option<Child> {
         let served = self.served.as_ref().filter(|served| matches!(served.kind, Kind::Tcp(_)))?;
         match &served.connection {
@@ -312,8 +313,8 @@ impl Live {
         }
     }
 
-    /// Sends the handler its service's `kill_signal`, unless it has ended already. False if there is no signal, or no handler
-    /// yet.
+    /// Sends the handler its service's `kill_signal`, unless it has ended already. False if there is no
+    /// signal, or no handler yet.
     pub(super) fn ask_to_end(&self) -> bool {
         let Some(signal) = self.service.kill_signal.filter(|_| self.executed) else { return false };
         let sent = sys::process::send_signal(self.handler_pidfd(), signal);
@@ -354,7 +355,8 @@ impl Live {
         }
     }
 
-    /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler for that long.
+    /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler
+    /// for that long.
     pub(super) fn look_at_traffic(&mut self, now: Instant) -> Option<Verdict> {
         let served = self.served.as_ref()?;
         let kind = served.kind;
@@ -379,8 +381,8 @@ impl Live {
         (now.duration_since(served.traffic_seen) >= idle?).then_some(Verdict::IdleTime)
     }
 
-    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file system that does
-    /// not answer would hold up everybody.
+    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file
+    /// system that does not answer would hold up everybody.
     fn borrow_connection(&mut self) -> Result<OwnedFd, Errno> {
         let pid = self.handler_number()?;
         for number in [0, 1] {
@@ -391,8 +393,8 @@ impl Live {
             if nix::sys::socket::getsockopt(&borrowed, nix::sys::socket::sockopt::SockType).is_ok() {
                 return Ok(borrowed);
             }
-            // Between the look and the borrowing. Its maker is killed; once that has ended, and so has closed the file
-            // itself, so can we.
+            // Between the look and the borrowing. Its maker is killed; once that has ended, and so has closed
+            // the file itself, so can we.
             self.exchanged = Some(borrowed);
             self.kill();
         }

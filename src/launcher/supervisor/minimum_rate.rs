@@ -15,8 +15,8 @@ pub(super) fn window(idle_time: Option<Duration>) -> Duration {
 pub(super) struct MinimumRate(Option<(Instant, u64)>);
 
 impl MinimumRate {
-    /// `sent` has the peer taken by now and `queued` has it yet to take. Only time in which something is queued at each
-    /// look counts: a handler that has nothing to say makes no slow peer.
+    /// `sent` has the peer taken by now and `queued` has it yet to take. Only time in which something is
+    /// queued at each look counts: a handler that has nothing to say makes no slow peer.
     pub(super) fn is_below(
         &mut self,
         (rate, window): (u64, Duration),

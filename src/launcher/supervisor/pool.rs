@@ -1,4 +1,5 @@
-//! How many sandboxes wait ahead: bounds, growth under load, shrinking when idle. Numbers only; the loop acts on them.
+//! How many sandboxes wait ahead: bounds, growth under load, shrinking when idle. Numbers only; the loop acts
+//! on them.
 
 use super::live::Arrival;
 use crate::config::values::Warm;

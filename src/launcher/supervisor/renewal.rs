@@ -1,8 +1,9 @@
 //! A service whose files were replaced or removed is made anew by itself, alone, without a signal.
 //!
-//! The supervisor looks at the paths each second, before it gives a connection to a sandbox, before it builds one, and when
-//! one could not be built for what the files are. If a service cannot be made anew, its old files stay in force, and it is tried again. Pauses between the
-//! attempts grow, so that files that change all the time cost little.
+//! The supervisor looks at the paths each second, before it gives a connection to a sandbox, before it builds
+//! one, and when one could not be built for what the files are. If a service cannot be made anew, its old
+//! files stay in force, and it is tried again. Pauses between the attempts grow, so that files that change
+//! all the time cost little.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -97,7 +98,8 @@ impl Renewal {
     }
 }
 
-/// Whether a sandbox could not be built because a file is gone, or is another one than when the service was made.
+/// Whether a sandbox could not be built because a file is gone, or is another one than when the service
+/// was made.
 pub(super) fn is_of_files(failure: Failure) -> bool {
     use Step::{
         AttachRoot, Bind, BindChanged, BindMap, BindSource, Credentials, Dev, Directory, Exec,
@@ -164,8 +166,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Makes the service anew after a sandbox could not be built for what the files are; true where that was done. What is
-    /// opened for each sandbox alone is opened by its path each time.
+    /// Makes the service anew after a sandbox could not be built for what the files are; true where that was
+    /// done. What is opened for each sandbox alone is opened by its path each time.
     pub(super) fn renew_after(&mut self, id: ServiceId, failure: Failure, now: Instant) -> bool {
         if self.reload.is_none() || matches!(failure.step, Step::Open | Step::Exec) {
             return false;

@@ -1,4 +1,5 @@
-//! The end of a sandbox by the supervisor's decision, with a reset for a client that has not had the whole answer.
+//! The end of a sandbox by the supervisor's decision, with a reset for a client that has not had the
+//! whole answer.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

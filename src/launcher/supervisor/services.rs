@@ -1,5 +1,5 @@
-//! The services of a supervisor, each with its own pool and its own counts: what one is flooded with costs no other its
-//! place. The limits of a service hold whichever others share its supervisor.
+//! The services of a supervisor, each with its own pool and its own counts: what one is flooded with costs no
+//! other its place. The limits of a service hold whichever others share its supervisor.
 
 use super::admission::Admission;
 use super::pool::Pool;
@@ -97,7 +97,8 @@ impl Services {
         self.0.iter().any(|state| !state.pool.waiting.is_empty())
     }
 
-    /// The service to build the next sandbox for: the one with the longest-waiting connection, else the first that wants one.
+    /// The service to build the next sandbox for: the one with the longest-waiting connection, else the first
+    /// that wants one.
     pub(super) fn wanting(&self, now: Instant) -> Option<ServiceId> {
         let wanting = || self.all().filter(|(_, state)| state.pool.wants_one(now));
         let longest = wanting()

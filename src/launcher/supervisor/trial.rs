@@ -27,8 +27,8 @@ impl<'a> Supervisor<'a> {
         Supervisor::of(vec![Rc::clone(service)], workshop, None, signals, Vec::new())
     }
 
-    /// Builds one sandbox without a connection and executes its handler, of which no instruction runs. `look` may look at
-    /// the sandbox as it stands before that.
+    /// Builds one sandbox without a connection and executes its handler, of which no instruction runs. `look`
+    /// may look at the sandbox as it stands before that.
     pub(crate) fn try_out(mut self, look: impl FnOnce(&Sandbox)) -> Result<(), Refusal> {
         let (id, now) = (ServiceId::FIRST, Instant::now());
         let service = Rc::clone(&self.services[id].service);
@@ -75,8 +75,8 @@ impl<'a> Supervisor<'a> {
 }
 
 impl Live {
-    /// Lets a sandbox that waits before exec go on without a connection, and stops it as soon as it has executed its handler.
-    /// False: it could not execute it, and has reported why.
+    /// Lets a sandbox that waits before exec go on without a connection, and stops it as soon as it has
+    /// executed its handler. False: it could not execute it, and has reported why.
     fn try_exec(&mut self) -> Result<bool, Errno> {
         let (Some(listener), Some(call)) = (&self.listener, self.parked.take()) else {
             return Err(Errno::ENOENT);

@@ -159,8 +159,8 @@ impl Supervisor<'_> {
         self.on_failed_ahead(live.service_id, outcome, ended_in);
     }
 
-    /// Handles a sandbox that could not be parked. If no sandbox can be set up, the longest-waiting connection is refused. In a
-    /// shortage, connections wait some time, because live ones will end.
+    /// Handles a sandbox that could not be parked. If no sandbox can be set up, the longest-waiting
+    /// connection is refused. In a shortage, connections wait some time, because live ones will end.
     fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn) {
         let now = Instant::now();
         let failure = match outcome {

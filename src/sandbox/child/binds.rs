@@ -1,8 +1,8 @@
 //! Binds of host paths, read-only or writable.
 //!
-//! A read-only bind includes the mounts below its source and keeps all owners. A writable bind is the source's mount alone. It is
-//! idmapped: the sandbox's uid is the owner, and files of other users have no valid owner. The kernel denies writes to
-//! such files, whatever their mode.
+//! A read-only bind includes the mounts below its source and keeps all owners. A writable bind is the
+//! source's mount alone. It is idmapped: the sandbox's uid is the owner, and files of other users have no
+//! valid owner. The kernel denies writes to such files, whatever their mode.
 
 use super::operand::{Mount, Operand};
 use super::rootfs::{FLAGS_WRITABLE, WRITABLE, attach_and_verify, changed, restrict, verify_flags};
@@ -86,8 +86,8 @@ pub(crate) fn mount_writable(
     attach_and_verify(plan, root, tree.as_fd(), Mount::Writable(number), FLAGS_WRITABLE)
 }
 
-/// Maps the owner, and verifies it: a source that belonged to the owner must now belong to the sandbox, any other to
-/// nobody.
+/// Maps the owner, and verifies it: a source that belonged to the owner must now belong to the sandbox, any
+/// other to nobody.
 fn map_owner(
     tree: BorrowedFd<'_>,
     userns: BorrowedFd<'_>,

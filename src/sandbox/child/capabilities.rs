@@ -1,4 +1,5 @@
-//! Capabilities: the bounding set and the securebits while CAP_SETPCAP is there, the other four sets after the uid change.
+//! Capabilities: the bounding set and the securebits while CAP_SETPCAP is there, the other four sets after
+//! the uid change.
 
 use super::operand::{Operand, place};
 use super::rootfs::Rooted;
@@ -35,8 +36,8 @@ pub struct Bounded(());
 /// *Removes* the whole bounding and ambient set, and uid 0's special treatment.
 /// *Keeps* the permitted and effective sets: the id change needs CAP_SETUID and CAP_SETGID.
 ///
-/// `last` is the running kernel's newest capability (/proc/sys/kernel/cap_last_cap), not a list from a header: a newer
-/// kernel's capability must not stay.
+/// `last` is the running kernel's newest capability (/proc/sys/kernel/cap_last_cap), not a list from a
+/// header: a newer kernel's capability must not stay.
 pub fn bound(_: Rooted, last: u32) -> Result<Bounded, Failure> {
     for capability in 0..=last {
         privilege::drop_bounding(capability)
@@ -49,13 +50,14 @@ pub fn bound(_: Rooted, last: u32) -> Result<Bounded, Failure> {
     Ok(Bounded(()))
 }
 
-/// *Removes* the permitted, effective and inheritable sets: with NO_SETUID_FIXUP locked the uid change left them whole.
+/// *Removes* the permitted, effective and inheritable sets: with NO_SETUID_FIXUP locked the uid change left
+/// them whole.
 pub fn drop_all() -> Result<(), Failure> {
     privilege::set_capabilities(&privilege::NO_CAPABILITIES).step(Step::Capabilities)
 }
 
-/// Reads the sets back. The kernel keeps the ambient set within the permitted and inheritable ones (capabilities(7)), so it is
-/// empty too.
+/// Reads the sets back. The kernel keeps the ambient set within the permitted and inheritable ones
+/// (capabilities(7)), so it is empty too.
 pub fn verify_none(last: u32) -> Result<(), Failure> {
     let step = Step::VerifyCapabilities;
     let sets = privilege::capabilities().step(step)?;

@@ -1,5 +1,5 @@
-//! Credentials: content that the launcher has read for a handler, in a small read-only tmpfs of each sandbox. Only its uid can
-//! read it, as with systemd's LoadCredential= (systemd.exec(5)).
+//! Credentials: content that the launcher has read for a handler, in a small read-only tmpfs of each sandbox.
+//! Only its uid can read it, as with systemd's LoadCredential= (systemd.exec(5)).
 
 use super::operand::{Mount, Operand, place};
 use super::rootfs::{FLAGS_READ_ONLY, READ_ONLY, attach_and_verify, new_tmpfs, verify_flags};

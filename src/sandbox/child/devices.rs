@@ -1,5 +1,6 @@
-//! /dev, for profiles that execute the tree: the five devices, four links and the mount point that programs take for
-//! granted, on a tmpfs that holds nothing else and is read-only. The one mount of a sandbox that is not nodev.
+//! /dev, for profiles that execute the tree: the five devices, four links and the mount point that programs
+//! take for granted, on a tmpfs that holds nothing else and is read-only. The one mount of a sandbox that is
+//! not nodev.
 //!
 //! `serve` makes it once, in its base; `run` for its one sandbox.
 

@@ -16,10 +16,11 @@ use sys::mount::{self, identify};
 use sys::{self, Errno, privilege, process};
 
 pub use seccomp::abi::EXEC_FD;
-/// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so that nothing
-/// the child was given can be there.
+/// Where the channel to the supervisor is. The supervisor keeps both numbers occupied in its own table, so
+/// that nothing the child was given can be there.
 pub const CHANNEL_FD: RawFd = EXEC_FD - 1;
-/// Where what a handler is handed begins (sd_listen_fds(3)), and how much that may be: well below the usual RLIMIT_NOFILE.
+/// Where what a handler is handed begins (sd_listen_fds(3)), and how much that may be: well below the
+/// usual RLIMIT_NOFILE.
 pub const HANDED_FD: RawFd = 3;
 pub const HANDED_MAX: usize = 16;
 
@@ -31,8 +32,8 @@ pub struct Restricted(());
 #[derive(Debug)]
 pub struct Filtered(());
 
-/// *Removes* the session keyring, every resource beyond the limits, privilege by exec, W+X memory, every path that no
-/// rule names. *Keeps* the connection, the link to the supervisor, and the handler's file.
+/// *Removes* the session keyring, every resource beyond the limits, privilege by exec, W+X memory, every path
+/// that no rule names. *Keeps* the connection, the link to the supervisor, and the handler's file.
 pub fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<Restricted, Failure> {
     let plan = context.plan;
     if plan.keyring {
@@ -99,8 +100,8 @@ fn put_handed(context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Closes every descriptor but 0 to 2, what is handed over, the channel and the handler's file, and proves it.
-/// After it the limits: RLIMIT_NOFILE would otherwise bite while rules are added.
+/// Closes every descriptor but 0 to 2, what is handed over, the channel and the handler's file, and proves
+/// it. After it the limits: RLIMIT_NOFILE would otherwise bite while rules are added.
 pub fn close_all(restricted: Restricted, context: &Context<'_>, tree: Tree) -> Result<Restricted, Failure> {
     // Closed below by number, so no destructor may close it again.
     std::mem::forget(tree);
@@ -112,8 +113,8 @@ pub fn close_all(restricted: Restricted, context: &Context<'_>, tree: Tree) -> R
     Ok(restricted)
 }
 
-/// Asks for each number of the table whether it is open, and whether what stays beside stdio vanishes at exec. By
-/// fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
+/// Asks for each number of the table whether it is open, and whether what stays beside stdio vanishes at
+/// exec. By fcntl(2), not poll(2), to which an O_PATH descriptor looks closed.
 fn verify_descriptors(passed_fds: usize) -> Result<(), Failure> {
     for number in 0..=EXEC_FD {
         let index = usize::try_from(number - HANDED_FD).ok();
@@ -146,9 +147,11 @@ fn lifetime(number: RawFd) -> Result<Option<Lifetime>, Errno> {
     }
 }
 
-/// *Removes* every system call that guard or profile do not allow. *Keeps* one execveat of the handler's descriptor.
+/// *Removes* every system call that guard or profile do not allow. *Keeps* one execveat of the
+/// handler's descriptor.
 ///
-/// The supervisor fetches the profile's listener while we wait: the guard forbids sending it, and at exec it is closed.
+/// The supervisor fetches the profile's listener while we wait: the guard forbids sending it, and at exec it
+/// is closed.
 pub fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure> {
     let plan = context.plan;
     sys::seccomp::install(plan.seccomp.guard).step(Step::GuardFilter)?;
@@ -157,8 +160,8 @@ pub fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure>
     filters::verify()?;
     context.link.report_and_wait(Report::Listener(listener.as_raw_fd()), Step::Listener)?;
     if !plan.dumpable_off_early {
-        // Rootless the supervisor could not have fetched the listener from a process that is not dumpable. Reading back
-        // is forbidden by now.
+        // Rootless the supervisor could not have fetched the listener from a process that is not dumpable.
+        // Reading back is forbidden by now.
         privilege::set_not_dumpable().step(Step::Dumpable)?;
     }
     Ok(Filtered(()))
@@ -172,7 +175,8 @@ pub fn execute(_: Filtered, context: &Context<'_>) -> Result<Infallible, Failure
     Err(sys::execveat(EXEC_FD, &context.plan.argv, context.environment, added)).step(Step::Exec)
 }
 
-/// Waits in a call that the supervisor ends once the connection is at 0 and 1, then hears what the environment gets.
+/// Waits in a call that the supervisor ends once the connection is at 0 and 1, then hears what the
+/// environment gets.
 fn wait_for_connection<'a>(context: &Context<'_>, message: &'a mut [u8]) -> Result<&'a [u8], Failure> {
     let answer = sys::nonexistent_call(park::WAIT_CALL);
     verify(Step::Parked, answer == 0)?;

@@ -1,7 +1,7 @@
 //! The init stub: PID 1 of a sandbox whose handler may fork, or relies on signals.
 //!
-//! To PID 1 a signal with default disposition does nothing (pid_namespaces(7)): alarm(2) never fires, SIGPIPE never
-//! kills, children are never reaped. With the stub as PID 1 the handler is an ordinary process, PID 2.
+//! To PID 1 a signal with default disposition does nothing (pid_namespaces(7)): alarm(2) never fires, SIGPIPE
+//! never kills, children are never reaped. With the stub as PID 1 the handler is an ordinary process, PID 2.
 
 use super::Context;
 use super::exec::{CHANNEL_FD, EXEC_FD, Restricted};
@@ -13,11 +13,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::mount::identify;
 use sys::{self, Errno, Ignoring, process};
 
-/// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and, sealed or not,
-/// never returns.
+/// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and,
+/// sealed or not, never returns.
 ///
-/// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at a gate
-/// until the parent is done with it.
+/// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at
+/// a gate until the parent is done with it.
 pub(crate) fn fork_stub(restricted: Restricted, context: &Context<'_>) -> Result<Restricted, Failure> {
     let Some(status) = context.status else { return Ok(restricted) };
     let (gate, gatekeeper) = sys::socket::message_pair().step(Step::Init)?;
@@ -37,8 +37,8 @@ pub(crate) fn fork_stub(restricted: Restricted, context: &Context<'_>) -> Result
     }
 }
 
-/// *Removes* everything: descriptors but two, system calls but three. The gate opens last: no handler runs under a stub
-/// that is not sealed.
+/// *Removes* everything: descriptors but two, system calls but three. The gate opens last: no handler runs
+/// under a stub that is not sealed.
 fn seal(
     status: BorrowedFd<'_>,
     gatekeeper: BorrowedFd<'_>,

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use sys::Errno;
 use sys::mount::{self, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
-/// The file that no rule can cover: on a tmpfs of the launcher's that is attached nowhere. Opens before, not after.
+/// The file that no rule can cover: on a tmpfs of the launcher's that is attached nowhere. Opens before,
+/// not after.
 pub const CANARY: &CStr = c"canary";
 
 /// Adds the rules: every path resolved below `root`, EXECUTE for the handler's file alone.
@@ -31,8 +32,8 @@ pub fn add_rules(
         .step_on(Step::LandlockRule, Operand::Rule(place(plan.rules().len())))
 }
 
-/// Enters the domain and proves that it is in force: Landlock shows in no field of /proc, but it does in what opens.
-/// Denials are not audited: the proof would leave a line of each sandbox in the host's audit log.
+/// Enters the domain and proves that it is in force: Landlock shows in no field of /proc, but it does in what
+/// opens. Denials are not audited: the proof would leave a line of each sandbox in the host's audit log.
 pub fn restrict(plan: &Plan, ruleset: BorrowedFd<'_>, canary: BorrowedFd<'_>) -> Result<(), Failure> {
     let open = || mount::openat2(canary, CANARY, libc::O_RDONLY, 0);
     open().step(Step::Canary)?;

@@ -1,4 +1,5 @@
-//! Between clone and exec: the whole sequence, one line a step. No allocation, no formatting, no lock, no logging.
+//! Between clone and exec: the whole sequence, one line a step. No allocation, no formatting, no lock,
+//! no logging.
 
 pub mod capabilities;
 pub mod devices;
@@ -126,7 +127,8 @@ fn leave_real_time() -> Result<(), sys::Errno> {
     if process::is_real_time()? { Err(sys::Errno::EBADE) } else { Ok(()) }
 }
 
-/// Read from /proc: the system call that asks is refused by LockPersonality= of a unit, the one that sets is not.
+/// Read from /proc: the system call that asks is refused by LockPersonality= of a unit, the one that sets
+/// is not.
 fn has_default_personality() -> Result<bool, sys::Errno> {
     let mut persona = [0; 8];
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/personality", libc::O_RDONLY, 0)?;
@@ -134,7 +136,8 @@ fn has_default_personality() -> Result<bool, sys::Errno> {
     Ok(count == persona.len() && persona == *b"00000000")
 }
 
-/// Under memory pressure the kernel must kill a sandbox before the supervisor, whose own score may be negative.
+/// Under memory pressure the kernel must kill a sandbox before the supervisor, whose own score may
+/// be negative.
 fn set_oom_score(score: &[u8]) -> Result<(), sys::Errno> {
     let file = sys::mount::openat2(sys::cwd(), c"/proc/self/oom_score_adj", libc::O_RDWR, 0)?;
     sys::write(file.as_fd(), score)?;

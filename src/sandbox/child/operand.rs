@@ -1,5 +1,5 @@
-//! The operand of a failed step: an entry of the plan, by its list and its place there. The child can name it without a word;
-//! the supervisor looks up the text.
+//! The operand of a failed step: an entry of the plan, by its list and its place there. The child can name it
+//! without a word; the supervisor looks up the text.
 
 use super::step::Step;
 

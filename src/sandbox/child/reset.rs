@@ -1,8 +1,10 @@
-//! The end of a sandbox whose answer is unfinished: its TCP connection is reset, so that no client takes a part for the whole.
+//! The end of a sandbox whose answer is unfinished: its TCP connection is reset, so that no client takes a
+//! part for the whole.
 //!
-//! When a process is killed, the kernel sends what is queued and then a clean end of file. Only an option of the socket makes
-//! it a reset (SO_LINGER of 0, socket(7)), and the handler alone has the socket. The supervisor must wait for nothing
-//! of a running handler. So a short-lived child of it takes copies of the descriptors, sets the option, and kills the sandbox.
+//! When a process is killed, the kernel sends what is queued and then a clean end of file. Only an option of
+//! the socket makes it a reset (SO_LINGER of 0, socket(7)), and the handler alone has the socket. The
+//! supervisor must wait for nothing of a running handler. So a short-lived child of it takes copies of the
+//! descriptors, sets the option, and kills the sandbox.
 
 use std::mem::forget;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,7 +19,8 @@ struct Ending<'a> {
     sandbox: BorrowedFd<'a>,
 }
 
-/// Begins it. The child ends soon, unless the handler has put a file in the place of its connection that blocks.
+/// Begins it. The child ends soon, unless the handler has put a file in the place of its connection
+/// that blocks.
 pub fn begin(handler: BorrowedFd<'_>, sandbox: BorrowedFd<'_>) -> Result<Child, Errno> {
     process::spawn(0, None, end, &Ending { handler, sandbox })
 }

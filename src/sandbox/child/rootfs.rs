@@ -1,17 +1,17 @@
 //! The root file system: a plan of mounts as data, and the one function that makes them.
 //!
-//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed by a descriptor of the old root's mount,
-//! which is attached nowhere by then, so nothing in the tree need be executable. (Under a profile that executes the tree,
-//! the root is not noexec, and there is [`super::devices`].) No path is resolved in the old root once
-//! the new one stands, nothing below /proc is opened, and the kernel drops it all when the last process of the sandbox
-//! dies.
+//! Every mount is nosuid, nodev, noexec and noatime: the handler is executed by a descriptor of the old
+//! root's mount, which is attached nowhere by then, so nothing in the tree need be executable. (Under a
+//! profile that executes the tree, the root is not noexec, and there is [`super::devices`].) No path is
+//! resolved in the old root once the new one stands, nothing below /proc is opened, and the kernel drops it
+//! all when the last process of the sandbox dies.
 //!
 //! `run` takes the trees from the host's paths; `serve` has them ready in its base ([`super::base`]).
 //!
-//! Everything is first attached at one place below the old root, in the sandbox's own mount namespace, and so goes with
-//! the old root at one detach: each detach, and each close of a detached tree, waits for an RCU grace period. Overlay
-//! layers are attached there before use, since Linux takes detached ones only since 6.15, and named relative to the cwd,
-//! because fsconfig(2) strings end at 255 bytes.
+//! Everything is first attached at one place below the old root, in the sandbox's own mount namespace, and so
+//! goes with the old root at one detach: each detach, and each close of a detached tree, waits for an RCU
+//! grace period. Overlay layers are attached there before use, since Linux takes detached ones only since
+//! 6.15, and named relative to the cwd, because fsconfig(2) strings end at 255 bytes.
 
 use super::Begun;
 use super::binds;
@@ -35,8 +35,9 @@ use sys::{self, Errno, cwd, process};
 pub(crate) const WRITABLE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 pub(crate) const READ_ONLY: u64 = WRITABLE | MOUNT_ATTR_RDONLY;
 
-/// The place: a directory that every host has, since the launcher needs what is mounted there; covered only in the
-/// sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the root at the detach.)
+/// The place: a directory that every host has, since the launcher needs what is mounted there; covered only
+/// in the sandbox's own mount namespace. (Not `/`: what is stacked upon the root would be found before the
+/// root at the detach.)
 pub(crate) const PLACE: &CStr = c"/proc";
 
 const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -103,8 +104,8 @@ pub fn enter(
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
-/// Makes the namespaces and proves it before anything is mounted: with a call that only said so, what follows would be done
-/// to the launcher's own. A mount's id is its namespace's.
+/// Makes the namespaces and proves it before anything is mounted: with a call that only said so, what follows
+/// would be done to the launcher's own. A mount's id is its namespace's.
 pub(crate) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
     let step = Step::MountNamespace;
     let before = sysmount::identify(cwd(), c"/").step(step)?.mount;
@@ -125,9 +126,9 @@ pub(crate) fn unshare_and_verify(namespaces: c_int) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes all mounts private, and verifies it before anything is mounted. Otherwise the first mount would appear in the launcher's
-/// namespace too. Between user namespaces the kernel does this itself (mount_namespaces(7)); its mounts are locked there
-/// and cannot be checked.
+/// Makes all mounts private, and verifies it before anything is mounted. Otherwise the first mount would
+/// appear in the launcher's namespace too. Between user namespaces the kernel does this itself
+/// (mount_namespaces(7)); its mounts are locked there and cannot be checked.
 pub(crate) fn make_private(in_user_namespace: bool) -> Result<(), Failure> {
     let step = Step::Private;
     sysmount::make_all_private().step(step)?;
@@ -362,12 +363,14 @@ fn new_proc() -> Result<OwnedFd, Errno> {
     let fs = sysmount::fsopen(c"proc")?;
     sysmount::fsconfig_string(fs.as_fd(), c"subset", c"pid")?;
     sysmount::fsconfig_string(fs.as_fd(), c"hidepid", c"invisible")?;
-    // The host's own mount of proc may say something else about atime, which is then locked for us (rootless).
+    // The host's own mount of proc may say something else about atime, which is then locked for us
+    // (rootless).
     sysmount::fsmount(fs.as_fd(), READ_ONLY)
 }
 
-/// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are the mount we
-/// made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of the root finds it.
+/// Makes `root` the root and detaches the old one with all below it, then proves it: `/` and its parent are
+/// the mount we made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of
+/// the root finds it.
 pub(crate) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
     let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;

@@ -1,7 +1,7 @@
 //! Every privileged step between accept and exec, in order: the source of the error texts.
 //!
-//! A message reads `cannot <phrase> <operand>: ERRNO (text); hint: …`. The child sends only the step, the index of the
-//! operand in the plan, and the errno; words are added by the parent.
+//! A message reads `cannot <phrase> <operand>: ERRNO (text); hint: …`. The child sends only the step, the
+//! index of the operand in the plan, and the errno; words are added by the parent.
 
 use super::operand::Operand;
 use sys::Errno;
@@ -151,7 +151,8 @@ impl<T> AtStep<T> for Result<T, Errno> {
     }
 }
 
-/// A check that reads something back: false is a failure of `step`, with an errno that says "the kernel disagrees".
+/// A check that reads something back: false is a failure of `step`, with an errno that says "the
+/// kernel disagrees".
 pub fn verify(step: Step, holds: bool) -> Result<(), Failure> {
     verify_on(step, Operand::None, holds)
 }

@@ -15,8 +15,8 @@ use sys::{Errno, btrfs, cwd};
 /// The snapshot in the directory of a sandbox.
 pub(crate) const ROOT: &CStr = c"root";
 
-/// Makes the snapshot `name` and attaches it: writable, and idmapped so that what the template's owner has is this
-/// sandbox's.
+/// Makes the snapshot `name` and attaches it: writable, and idmapped so that what the template's owner has is
+/// this sandbox's.
 pub(crate) fn attach(plan: &Plan, name: Option<&CStr>, userns: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
     let step = Step::Snapshot;
     let (Some(snapshots), Some(name), Some(userns)) = (&plan.snapshots, name, userns) else {

@@ -11,7 +11,8 @@ use sys::{self, Errno, Ignoring, privilege, process, socket};
 /// Both descriptors are close-on-exec: the handler has neither.
 #[derive(Debug, Clone, Copy)]
 pub struct SupervisorLink<'a> {
-    /// Readable once the supervisor is dead. Opened before the clone: getppid(2) is 0 in a new pid namespace, dead or not.
+    /// Readable once the supervisor is dead. Opened before the clone: getppid(2) is 0 in a new pid namespace,
+    /// dead or not.
     pub pidfd: BorrowedFd<'a>,
     /// Reports go up, the identity and acknowledgements come down.
     pub channel: BorrowedFd<'a>,
@@ -20,8 +21,8 @@ pub struct SupervisorLink<'a> {
 impl SupervisorLink<'_> {
     /// Asks to be killed when the supervisor dies, then looks whether it has died already.
     ///
-    /// The kernel checks the dying parent's right to signal us: a supervisor without CAP_KILL would be outlived without
-    /// any error, so start-up refuses without it.
+    /// The kernel checks the dying parent's right to signal us: a supervisor without CAP_KILL would be
+    /// outlived without any error, so start-up refuses without it.
     pub fn die_with_it(&self) -> Result<(), Failure> {
         privilege::set_parent_death_signal(libc::SIGKILL).step(Step::ParentDeathSignal)?;
         let set = privilege::parent_death_signal().step(Step::ParentDeathSignal)?;
@@ -31,8 +32,8 @@ impl SupervisorLink<'_> {
         verify(Step::SupervisorAlive, dead == 0)
     }
 
-    /// Waits for the ids, which may depend on our own pid and are then known only after the clone. The user namespace for an idmapped
-    /// snapshot comes with them.
+    /// Waits for the ids, which may depend on our own pid and are then known only after the clone. The user
+    /// namespace for an idmapped snapshot comes with them.
     pub fn receive_identity(&self) -> Result<(Identity, Option<OwnedFd>), Failure> {
         let step = Step::ReceiveIdentity;
         let mut message = [0; wire::IDENTITY_LEN];
@@ -43,8 +44,8 @@ impl SupervisorLink<'_> {
         Ok((wire::decode_identity(message), userns))
     }
 
-    /// Waits until the supervisor has left the host's network namespace, follows it (by its pidfd, Linux 5.8), and looks.
-    /// `names` is the child's /proc/self/ns, which no path leads to any more.
+    /// Waits until the supervisor has left the host's network namespace, follows it (by its pidfd, Linux
+    /// 5.8), and looks. `names` is the child's /proc/self/ns, which no path leads to any more.
     pub fn join_network(&self, names: BorrowedFd<'_>) -> Result<(), Failure> {
         let step = Step::Network;
         let mut message = [0; wire::NETWORK_LEN];

@@ -1,11 +1,13 @@
 //! The base: the supervisor's own small mount namespace, which holds the ready trees of its services.
 //!
-//! A sandbox's mount namespace is a copy of its launcher's, so its cost grows with the launcher's mounts. The base contains /proc
-//! and, for each service, its template and binds, cloned and restricted once, at start and at SIGHUP. A sandbox finds its
-//! root there by path and adds only its own mounts: an overlay, tmpfs, proc.
+//! A sandbox's mount namespace is a copy of its launcher's, so its cost grows with the launcher's mounts.
+//! The base contains /proc and, for each service, its template and binds, cloned and restricted once, at
+//! start and at SIGHUP. A sandbox finds its root there by path and adds only its own mounts: an overlay,
+//! tmpfs, proc.
 //!
-//! Only the supervisor can return to the host's namespace. At SIGHUP it enters it, clones what the service files name now, and
-//! comes back. (Mounts can be cloned only in the namespace of their source, and attached only in one's own.)
+//! Only the supervisor can return to the host's namespace. At SIGHUP it enters it, clones what the service
+//! files name now, and comes back. (Mounts can be cloned only in the namespace of their source, and attached
+//! only in one's own.)
 
 use crate::child::binds;
 use crate::child::devices;
@@ -31,7 +33,8 @@ pub struct Base {
     host_root: OwnedFd,
     /// The own one.
     own: OwnedFd,
-    /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever has either.
+    /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever
+    /// has either.
     host_network: OwnedFd,
     own_network: OwnedFd,
     /// Each tree gets a directory by its number.
@@ -39,8 +42,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share by now;
-    /// `host_network` is the one before.
+    /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share
+    /// by now; `host_network` is the one before.
     pub fn enter(host_network: OwnedFd, in_user_namespace: bool) -> Result<Base, Failure> {
         let step = Step::Base;
         let host = namespace(c"/proc/self/ns/mnt").step(step)?;
@@ -66,7 +69,8 @@ impl Base {
 
     /// Runs `work` in the host's mount namespace, where the operator's paths are.
     ///
-    /// Needs CAP_SYS_CHROOT (setns(2)). A supervisor that could not return would serve from the wrong tree, so it ends.
+    /// Needs CAP_SYS_CHROOT (setns(2)). A supervisor that could not return would serve from the wrong tree,
+    /// so it ends.
     pub fn in_host<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
         process::setns(self.host.as_fd(), libc::CLONE_NEWNS)?;
         let result = sysmount::fchdir(self.host_cwd.as_fd()).map(|()| work());
@@ -86,7 +90,8 @@ impl Base {
         Ok(result)
     }
 
-    /// Whether the supervisor has left the host's network namespace. If not, no sandbox may share the supervisor's.
+    /// Whether the supervisor has left the host's network namespace. If not, no sandbox may share
+    /// the supervisor's.
     pub fn has_left_host_network(&self) -> Result<bool, Errno> {
         let number = |fd: &OwnedFd| Ok::<_, Errno>(nix::sys::stat::fstat(fd)?.st_ino);
         Ok(number(&self.host_network)? != number(&self.own_network)?)
@@ -228,8 +233,8 @@ impl Clones {
     }
 }
 
-/// The handler's file by a clone of the template that is attached nowhere and gone at once: the mounts of the tree are
-/// noexec, this one is not, and no path leads to it.
+/// The handler's file by a clone of the template that is attached nowhere and gone at once: the mounts of the
+/// tree are noexec, this one is not, and no path leads to it.
 fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
     if let Some(image) = &plan.image {
         return rootfs::open_handler_in(plan, image.handler.as_fd());
@@ -247,8 +252,8 @@ fn open_handler(plan: &Plan) -> Result<OwnedFd, Failure> {
 }
 
 impl Prebuilt {
-    /// Whether all binds still stand on the root. Where somebody removes a mount point from the template, the kernel
-    /// detaches what is mounted there, in every namespace.
+    /// Whether all binds still stand on the root. Where somebody removes a mount point from the template, the
+    /// kernel detaches what is mounted there, in every namespace.
     pub fn is_whole(&self) -> bool {
         let stands = |(path, mount): &(CString, u64)| {
             sysmount::identify(cwd(), path).is_ok_and(|found| found.mount == *mount)

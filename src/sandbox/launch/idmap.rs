@@ -1,8 +1,8 @@
 //! Id maps of mounts: a user namespace that exists only as a map.
 //!
-//! An overlay's lower layer: the template's files are root's. Mounted with this map they belong to the sandbox's uid, so
-//! that the handler may change what it sees; or those of another owner do, and root's stay root's. Every other id stays
-//! itself.
+//! An overlay's lower layer: the template's files are root's. Mounted with this map they belong to the
+//! sandbox's uid, so that the handler may change what it sees; or those of another owner do, and root's stay
+//! root's. Every other id stays itself.
 //!
 //! A writable bind: one owner's files belong to the sandbox's uid. Every other id has no name.
 
@@ -24,7 +24,8 @@ pub(crate) enum Map {
 
 /// A user namespace with that map.
 ///
-/// A namespace needs a process to be born with; it is gone when this returns, the namespace lives by its descriptor.
+/// A namespace needs a process to be born with; it is gone when this returns, the namespace lives by
+/// its descriptor.
 pub(crate) fn user_namespace(map: Map, supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let holder = process::spawn(libc::CLONE_NEWUSER, None, hold, &supervisor)?;
     let userns = map_and_open(&holder, map).map_err(|error| errno_of(&error));
@@ -33,8 +34,8 @@ pub(crate) fn user_namespace(map: Map, supervisor: BorrowedFd<'_>) -> Result<Own
     userns
 }
 
-/// Waits to be killed; dies with the supervisor, before or after it is asked. It waits for the supervisor's end itself: the
-/// signal is missed by who asks for it while the parent is on its way out and not dead yet.
+/// Waits to be killed; dies with the supervisor, before or after it is asked. It waits for the supervisor's
+/// end itself: the signal is missed by who asks for it while the parent is on its way out and not dead yet.
 fn hold(supervisor: &BorrowedFd<'_>) -> ! {
     let mut watched = [libc::pollfd { fd: supervisor.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     if privilege::set_parent_death_signal(libc::SIGKILL).is_ok() {
@@ -73,7 +74,8 @@ impl Map {
     }
 }
 
-/// user_namespaces(7): `inside outside count` a line. Inside `owner` is `id`; `id` itself is left out, it cannot be twice.
+/// user_namespaces(7): `inside outside count` a line. Inside `owner` is `id`; `id` itself is left out, it
+/// cannot be twice.
 fn all(owner: u32, id: u32) -> String {
     let (low, high) = (owner.min(id), owner.max(id));
     let others = [(0, low), (low.saturating_add(1), high), (high.saturating_add(1), u32::MAX)];

@@ -1,8 +1,8 @@
 //! Image templates: an erofs or squashfs file system in a file, mounted read-only, once for each service.
 //!
-//! There are two detached mounts. A sandbox (of `run`) or the base (of `serve`) attaches one; the handler is executed from the other,
-//! while the tree is noexec. They disappear with their last descriptor, and a loop device with its last mount, so nothing is
-//! left even after SIGKILL.
+//! There are two detached mounts. A sandbox (of `run`) or the base (of `serve`) attaches one; the handler is
+//! executed from the other, while the tree is noexec. They disappear with their last descriptor, and a loop
+//! device with its last mount, so nothing is left even after SIGKILL.
 
 use crate::plan::rootfs::{Image, ImageKind as Kind};
 use std::ffi::{CStr, CString};

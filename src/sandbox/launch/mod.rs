@@ -43,8 +43,8 @@ impl Workshop {
         Ok(Workshop { supervisor, canary: canary::make_canary().step(Step::Canary)?, null })
     }
 
-    /// Descriptors 0 and 1 of a sandbox without a connection. Never the same open file for two: its flags (F_SETFL) are
-    /// the file's, and what one has set there the next would find.
+    /// Descriptors 0 and 1 of a sandbox without a connection. Never the same open file for two: its flags
+    /// (F_SETFL) are the file's, and what one has set there the next would find.
     pub fn placeholder(&self) -> Result<OwnedFd, Failure> {
         let path = format!("/proc/self/fd/{}", self.null.as_raw_fd());
         nix::fcntl::open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step(Step::Stdio)
@@ -67,8 +67,9 @@ pub struct Sandbox {
     _snapshot: Option<Snapshot>,
 }
 
-/// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the channel. With
-/// `park`, the two descriptors stand in for a connection that is not there yet. `group` is the cgroup it is born in.
+/// Builds a sandbox around a connection, up to the clone; the child goes on by itself and reports on the
+/// channel. With `park`, the two descriptors stand in for a connection that is not there yet. `group` is the
+/// cgroup it is born in.
 pub fn launch(
     plan: &Plan,
     workshop: &Workshop,
@@ -124,8 +125,8 @@ pub fn launch(
     }
 }
 
-/// Tells the child who it is; for an idmapped snapshot and for writable binds, with the maps. While it mounts, the network
-/// namespace is made that it joins then.
+/// Tells the child who it is; for an idmapped snapshot and for writable binds, with the maps. While it
+/// mounts, the network namespace is made that it joins then.
 fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Failure> {
     let (rootfs, identity) = (&plan.rootfs, sandbox.identity);
     let supervisor = workshop.supervisor.as_fd();
@@ -170,8 +171,8 @@ impl Sandbox {
         sys::process::kill_child(self.pidfd.as_fd(), self.pid)
     }
 
-    /// Kills and reaps a sandbox that was never handed out. Nothing is left to report to, so a failed kill is left to
-    /// the child, which gives up when its channel ends.
+    /// Kills and reaps a sandbox that was never handed out. Nothing is left to report to, so a failed kill is
+    /// left to the child, which gives up when its channel ends.
     pub fn destroy(&self) {
         if self.kill().is_ok() {
             sys::process::wait_for_end(self.pidfd.as_fd());

@@ -1,13 +1,16 @@
-//! Namespaces: which ones a sandbox has for itself, and which it shares with other sandboxes, sealed and empty.
+//! Namespaces: which ones a sandbox has for itself, and which it shares with other sandboxes, sealed
+//! and empty.
 //!
-//! The clone makes the pid namespace, and the child the mount namespace. Sandboxes inherit the supervisor's net, ipc, uts and
-//! cgroup namespaces; the supervisor left the host's before the first clone ([`seal`]). `run` makes its net namespace, the
-//! slowest call of a launch, while the child mounts; then the child joins it ([`Network::Joined`]).
+//! The clone makes the pid namespace, and the child the mount namespace. Sandboxes inherit the supervisor's
+//! net, ipc, uts and cgroup namespaces; the supervisor left the host's before the first clone ([`seal`]).
+//! `run` makes its net namespace, the slowest call of a launch, while the child mounts; then the child joins
+//! it ([`Network::Joined`]).
 //!
-//! Sharing is safe if processes cannot meet there. In a network namespace they meet through sockets, and the guard filter denies
-//! socket(2) and socketpair(2) under every profile. In an ipc namespace they meet through System V IPC and POSIX message
-//! queues: a profile that allows any of those calls gives each sandbox its own ipc namespace. A uts namespace holds a
-//! constant name that only CAP_SYS_ADMIN could change. A cgroup namespace is only a view.
+//! Sharing is safe if processes cannot meet there. In a network namespace they meet through sockets, and the
+//! guard filter denies socket(2) and socketpair(2) under every profile. In an ipc namespace they meet through
+//! System V IPC and POSIX message queues: a profile that allows any of those calls gives each sandbox its own
+//! ipc namespace. A uts namespace holds a constant name that only CAP_SYS_ADMIN could change. A cgroup
+//! namespace is only a view.
 
 use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS};
 use std::os::fd::AsFd;
@@ -20,10 +23,11 @@ pub struct SealError {
     pub errno: Errno,
 }
 
-/// Takes the supervisor out of the host's net, ipc, uts and cgroup namespaces, for good. Its sockets stay what they are.
+/// Takes the supervisor out of the host's net, ipc, uts and cgroup namespaces, for good. Its sockets stay
+/// what they are.
 ///
-/// `keep_network` is for sandboxes that make or join their own, and for `run` in a namespace that holds nothing but a
-/// loopback device that is down: it is as good as a new one, which costs 0.35 ms.
+/// `keep_network` is for sandboxes that make or join their own, and for `run` in a namespace that holds
+/// nothing but a loopback device that is down: it is as good as a new one, which costs 0.35 ms.
 pub fn seal(hostname: &str, keep_network: bool) -> Result<(), SealError> {
     let network = if keep_network { 0 } else { CLONE_NEWNET };
     let namespaces = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network;
@@ -50,7 +54,8 @@ pub fn leave_network() -> Result<u64, Errno> {
     if before == after { Err(Errno::EBADE) } else { Ok(after) }
 }
 
-/// Sets the name that sandboxes see, and reads it back: with a call that only said so it would still be the host's.
+/// Sets the name that sandboxes see, and reads it back: with a call that only said so it would still be
+/// the host's.
 pub fn set_hostname(hostname: &str) -> Result<(), Errno> {
     sys::process::set_hostname(hostname.as_bytes())?;
     if nix::sys::utsname::uname()?.nodename() == hostname { Ok(()) } else { Err(Errno::EBADE) }
@@ -66,7 +71,8 @@ fn ids(kinds: &[&str]) -> Result<Vec<u64>, Errno> {
 /// Where that cannot be found out (a unit may forbid the sockets it takes), it is not.
 pub fn network_is_empty() -> bool {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-    // Two lines of heading, then one an interface: a list by netlink would carry every counter and cost a millisecond.
+    // Two lines of heading, then one an interface: a list by netlink would carry every counter and cost
+    // a millisecond.
     let Ok(devices) = std::fs::read_to_string("/proc/self/net/dev") else { return false };
     let mut interfaces =
         devices.lines().skip(2).map(|line| line.split(':').next().unwrap_or_default().trim());

@@ -69,7 +69,8 @@ pub struct Swept {
 }
 
 impl Snapshots {
-    /// Takes a directory beside the template and sweeps those whose launchers are gone. In the host's mount namespace.
+    /// Takes a directory beside the template and sweeps those whose launchers are gone. In the host's
+    /// mount namespace.
     pub fn claim(plan: &Plan, report: ReportLeft) -> Result<(Snapshots, Swept), Failure> {
         let step = Step::Snapshots;
         let template = open_directory(cwd(), &plan.template.path).step(Step::Template)?;
@@ -145,7 +146,8 @@ fn make_directory(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The shelf. Root's alone, so that nothing in it can be reached by who is not root, whatever is in a snapshot.
+/// The shelf. Root's alone, so that nothing in it can be reached by who is not root, whatever is in
+/// a snapshot.
 fn open_shelf(template: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let step = Step::Snapshots;
     let above = open_directory(template, c"..").step(step)?;
@@ -237,7 +239,8 @@ fn clear(directory: BorrowedFd<'_>) -> (usize, Option<Errno>) {
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Destroys the snapshot of one sandbox, with its directory. Where there is none, as none was made, that is done.
+/// Destroys the snapshot of one sandbox, with its directory. Where there is none, as none was made, that
+/// is done.
 fn destroy(directory: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     let own = match open_directory(directory, name) {
         Err(Errno::ENOENT) => return Ok(()),
@@ -339,7 +342,8 @@ impl Drop for Keeper {
 /// The number of a snapshot, and the errno of why it stays.
 const REPORT_LEN: usize = 8;
 
-/// The keeper's main. It holds nothing but three descriptors: not the connection, no listener, no sandbox's channel.
+/// The keeper's main. It holds nothing but three descriptors: not the connection, no listener, no
+/// sandbox's channel.
 fn keep(task: &Task<'_>) -> ! {
     let kept = become_keeper(task).map(|()| serve_until_end(task.name));
     process::exit_now(i32::from(kept.is_err()))

@@ -10,7 +10,8 @@ use sys::mount::{
 /// Limit on layers: one value of lowerdir= has room for so many descriptors (fsconfig(2): 255 bytes).
 pub const LAYERS_MAX: usize = 12;
 
-/// Mounts the directories, the lowest first, attached nowhere: a sandbox of `run` or the base of `serve` takes it.
+/// Mounts the directories, the lowest first, attached nowhere: a sandbox of `run` or the base of `serve`
+/// takes it.
 pub fn mount(layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     // The highest first, as overlayfs wants them; by descriptor, so that what was checked is what is shown.
     let lower: Vec<_> =
@@ -19,8 +20,8 @@ pub fn mount(layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
     let fs = sysmount::fsopen(c"overlay")?;
     sysmount::fsconfig_string(fs.as_fd(), c"source", c"dayfly")?;
     sysmount::fsconfig_string(fs.as_fd(), c"lowerdir", &lower)?;
-    // Said, because the kernel's defaults are a build option and a module parameter: what is marked in a layer as a redirect or
-    // as metadata alone would lead elsewhere in it.
+    // Said, because the kernel's defaults are a build option and a module parameter: what is marked in a
+    // layer as a redirect or as metadata alone would lead elsewhere in it.
     sysmount::fsconfig_string(fs.as_fd(), c"redirect_dir", c"nofollow")?;
     sysmount::fsconfig_string(fs.as_fd(), c"metacopy", c"off")?;
     sysmount::fsmount(

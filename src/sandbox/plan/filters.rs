@@ -1,12 +1,13 @@
 //! seccomp: two independently built filters, so a mistake in one opens nothing.
 //!
-//! The **profile** is an allow-list, compiled by seccompiler. It notifies the supervisor of each other call; the supervisor
-//! records number and arguments and kills the sandbox. The **guard** is a fixed deny-list under every profile: a linear
-//! program with its own call numbers and constructors. It locks down the connection and denies everything that makes or
-//! enters namespaces.
+//! The **profile** is an allow-list, compiled by seccompiler. It notifies the supervisor of each other call;
+//! the supervisor records number and arguments and kills the sandbox. The **guard** is a fixed deny-list
+//! under every profile: a linear program with its own call numbers and constructors. It locks down the
+//! connection and denies everything that makes or enters namespaces.
 //!
-//! The guard is installed first. It answers "notify" too, but has no listener. If both deny a call, the newer filter wins and its
-//! listener gets the call. If only the guard denies it, the notification has no listener and the call fails with ENOSYS.
+//! The guard is installed first. It answers "notify" too, but has no listener. If both deny a call, the newer
+//! filter wins and its listener gets the call. If only the guard denies it, the notification has no listener
+//! and the call fails with ENOSYS.
 
 use super::park::Park;
 use super::profile;

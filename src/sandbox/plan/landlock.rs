@@ -1,7 +1,8 @@
-//! Landlock: the ruleset's kinds of access are declared by the parent, its rules added below the new root by the child.
+//! Landlock: the ruleset's kinds of access are declared by the parent, its rules added below the new root by
+//! the child.
 //!
-//! Always at the newest ABI that the kernel and the crate share, and hard: the crate's default is best effort, under
-//! which a kernel without Landlock is a success.
+//! Always at the newest ABI that the kernel and the crate share, and hard: the crate's default is best
+//! effort, under which a kernel without Landlock is a success.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
@@ -35,7 +36,8 @@ pub struct Rule {
     pub right: Right,
 }
 
-/// Access bits of the kernel, by right, for directories and for files: a rule on a file must not name rights of directories.
+/// Access bits of the kernel, by right, for directories and for files: a rule on a file must not name rights
+/// of directories.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bits {
     pub(crate) directory: u64,
@@ -55,16 +57,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less. `executable`: what may be read may be
-    /// executed.
+    /// `kernel_abi` must be [`ABI_MIN`] or more; the kernel probe has refused less. `executable`: what may be
+    /// read may be executed.
     pub fn new(kernel_abi: i32, network: bool, scopes: bool, executable: bool, rules: Vec<Rule>) -> Plan {
         let abi = ABI::from(kernel_abi.min(ABI_CRATE));
         let mut read = AccessFs::ReadFile | AccessFs::ReadDir;
         if executable {
             read |= AccessFs::Execute;
         }
-        // No device nodes or sockets are made, by anyone, no ioctl reaches a device, and no socket file is connected to: what a
-        // bind shows may hold a daemon's.
+        // No device nodes or sockets are made, by anyone, no ioctl reaches a device, and no socket file is
+        // connected to: what a bind shows may hold a daemon's.
         let never = AccessFs::MakeChar
             | AccessFs::MakeBlock
             | AccessFs::MakeSock

@@ -40,8 +40,8 @@ pub struct Plan {
     pub argv: CStrings,
 }
 
-/// Where a sandbox's uid and gid come from. pids are unique among live processes, so base plus a pid needs no lock and no
-/// file, however many launchers there are in a pid namespace.
+/// Where a sandbox's uid and gid come from. pids are unique among live processes, so base plus a pid needs no
+/// lock and no file, however many launchers there are in a pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdSource {
     /// Known before the clone: `run`, base plus its own pid; rootless, the one id of its user namespace.

@@ -9,8 +9,8 @@ pub enum Park {
     None,
     /// All but executed; the peer is in the environment.
     BeforeExec,
-    /// Executed, before the handler's first instruction that could matter: in the one call that every libc start-up makes
-    /// exactly once before main (musl, glibc, Rust, Go).
+    /// Executed, before the handler's first instruction that could matter: in the one call that every libc
+    /// start-up makes exactly once before main (musl, glibc, Rust, Go).
     Entry,
     /// At the handler's first sched_yield(2), which it calls once it is initialised.
     Ready,

@@ -1,5 +1,5 @@
-//! Profiles that can be installed: the built-in ones, compiled when dayfly is (build.rs), and an operator's, compiled when a
-//! service is resolved. Both go through the same parser and compiler.
+//! Profiles that can be installed: the built-in ones, compiled when dayfly is (build.rs), and an operator's,
+//! compiled when a service is resolved. Both go through the same parser and compiler.
 
 use seccomp::abi::Variant;
 use seccomp::compile::{self, CompileError};

@@ -20,8 +20,8 @@ pub enum Snapshot {
     Btrfs,
 }
 
-/// A path of the host, with the identity that was checked at start: the child resolves it again in its own mount
-/// namespace, where descriptors of another namespace cannot be cloned, and compares.
+/// A path of the host, with the identity that was checked at start: the child resolves it again in its own
+/// mount namespace, where descriptors of another namespace cannot be cloned, and compares.
 #[derive(Debug)]
 pub struct Source {
     pub path: CString,
@@ -51,8 +51,8 @@ pub struct Plan {
     pub owner: Identity,
     /// Bounds of the overlay's writable layer.
     pub upper: Bounds,
-    /// Without root there is no id map, and the overlay keeps its marks in user.* attributes. The host mounts' atime flags are
-    /// locked (mount_namespaces(7)), but a read-only mount changes no atime anyway.
+    /// Without root there is no id map, and the overlay keeps its marks in user.* attributes. The host
+    /// mounts' atime flags are locked (mount_namespaces(7)), but a read-only mount changes no atime anyway.
     pub in_user_namespace: bool,
     pub binds: Vec<Bind>,
     pub writable: Vec<WritableBind>,
@@ -121,7 +121,8 @@ pub struct Prebuilt {
     pub(crate) number: u32,
     /// Mounts on the root: path and number of each.
     pub(crate) mounted: Vec<(CString, u64)>,
-    /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are made in.
+    /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are
+    /// made in.
     pub root: CString,
     /// The source of each bind (not under `readonly`).
     pub binds: Vec<CString>,
@@ -148,8 +149,8 @@ impl Plan {
         if self.executable { flags & !libc::ST_NOEXEC } else { flags }
     }
 
-    /// Every mount below the root, in the order in which they are attached. (Only the entries of lists have numbers, and no list
-    /// is longer than those.)
+    /// Every mount below the root, in the order in which they are attached. (Only the entries of lists have
+    /// numbers, and no list is longer than those.)
     pub fn mounts(&self) -> impl Iterator<Item = Mount> {
         let binds = (0..place(self.binds.len())).map(Mount::Bind);
         let writable = (0..place(self.writable.len())).map(Mount::Writable);

@@ -52,8 +52,8 @@ pub enum Action {
     Allow,
     /// The call is not made and fails with this errno.
     Errno(u16),
-    /// The supervisor is told of the call, which is never made, and kills the sandbox; the default verdict unless a profile
-    /// names another.
+    /// The supervisor is told of the call, which is never made, and kills the sandbox; the default verdict
+    /// unless a profile names another.
     Notify,
     /// The kernel kills the process; the record cannot name the call.
     Kill,
@@ -94,7 +94,8 @@ impl Entry {
 }
 
 impl Profile {
-    /// The verdict of the profile's own lines for a call; None where no line decides, and the default verdict holds.
+    /// The verdict of the profile's own lines for a call; None where no line decides, and the default
+    /// verdict holds.
     #[must_use]
     pub fn verdict(&self, number: u32, args: &[u64; 6]) -> Option<Action> {
         let of_call = || self.entries.iter().filter(|entry| entry.number == number);

@@ -34,7 +34,8 @@ struct Reader<'i> {
     groups: Vec<(String, Vec<&'static str>)>,
     lines: Vec<Line>,
     includes: usize,
-    /// `default`, `exec`, `init`, `tasks` and `locks` as they were said last, with the depth of the file that said it.
+    /// `default`, `exec`, `init`, `tasks` and `locks` as they were said last, with the depth of the file that
+    /// said it.
     traits: Vec<(Trait, usize)>,
 }
 
@@ -77,8 +78,8 @@ impl Line {
         is_same && !entry.when.is_empty() && self.depth > other.depth
     }
 
-    /// An included file's exception for some arguments, beside which the including file allows others. Where both conditions hold
-    /// the call is allowed.
+    /// An included file's exception for some arguments, beside which the including file allows others. Where
+    /// both conditions hold the call is allowed.
     fn may_stand_beside(&self, other: &Line) -> bool {
         let both_have_conditions = !self.entry.when.is_empty() && !other.entry.when.is_empty();
         both_have_conditions && other.entry.action == Action::Allow && self.depth > other.depth
@@ -239,8 +240,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Adds an entry unless it says again, or against, what has been said in the same file. What an included file says of a
-    /// call under a condition may be said of more.
+    /// Adds an entry unless it says again, or against, what has been said in the same file. What an included
+    /// file says of a call under a condition may be said of more.
     fn add(&mut self, line: Line) -> Result<(), Flaw> {
         let same = |known: &&Line| known.entry.name == line.entry.name && known.machine == line.machine;
         let is_compatible = |known: &&Line| known.may_be_widened_by(&line) || known.may_stand_beside(&line);
@@ -403,8 +404,8 @@ fn said(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Trait, Flaw> {
     }
 }
 
-/// `default notify` or `default errno NAME`. A call that the kernel kills for cannot be recorded, and an allowed one is no
-/// allow-list.
+/// `default notify` or `default errno NAME`. A call that the kernel kills for cannot be recorded, and an
+/// allowed one is no allow-list.
 fn default_verdict(word: &Word<'_>, rest: &[Word<'_>]) -> Result<Action, Flaw> {
     let Some((verdict, rest)) = rest.split_first() else { return flaw(word.place, DEFAULT_VERDICTS) };
     match action(verdict, rest) {

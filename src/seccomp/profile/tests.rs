@@ -204,7 +204,8 @@ fn what_includes_a_file_may_allow_more_of_a_call() {
     fails_with("arch x86_64\ninclude o\nallow read if int0 == 2 # r", &files, "p:3:7", "contradiction");
     let files = [("o", "arch x86_64\nallow read if int0 == 1 # o\nerrno EPERM read # o")];
     fails_with("arch x86_64\ninclude o\nallow read # r", &files, "p:3:7", "decides read otherwise");
-    // Beside an exception for some arguments others may be allowed, but nothing that is allowed may be taken away so.
+    // Beside an exception for some arguments others may be allowed, but nothing that is allowed may be taken
+    // away so.
     let files = [("o", "arch x86_64\nerrno EPERM read if int0 == 1 # o\nallow close if int0 == 1 # o")];
     let both = read_with("arch x86_64\ninclude o\nallow read if int0 == 1 or int0 == 2 # r", &files).unwrap();
     assert_eq!(

@@ -35,7 +35,8 @@ pub fn answers(pairs: &[String]) -> i32 {
     0
 }
 
-/// `probe flood THREADS ROUNDS NUMBER…`: each thread makes each call so often, with arguments that no call takes.
+/// `probe flood THREADS ROUNDS NUMBER…`: each thread makes each call so often, with arguments that no
+/// call takes.
 pub fn flood(words: &[String]) -> i32 {
     let number = |index: usize| words.get(index).and_then(|word| word.parse().ok()).unwrap_or(0);
     let (threads, rounds) = (number(0), number(1));

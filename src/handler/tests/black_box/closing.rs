@@ -12,8 +12,8 @@ fn tree() -> Tree {
     tree
 }
 
-/// Linux keeps an answer that has been received when a reset comes after it; other systems throw it away. So the tests look
-/// for the reset itself.
+/// Linux keeps an answer that has been received when a reset comes after it; other systems throw it away. So
+/// the tests look for the reset itself.
 fn no_reset_came(conversation: &Conversation) {
     std::thread::sleep(Duration::from_millis(200));
     assert!(conversation.client.take_error().unwrap().is_none(), "a reset after the answer");

@@ -125,7 +125,8 @@ impl Tree {
         tree.menu("/")
     }
 
-    /// Connects to the handler by TCP on `address`, as an inetd would, or as one that forgot to make the socket block again.
+    /// Connects to the handler by TCP on `address`, as an inetd would, or as one that forgot to make the
+    /// socket block again.
     pub(crate) fn connect(&self, address: &str, nonblocking: bool) -> std::io::Result<Conversation> {
         Tree::connect_to(&mut self.handler(), address, nonblocking)
     }

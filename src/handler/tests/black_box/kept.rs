@@ -1,4 +1,5 @@
-//! Everything that an author uploads reaches the reader: maps with an execute bit, headings, text with TABs or old bytes.
+//! Everything that an author uploads reaches the reader: maps with an execute bit, headings, text with TABs
+//! or old bytes.
 
 use crate::harness::{NOT_FOUND, Tree, infos, links, run};
 
@@ -174,7 +175,8 @@ fn files_that_only_begin_like_texts_are_exact() {
     }
 }
 
-/// Every name, every text to begin with, and every binary behind it: 324 files of which the first 512 bytes look like text.
+/// Every name, every text to begin with, and every binary behind it: 324 files of which the first 512 bytes
+/// look like text.
 #[test]
 fn a_binary_part_anywhere_in_a_file_makes_the_whole_file_exact() {
     let names = "disk image.img x.iso x.bin x.torrent x.bundle x.warc x.fits x.run x.sh x.dat x.raw x.cfg x.log x.md x.txt \

@@ -108,7 +108,8 @@ fn control_bytes_cannot_make_lines_or_reach_a_terminal() {
     assert_eq!(page.len(), 3);
 }
 
-/// Bytes that are likely to matter, in any order: every line that comes out is a menu line, which the harness checks.
+/// Bytes that are likely to matter, in any order: every line that comes out is a menu line, which the
+/// harness checks.
 #[test]
 fn no_map_makes_a_page_that_is_not_a_menu() {
     let alphabet = b"i01hg+!#=-:*%.\t\t\t\t\r\n\n\n\0\x1b\x7f \xc2\x9b\xe9\xffa7/URL";

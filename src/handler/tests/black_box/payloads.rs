@@ -1,4 +1,5 @@
-//! Every payload of the list: nothing outside comes back, each is answered or closed in time, no line of the log is forged.
+//! Every payload of the list: nothing outside comes back, each is answered or closed in time, no line of the
+//! log is forged.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Bytes on the wire, file by file. The numbers are those of a measurement of six servers; the rest of it is in
-//! `wire_requests`.
+//! Bytes on the wire, file by file. The numbers are those of a measurement of six servers; the rest of it is
+//! in `wire_requests`.
 
 use std::fs;
 

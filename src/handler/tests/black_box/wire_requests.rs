@@ -1,5 +1,5 @@
-//! Bytes on the wire, request by request: those that other servers are known to answer in other ways. The numbers are
-//! those of a measurement of six servers; the rest of it is in `wire_content`.
+//! Bytes on the wire, request by request: those that other servers are known to answer in other ways. The
+//! numbers are those of a measurement of six servers; the rest of it is in `wire_content`.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Each filter alone, in a child that enters it for good: what one of them forgets, the other must refuse.
 //!
-//! A notification without a listener is ENOSYS, so a denied call fails with it here; what passes the filter fails in the
-//! kernel with another errno, the arguments being nonsense.
+//! A notification without a listener is ENOSYS, so a denied call fails with it here; what passes the filter
+//! fails in the kernel with another errno, the arguments being nonsense.
 
 use super::Plan;
 use crate::plan::park::Park;
@@ -118,7 +118,8 @@ fn the_profile_alone_closes_the_hole() {
     }
 }
 
-/// Those that answer with an errno instead of death do not make the call either: the descriptor of these is a bad one.
+/// Those that answer with an errno instead of death do not make the call either: the descriptor of these is a
+/// bad one.
 #[test]
 fn every_profile_alone_closes_the_hole() {
     let refusals = [Errno::ENOSYS, Errno::EPERM, Errno::ENOTSOCK, Errno::EAFNOSUPPORT, Errno::ENOTTY];
@@ -156,7 +157,8 @@ fn each_canary_is_answered_by_its_filter_alone() {
 /// Everything from 0 to far beyond the newest call, and the same by the x32 door.
 #[test]
 fn every_number_that_a_profile_does_not_name_is_denied() {
-    // uretprobe and uprobe on x86-64: the kernel asks no filter (Linux 6.14) and kills the caller with SIGILL.
+    // uretprobe and uprobe on x86-64: the kernel asks no filter (Linux 6.14) and kills the caller
+    // with SIGILL.
     let unfiltered: &[u32] = if names::NATIVE == Machine::X86_64 { &[335, 336] } else { &[] };
     for profile in profile::names_built_in() {
         let read = Loaded::BuiltIn(profile::built_in(profile).unwrap()).profile().unwrap();
@@ -281,7 +283,8 @@ fn no_unique_id_of_a_mount_can_be_asked_for() {
     assert_eq!(answers(Filter::Guard, &[(457, [0; 6]), (458, [0; 6])]), [DENIED; 2]);
 }
 
-/// [`profile::Loaded::answer`] goes by numbers: a call that is allowed in part is not notified where it is allowed.
+/// [`profile::Loaded::answer`] goes by numbers: a call that is allowed in part is not notified where it
+/// is allowed.
 #[test]
 fn a_default_verdict_answers_what_no_line_names_and_no_attack() {
     let call = |name| names::NATIVE.call(name).unwrap().1;

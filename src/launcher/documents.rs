@@ -17,6 +17,25 @@ use std::path::{Path, PathBuf};
 const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man");
 /// The line of dayfly.toml(5) that is replaced by all keys.
 const KEYS: &str = ".\\\" KEYS\n";
+/// One file a page with its examples: what they do, and indented, the commands.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man/examples");
+/// What completes names of services and profiles, for each shell.
+const NAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/completions");
+/// Pages of interest beside dayfly(8), for each command's.
+const SEE_ALSO: [(&str, &[&str]); 12] = [
+    ("", &["dayfly-run(1)", "dayfly-serve(1)", "dayfly.toml(5)", "gopher-handler(1)"]),
+    ("run", &["dayfly-serve(1)", "dayfly-check(1)", "dayfly-explain(1)", "dayfly.toml(5)"]),
+    ("serve", &["dayfly-run(1)", "dayfly-top(1)", "dayfly-stats(1)", "dayfly-unit(1)", "dayfly.toml(5)"]),
+    ("learn", &["dayfly-run(1)", "dayfly-explain(1)"]),
+    ("check", &["dayfly-explain(1)", "dayfly-run(1)", "dayfly.toml(5)"]),
+    ("explain", &["dayfly-check(1)", "dayfly.toml(5)"]),
+    ("stats", &["dayfly-top(1)", "journalctl(1)"]),
+    ("top", &["dayfly-stats(1)", "ps(1)"]),
+    ("init", &["dayfly-unit(1)", "dayfly-template(1)", "dayfly-check(1)"]),
+    ("unit", &["dayfly-init(1)", "systemd.service(5)", "systemd.socket(5)"]),
+    ("nspawn", &["dayfly-run(1)", "systemd-nspawn(1)"]),
+    ("template", &["dayfly-run(1)"]),
+];
 /// Options that are not keys of a service file.
 const NO_KEYS: [&str; 1] = ["service"];
 
@@ -139,13 +158,53 @@ fn the_page_of_options_is_the_help() {
     assert!(document == made, "the help has changed: cp {} docs/options.md", path.display());
 }
 
+/// The sections that every page has, of what stands after the help: what it says of the exit status, or of keys.
+fn with_sections(page: &str, name: &str) -> String {
+    let (body, version) =
+        page.split_once(".SH VERSION").map_or((page, ""), |(body, version)| (body, version));
+    let (body, extra) = body.split_once(".SH EXTRA\n").unwrap_or((body, ""));
+    let mut made = body.to_owned();
+    let (keys, status) = extra.split_once("Exit status: ").unwrap_or((extra, EXIT_STATUS));
+    if let Some(keys) = keys.strip_prefix("Keys:\n") {
+        let keys = keys.split("\nExamples:").next().unwrap();
+        made.push_str(&format!(".SH KEYS\n.EX\n{}\n.EE\n", keys.trim_end()));
+    }
+    let status = status.split("\nSee also").next().unwrap().trim();
+    made.push_str(&format!(".SH EXIT STATUS\n{status}\n.SH EXAMPLES\n"));
+    let examples = if name.is_empty() { "dayfly" } else { name };
+    for line in fs::read_to_string(format!("{EXAMPLES}/{examples}")).unwrap().lines() {
+        made.push_str(&match line.strip_prefix("  ") {
+            Some(command) => format!(".PP\n.EX\n{}\n.EE\n", roff(command)),
+            None => format!(".PP\n{}\n", roff(line)),
+        });
+    }
+    let (_, others) = SEE_ALSO.iter().find(|(of, _)| *of == name).unwrap();
+    made.push_str(&format!(".SH SEE ALSO\ndayfly(8), {}\n", roff(&others.join(", "))));
+    if !version.is_empty() {
+        made.push_str(&format!(".SH VERSION{version}"));
+    }
+    made
+}
+
+/// Of dayfly itself, and of commands that pass their words on.
+const EXIT_STATUS: &str = "That of the command; 2 for a wrong command or option.";
+
 #[test]
 fn manual_pages_are_made() {
     let made = directory("man");
     clap_mangen::generate_to(definition(), &made).unwrap();
+    for entry in fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = entry.file_stem().unwrap().to_str().unwrap().trim_start_matches("dayfly");
+        let page = fs::read_to_string(&entry).unwrap();
+        if name != "-template" {
+            fs::write(&entry, with_sections(&page, name.trim_start_matches('-'))).unwrap();
+        }
+    }
     for entry in fs::read_dir(MANUAL).unwrap() {
         let page = entry.unwrap().path();
-        fs::copy(&page, made.join(page.file_name().unwrap())).unwrap();
+        if page.is_file() {
+            fs::copy(&page, made.join(page.file_name().unwrap())).unwrap();
+        }
     }
     fs::write(made.join("dayfly.toml.5"), service_file_page()).unwrap();
     for command in definition().get_subcommands() {
@@ -157,6 +216,40 @@ fn manual_pages_are_made() {
     for option in options() {
         let long = format!("--{}", option.get_long().unwrap());
         assert!(run.contains(&long), "{long}");
+    }
+    every_page_has_the_same_last_sections(&made);
+}
+
+fn every_page_has_the_same_last_sections(made: &Path) {
+    for page in fs::read_dir(made).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(!text.contains(".SH EXTRA"), "{}", page.display());
+        for section in ["EXIT STATUS", "EXAMPLES", "SEE ALSO"] {
+            // A file has no exit status.
+            let is_wanted = section != "EXIT STATUS" || page.extension().unwrap() != "5";
+            assert_eq!(
+                text.contains(&format!(".SH {section}\n")),
+                is_wanted,
+                "{section} of {}",
+                page.display()
+            );
+        }
+        let packaged = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deb/files")).unwrap();
+        let name = format!("target/documents/man/{} ", page.file_name().unwrap().to_str().unwrap());
+        assert!(packaged.contains(&name), "scripts/deb/files lacks {name}");
+    }
+}
+
+#[test]
+fn each_option_of_template_build_is_in_its_page() {
+    let source = include_str!("../template/options.rs");
+    let fields = source.split("struct Build {").nth(1).unwrap().split("\n}").next().unwrap();
+    let page = fs::read_to_string(format!("{MANUAL}/dayfly-template.1")).unwrap().replace("\\-", "-");
+    let longs = fields.split("#[arg(long").skip(1).map(|field| field.split("pub(crate) ").nth(1).unwrap());
+    let longs: Vec<&str> = longs.map(|field| field.split(':').next().unwrap()).collect();
+    assert!(longs.len() > 4, "{longs:?}");
+    for long in longs {
+        assert!(page.contains(&format!("--{long}")), "{long}");
     }
 }
 
@@ -183,13 +276,35 @@ fn each_command_says_what_it_does_and_not_what_its_options_are() {
     assert_eq!(distinct.len(), said.len(), "{said:?}");
 }
 
+/// Completions that know the services and profiles of the machine.
+fn with_names(text: &str, shell: Shell) -> String {
+    let names = fs::read_to_string(format!("{NAMES}/names.{shell}")).unwrap();
+    if shell != Shell::Zsh {
+        return format!("{text}{names}");
+    }
+    let of = |line: &str| match line {
+        line if line.contains(" -- Service") || line.contains("-- Print this service only") => {
+            "_dayfly_services"
+        }
+        line if line.contains("-- Show this service only") => "_dayfly_services",
+        line if line.contains("--service=[") => "_dayfly_services",
+        line if line.contains("--profile=[") => "_dayfly_profiles",
+        _ => "_default",
+    };
+    let lines = text.lines().map(|line| line.replace(":_default'", &format!(":{}'", of(line))));
+    let text: String = lines.map(|line| line + "\n").collect();
+    let (before, last) = text.rsplit_once("if [ \"$funcstack[1]\"").unwrap();
+    format!("{before}{names}if [ \"$funcstack[1]\"{last}")
+}
+
 #[test]
 fn completions_are_made() {
     let made = directory("completions");
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let file = clap_complete::generate_to(shell, &mut definition(), "dayfly", &made).unwrap();
-        let text = fs::read_to_string(file).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("landlock-ro"), "{shell}");
+        fs::write(&file, with_names(&text, shell)).unwrap();
     }
 }
 

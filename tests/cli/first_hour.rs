@@ -1,7 +1,7 @@
 //! Command lines of newcomers: plain words are understood, and a mistake is told with its correction.
 
 use common::site::Beside;
-use common::{a_site, dayfly};
+use common::{a_site, dayfly, test_bin};
 use std::process::{Command, Output, Stdio};
 
 fn say(words: &[&str]) -> Output {
@@ -88,4 +88,40 @@ fn init_writes_a_service_and_its_units_and_overwrites_nothing() {
     }
     is_told(&["init", "hello", "--output", directory], &["hello.toml is there already"]);
     is_told(&["init", "../hello", "--output", directory], &["invalid name"]);
+}
+
+#[test]
+fn init_makes_a_template_of_a_static_handler_that_serves_at_once() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let directory = beside.0.to_str().unwrap();
+    let probe = test_bin("probe");
+    let made = say(&["init", "hello", "--handler", probe.to_str().unwrap(), "--output", directory]);
+    assert!(made.status.success(), "{}", text(&made));
+    let service = beside.0.join("hello.toml");
+    assert!(std::fs::read_to_string(&service).unwrap().contains("handler = [\"/bin/probe\"]"));
+    let service = service.to_str().unwrap();
+    assert!(text(&made).contains(&format!("next: dayfly check {service}")), "{}", text(&made));
+    let mark = format!("@{}", site.tag());
+    let launch = site.handler(&["/bin/probe", &mark, "echo"]).only_options(&["--service", service]);
+    let ended = launch.talk(b"hello");
+    ended.expect(0, "exited");
+    assert_eq!(ended.text(), "hello");
+}
+
+/// A template that cannot be made leaves no service file that names it.
+#[test]
+fn init_refuses_a_handler_that_no_template_can_run_and_writes_nothing() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let directory = beside.0.to_str().unwrap();
+    for (handler, said) in
+        [("/bin/true", "link it statically"), ("/etc/passwd", "executable"), ("/nowhere", "no file")]
+    {
+        let made = say(&["init", "hello", "--handler", handler, "--output", directory]);
+        assert_eq!(made.status.code(), Some(2), "{handler}: {}", text(&made));
+        assert!(text(&made).contains(said), "{handler}: {}", text(&made));
+        assert_eq!(std::fs::read_dir(&beside.0).unwrap().count(), 0, "{handler}");
+    }
+    site.check_nothing_left();
 }

@@ -5,7 +5,7 @@
 //! A role is `launcher`, or that of the process that cloned it with `/pid`, `/user` or `/fork` added, by the
 //! namespace it was cloned with. `nth` counts the calls of one process that the rest of the rule means, from
 //! 1. A path that begins with `*` means all that end with the rest. Numbers are compared by their low 32
-//!   bits, as the kernel takes most. Actions:
+//! bits, as the kernel takes most. Actions:
 //!
 //! - `return=V`: the call is not made and answers V;
 //! - `answer=V`: the call is made and answers V;

@@ -1,5 +1,4 @@
-//! The log: one line on stderr for a request, whatever the request was. Time and unit are added by whoever
-//! reads stderr.
+//! The log: one line on stderr for each request. The reader of stderr adds time and unit.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Why a request is not answered with what it asked for: one value, two audiences.
+//! Reasons why a request does not get what it asked for: one value, two audiences.
 
 /// The client reads [`Problem::message`], which tells nothing about the tree; the log has
 /// [`Problem::status`], which does.

@@ -1,4 +1,4 @@
-//! Programs of the package that are not the launcher: what needs none of its privilege is no part of it.
+//! Programs of the package beside the launcher: code that needs none of its privileges is no part of it.
 //!
 //! `dayfly NAME …` becomes `../libexec/dayfly/NAME …`, relative to the launcher's own file, as git does.
 

@@ -1,4 +1,5 @@
-//! Where supervisors answer, and asking them: who connects gets one JSON document and the end.
+//! The sockets on which supervisors answer, and their client: a connection gets one JSON document and the end
+//! of file.
 
 use super::Report;
 use std::fs;

@@ -1,6 +1,6 @@
 //! A profile to BPF, by seccompiler, one program an action, joined into one.
 //!
-//! seccompiler knows one action for what matches and one for what does not, and no user notification. So each
+//! seccompiler has one action for calls that match and one for the others, and no user notification. So each
 //! action is compiled by itself with a placeholder for "does not match", and the placeholder's returns become
 //! jumps to the next program, the last one's returns of "notify". All this by ranges of numbers, chosen by
 //! halves; in front of it stand the check of the architecture and the canary's answer.

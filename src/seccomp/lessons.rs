@@ -1,4 +1,5 @@
-//! What the supervisor tells `dayfly learn`'s other program, the one that writes the profile: lines of text.
+//! Messages of the supervisor to the other program of `dayfly learn`, which writes the profile: lines of
+//! text.
 
 use super::learning::Lesson;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! A launch, tried: what keeps a sandbox from being built is found by building one. No instruction of the
-//! handler runs.
+//! A trial launch: to build a sandbox is the way to find what prevents it. No instruction of the handler
+//! runs.
 
 use super::content;
 use super::{Finding, Level, finding};

@@ -1,4 +1,4 @@
-//! `run`, from the options to the exit status, and what `serve` does like it.
+//! `run`, from the options to the exit status, and the parts that it shares with `serve`.
 
 mod learn;
 mod reload;

@@ -1,4 +1,4 @@
-//! `serve`: which socket is for which service, and the start.
+//! `serve`: assigns sockets to services, and starts.
 
 use super::learn::Lesson;
 use super::reload::Origin;

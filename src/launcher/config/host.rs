@@ -1,5 +1,5 @@
-//! Refuses a template that is the host's own tree: under a writable snapshot its owner root would be the
-//! handler, who would read what root alone may read.
+//! Refuses a template that is the host's own tree: a writable snapshot shows root's files as the handler's
+//! own, so it could read files that only root may read.
 //!
 //! The witness is /etc/shadow. The template must not contain that very file, at its own path below the file
 //! system's root or at any end of it (a template may be a directory above it, /etc itself, or a subvolume

@@ -1,4 +1,4 @@
-//! Resource limits: the defaults, and what options make of them.
+//! Resource limits: the defaults, changed by options.
 
 use super::ConfigError;
 use super::options::Options;

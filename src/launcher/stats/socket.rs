@@ -1,5 +1,5 @@
-//! The unix socket that a live supervisor tells its counts over: who connects gets one JSON document and the
-//! end.
+//! The unix socket on which a live supervisor reports its counts: a client gets one JSON document and the end
+//! of file.
 
 use crate::listener::{SocketFile, bind_unix};
 use nix::sys::socket::{Backlog, SockFlag, accept4, listen};

@@ -1,4 +1,4 @@
-//! For people.
+//! Statistics as text for people.
 
 use crate::log::escape;
 use report::Report;

@@ -1,5 +1,5 @@
-//! Connections that cost no sandbox yet: admitted, and waited for until their peer is known and there is
-//! something to serve.
+//! Connections that have no sandbox yet: admitted, they wait until their peer is known and there is something
+//! to serve.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

@@ -1,4 +1,4 @@
-//! Reload, the end, and what systemd is told.
+//! Reload, shutdown, and notifications to systemd.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

@@ -1,4 +1,4 @@
-//! For what would be said too often: once a second, with the number of those between.
+//! A message that would come too often: logged once a second, with the number of those left out.
 
 use std::time::{Duration, Instant};
 

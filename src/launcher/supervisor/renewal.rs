@@ -1,9 +1,9 @@
-//! A service whose files were replaced or removed is made anew by itself, alone, without a signal.
+//! Reloads one service, without a signal, when its files were replaced or removed.
 //!
-//! The supervisor looks at the paths each second, before it gives a connection to a sandbox, before it builds
-//! one, and when one could not be built for what the files are. If a service cannot be made anew, its old
-//! files stay in force, and it is tried again. Pauses between the attempts grow, so that files that change
-//! all the time cost little.
+//! The supervisor checks the paths each second, before it gives a connection to a sandbox, before it builds a
+//! sandbox, and when a step failed on one of the files. If the reload fails, the old files stay in force, and
+//! the supervisor tries again. Pauses between the attempts grow, so that files that change all the time cost
+//! little.
 
 use super::Supervisor;
 use super::deadlines::Deadline;

@@ -1,5 +1,5 @@
-//! The services of a supervisor, each with its own pool and its own counts: what one is flooded with costs no
-//! other its place. The limits of a service hold whichever others share its supervisor.
+//! The services of a supervisor, each with its own limits, pool and counts: a flood on one takes no slots
+//! from the others.
 
 use super::admission::Admission;
 use super::pool::Pool;

@@ -1,4 +1,5 @@
-//! Counting what ends, and telling it: to who asks at the socket, and to the service's own sandboxes.
+//! Counts connections that end, and reports the counts: to clients of the socket, and to the service's own
+//! sandboxes.
 
 use super::deadlines::Deadline;
 use super::live::{Live, Served};

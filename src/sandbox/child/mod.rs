@@ -1,5 +1,5 @@
-//! Between clone and exec: the whole sequence, one line a step. No allocation, no formatting, no lock,
-//! no logging.
+//! The code between clone and exec: the whole sequence, one line a stage. No allocation, no formatting, no
+//! lock, no logging.
 
 pub mod capabilities;
 pub mod devices;

@@ -1,7 +1,7 @@
-//! Every privileged step between accept and exec, in order: the source of the error texts.
+//! Every privileged step between accept and exec, about in the order taken: the source of the error texts.
 //!
 //! A message reads `cannot <phrase> <operand>: ERRNO (text); hint: …`. The child sends only the step, the
-//! index of the operand in the plan, and the errno; words are added by the parent.
+//! index of the operand in the plan, and the errno. The supervisor adds the words.
 
 use super::operand::Operand;
 use sys::Errno;
@@ -16,7 +16,7 @@ macro_rules! steps {
         impl Step {
             const ALL: &[Step] = &[$(Step::$variant,)*];
 
-            /// In the order in which they are taken.
+            /// All steps, about in the order in which they are taken.
             pub fn all() -> impl Iterator<Item = Step> {
                 Step::ALL.iter().copied()
             }

@@ -1,10 +1,9 @@
 //! Id maps of mounts: a user namespace that exists only as a map.
 //!
-//! An overlay's lower layer: the template's files are root's. Mounted with this map they belong to the
-//! sandbox's uid, so that the handler may change what it sees; or those of another owner do, and root's stay
-//! root's. Every other id stays itself.
+//! The map of an overlay's lower layer: files of root (or of another chosen owner) in the template belong to
+//! the sandbox's uid, so that the handler may change them. Every other id stays itself.
 //!
-//! A writable bind: one owner's files belong to the sandbox's uid. Every other id has no name.
+//! The map of a writable bind: one owner's files belong to the sandbox's uid. Every other id is unmapped.
 
 use crate::plan::identity::Identity;
 use std::fs;

@@ -1,5 +1,4 @@
-//! Namespaces: which ones a sandbox has for itself, and which it shares with other sandboxes, sealed
-//! and empty.
+//! Namespaces: a sandbox has some for itself and shares others, sealed and empty, with other sandboxes.
 //!
 //! The clone makes the pid namespace, and the child the mount namespace. Sandboxes inherit the supervisor's
 //! net, ipc, uts and cgroup namespaces; the supervisor left the host's before the first clone ([`seal`]).
@@ -7,10 +6,11 @@
 //! it ([`Network::Joined`]).
 //!
 //! Sharing is safe if processes cannot meet there. In a network namespace they meet through sockets, and the
-//! guard filter denies socket(2) and socketpair(2) under every profile. In an ipc namespace they meet through
-//! System V IPC and POSIX message queues: a profile that allows any of those calls gives each sandbox its own
-//! ipc namespace. A uts namespace holds a constant name that only CAP_SYS_ADMIN could change. A cgroup
-//! namespace is only a view.
+//! guard filter denies socket(2) under every profile. It allows socketpair(2) for connected unix streams
+//! only: they have no address, so nobody else can find them. In an ipc namespace they meet through System V
+//! IPC and POSIX message queues: a profile that allows any of those calls gives each sandbox its own ipc
+//! namespace. A uts namespace holds a constant name that only CAP_SYS_ADMIN could change. A cgroup namespace
+//! is only a view.
 
 use libc::{CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS};
 use std::os::fd::AsFd;

@@ -1,8 +1,7 @@
 //! Parking: a sandbox is built ahead, restricted and sealed, and waits for its one connection.
 //!
-//! It waits in a system call that the profile notifies; the supervisor puts the connection at descriptors 0
-//! and 1 and lets the call go on. Until then 0 and 1 are /dev/null. Which call depends on how far ahead the
-//! sandbox is to be.
+//! It waits in a system call that the profile notifies. The supervisor puts the connection at descriptors 0
+//! and 1 and lets the call go on. Until then 0 and 1 are /dev/null. `--park` decides which call it is.
 
 use super::denied::Denied;
 use crate::plan::park::{Park, WAIT_CALL};

@@ -1,4 +1,4 @@
-//! Every option of systemd-nspawn(1), up to version 262, and what becomes of it here.
+//! Every option of systemd-nspawn(1), up to version 262, and its effect here.
 //!
 //! docs/from-systemd-nspawn.md has a row for each; a test compares them.
 

@@ -139,7 +139,7 @@ impl Connection {
         sys::set_blocking(self.input.as_fd())
     }
 
-    /// Its last close is a reset: for an answer that is not whole.
+    /// Makes its last close a reset, because the answer is not whole.
     pub(crate) fn reset_at_close(&self) {
         if sys::socket::is_open_tcp(&self.input) {
             sys::socket::reset_at_close(&self.input).ignoring("its client sees a clean end");

@@ -1,4 +1,4 @@
-//! What was heard, added up over all sandboxes.
+//! The calls that were reported, added up over all sandboxes.
 
 use seccomp::learning::Lesson;
 use seccomp::lessons::{Learned, Told};

@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// In one step: whoever reads the file meanwhile has the old one.
+/// Replaces the file in one step: a reader of the old one is not disturbed.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".new-{}", std::process::id()));

@@ -64,7 +64,7 @@ pub struct Sandbox {
     pub pid: u32,
     pub uid: u32,
     pub state: State,
-    /// Since the connection was accepted.
+    /// Time since the connection was accepted.
     pub age_us: u64,
     /// Bytes from the peer, as last measured; None: not measured yet, or no TCP.
     pub bytes_in: Option<u64>,

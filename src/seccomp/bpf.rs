@@ -87,7 +87,7 @@ pub(crate) fn decide(calls: &[(u32, Vec<Instruction>)], otherwise: u32) -> Vec<I
     choose(&ranges)
 }
 
-/// From `number` on it is this code. Neighbours that do the same become one range.
+/// Begins a range at `number` with this code. Neighbours that do the same become one range.
 fn begin(ranges: &mut Vec<(u32, Vec<Instruction>)>, number: u32, code: Vec<Instruction>) {
     if ranges.last().is_some_and(|(start, _)| *start == number) {
         ranges.pop();

@@ -59,7 +59,7 @@ impl Arch {
     }
 }
 
-/// For an old call that aarch64 never had: no call has this number.
+/// A number that no call has, for old calls that aarch64 never had.
 const NO_CALL: u32 = u32::MAX;
 
 /// Calls that are denied whatever their arguments, with the reason.
@@ -456,7 +456,7 @@ pub fn init_program() -> Vec<Instruction> {
     program
 }
 
-/// For those who want to see it: what is denied whatever the arguments, with the reason.
+/// Calls that are denied whatever their arguments, with the reason, for `explain`.
 pub fn denied() -> impl Iterator<Item = (&'static str, &'static str)> {
     DENIED.iter().flat_map(|group| group.calls.iter().map(|call| (call.name, group.why)))
 }

@@ -12,7 +12,7 @@ use super::profile::constants;
 use super::profile::model::{Action, Entry, Exec, Profile};
 use sys::names;
 
-/// What becomes of a call.
+/// Verdict on a call while a service learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lesson {
     /// The profile allows it: it is notified for another reason.
@@ -58,7 +58,7 @@ pub fn judge(profile: &Profile, guard: &[Instruction], number: u32, args: &[u64;
 pub fn notifying(profile: &Profile) -> Profile {
     let of_entry = |entry: &Entry| match entry.action {
         Action::Allow => Some(entry.clone()),
-        // What no line decides is notified anyway.
+        // A call that no line decides is notified anyway.
         _ if entry.when.is_empty() => None,
         // Of a call only one such entry has conditions.
         _ => Some(Entry { action: Action::Notify, ..entry.clone() }),
@@ -151,7 +151,7 @@ fn name_of(value: u64, prefix: &str) -> Option<String> {
 /// Families of names that are bits.
 const FLAGS: [&str; 3] = ["LOCK_", "MS_", "PROT_"];
 
-/// What tells a call from others of its name: the arguments that say what it does, the others zero.
+/// The arguments that select an operation of a call; the others are zero.
 #[must_use]
 pub fn kind(name: &str, args: &[u64; 6]) -> [u64; 6] {
     let mut kind = [0; 6];

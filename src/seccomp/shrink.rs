@@ -79,7 +79,7 @@ struct Kept {
     next: Next,
 }
 
-/// In order, from the first on, what is reached.
+/// Instructions that are reached from the first, in order.
 fn reached(program: &[Instruction]) -> Vec<Kept> {
     let mut wanted = vec![false; program.len() + 1];
     let mut kept = Vec::new();

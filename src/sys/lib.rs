@@ -25,7 +25,8 @@ pub use nix::errno::Errno;
 
 pub type Result<T> = std::result::Result<T, Errno>;
 
-/// For the few results that may be ignored: states the reason where compiler and reader can see it.
+/// Ignores one of the few results that may be ignored, and states the reason where compiler and reader see
+/// it.
 pub trait Ignoring {
     fn ignoring(self, why: &'static str);
 }

@@ -121,7 +121,7 @@ pub fn is_open_tcp(file: &OwnedFd) -> bool {
     tcp_info(file.as_fd()).is_ok_and(|info| [1, 8].contains(&info.bytes[0]))
 }
 
-/// Its last close is a reset, and discards what is queued (socket(7), SO_LINGER).
+/// Makes the last close of a socket a reset, which discards queued data (socket(7), SO_LINGER).
 pub fn reset_at_close(socket: &OwnedFd) -> Result<()> {
     setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })
 }

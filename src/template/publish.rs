@@ -53,7 +53,8 @@ fn beside(out: &Path, what: &str) -> PathBuf {
     Build::parent(out).join(name)
 }
 
-/// Before any work: OUT is free, or made by us, or an image that is to be replaced by one.
+/// Checks, before any work, that OUT is free, or made by this program, or an image that an image is to
+/// replace.
 pub(crate) fn check_target(options: &Build) -> Result<(), Error> {
     let out = &options.out;
     let Ok(metadata) = fs::symlink_metadata(out) else { return Ok(()) };

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 const LIST: &str = ".mountpoints";
 const USUAL: [&str; 4] = ["/dev", "/proc", "/run/dayfly", "/tmp"];
 
-/// For the handler: it keeps the process undumpable after exec (prctl(2), PR_SET_DUMPABLE).
+/// Mode of the handler: it keeps the process undumpable after exec (prctl(2), PR_SET_DUMPABLE).
 const HANDLER_MODE: u32 = 0o711;
 /// Every template has one: systemd and people look into it.
 const OS_RELEASE: &str = "NAME=\"dayfly template\"\nID=dayfly-template\n";

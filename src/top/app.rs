@@ -1,4 +1,4 @@
-//! What is on the screen, and what keys do to it. No drawing, no input and no output.
+//! The state of the screen, and the effect of keys on it. No drawing, no input and no output.
 
 use crate::options::{Column, Options};
 use crate::sample::{Row, Sample};
@@ -26,7 +26,7 @@ pub(crate) enum Key {
     Interrupt,
 }
 
-/// What the loop has to do for a key.
+/// Action of the loop for a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Nothing,

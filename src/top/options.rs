@@ -50,7 +50,7 @@ Exit status: 0 ended or printed, 1 no supervisor answers or the terminal failed,
 
 See also: dayfly-stats(1)";
 
-/// What the rows can be sorted by. The order of these is that of the key `s`.
+/// Columns that rows can be sorted by, in the order of the key `s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Column {
     Cpu,

@@ -23,7 +23,7 @@ struct Files {
     children: Option<File>,
 }
 
-/// What is open, by pid. A file whose process has ended reads as an error.
+/// Open files, by pid. A file whose process has ended reads as an error.
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
     open: HashMap<u32, Files>,
@@ -36,7 +36,7 @@ const CHILDREN_MAX: usize = 4096;
 const TREE_MAX: usize = 256;
 
 impl Processes {
-    /// What the sandbox with this first process has used; None if it has ended, or may not be looked at.
+    /// Resources that the sandbox with this first process has used; None if it has ended, or /proc hides it.
     pub(crate) fn of(&mut self, pid: u32) -> Option<Use> {
         // An open file may be of a process that had the number before.
         let mut used = self.known(pid).or_else(|| self.open(pid))?;

@@ -10,7 +10,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What is shown.
+/// A sample: all that is shown.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Sample {
     /// The time that rates are of, in seconds; 0 at the first look, which has no rates.

@@ -27,7 +27,7 @@ fn signals() -> Result<SignalFd, nix::Error> {
     SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// What ended a wait.
+/// Events that ended a wait.
 #[derive(Debug, Default)]
 struct Woken {
     bytes: Vec<u8>,

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Lines above the table.
 const HEAD: u16 = 5;
 const WIDTH: u16 = 80;
-/// Before the curve.
+/// Title before the curve.
 const CURVE_TITLE: &str = "ran, 99 %  ";
 const SOURCES_SHOWN: usize = 8;
 
@@ -171,7 +171,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let head = TableRow::new(COLUMNS.map(|(name, width)| cell(name, width, is_number(name)))).style(bold);
     let [service, peer, rest @ ..] = COLUMNS.map(|(_, width)| Constraint::Length(width));
-    // What a wider terminal has more is for the names.
+    // Extra width of a terminal goes to the names.
     let (Constraint::Length(least_service), Constraint::Length(least_peer)) = (service, peer) else { return };
     let more = area.width.saturating_sub(WIDTH);
     let widths = [Constraint::Length(least_service + more / 2), Constraint::Length(least_peer + more / 2)];
@@ -222,7 +222,7 @@ fn cells(row: &Row, more: u16) -> Vec<Cell<'static>> {
     texts.iter().zip(widths).map(|(text, (name, width))| cell(text, width, is_number(name))).collect()
 }
 
-/// Without characters that would change the terminal.
+/// Text without characters that would change the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -30,7 +30,7 @@ const PERIOD: u64 = 100_000;
 pub(crate) struct Bounds {
     pub(crate) memory: Option<u64>,
     pub(crate) tasks: u64,
-    /// In percent of one processor.
+    /// CPU limit in percent of one processor.
     pub(crate) cpu_percent: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct GroupError {
 }
 
 impl GroupError {
-    /// For the refusal of a connection. The caller logs which file it was.
+    /// The failure that refuses the connection. The caller logs which file it was.
     pub(crate) fn failure(&self) -> Failure {
         Failure { step: Step::Group, operand: Operand::None, errno: self.errno }
     }

@@ -76,7 +76,7 @@ fn includes(output: &Path, base: &str) -> Result<bool, String> {
     ))
 }
 
-/// What is learned, and who writes it.
+/// A run of `dayfly learn`: its profile, and the program that writes it.
 #[derive(Debug)]
 pub(super) struct Lesson {
     output: PathBuf,

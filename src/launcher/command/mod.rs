@@ -204,8 +204,8 @@ fn give_up(errno: Errno, connection: Option<Box<Connection>>, on_refusal: &[u8])
     refused(error)
 }
 
-/// Before a sandbox was begun. The peer gets the service's bytes, never a diagnostic; for a wrong option or
-/// file it gets nothing.
+/// Outcome of an error before a sandbox was begun. The peer gets the service's bytes, never a diagnostic; for
+/// a wrong option or file it gets nothing.
 fn refused(error: ConfigError) -> Outcome {
     Outcome::Refused(Refusal { failure: None, status: error.kind.status(), message: error.message })
 }

@@ -23,8 +23,8 @@ pub(super) struct Origin<'a> {
 }
 
 impl Reload for Origin<'_> {
-    /// From the same command line and the files as they are now: all of them, or none. Sockets that were
-    /// passed stay; those of `--listen` become what it says now.
+    /// Reloads from the same command line and the files as they are now: all services, or none. Sockets that
+    /// were passed stay; those of `--listen` become what it says now.
     fn reload(&self, listeners: &[Listener]) -> Result<Reloaded, String> {
         let base = self.base;
         let found = base.in_host(|| {

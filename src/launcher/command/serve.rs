@@ -130,7 +130,7 @@ pub(super) fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Ve
     Ok(wanted)
 }
 
-/// In the host's network, for the addresses that nobody listens on yet.
+/// Makes listeners, in the host's network, for the addresses that nobody listens on yet.
 pub(super) fn bind_new(
     base: &Base,
     wanted: &[Wanted],

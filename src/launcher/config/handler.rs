@@ -138,7 +138,7 @@ pub(super) fn handler_in(
     find_handler(search, command).map_err(|error| with_hint_of_binds(error, options))
 }
 
-/// In a template that is not seen: what was typed.
+/// The handler as it was typed, because the template's content is not visible.
 fn assume_handler(template: &Template, command: &[String]) -> Result<Handler, ConfigError> {
     let Some((name, _)) = command.split_first() else { return Err(no_handler()) };
     let arguments = command.iter().map(|word| c_string(word.as_str(), "the handler's arguments"));

@@ -204,7 +204,7 @@ pub(crate) struct Options {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) calls: Option<CallChanges>,
-    /// For commands that only tell: an image is not attached to a loop device.
+    /// Set by commands that only describe: they attach no image to a loop device.
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) only_tells: Option<bool>,

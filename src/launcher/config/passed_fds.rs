@@ -122,7 +122,7 @@ impl PassedFds {
         Ok(PassedFds { items, root: Some(root) })
     }
 
-    /// For one sandbox.
+    /// Opens the files and sockets for one sandbox.
     pub(crate) fn open(&self) -> Result<Vec<OwnedFd>, Failure> {
         let Some(root) = &self.root else { return Ok(Vec::new()) };
         let open = |(index, item): (usize, &Item)| {
@@ -210,8 +210,8 @@ impl Item {
 /// Above the handler's own descriptor, the highest that a sandbox uses.
 const HIGH: i32 = sandbox::child::exec::EXEC_FD + 1;
 
-/// Without waiting for the file's owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the kernel
-/// would give 45 s.
+/// Opens a file without waiting for its owner to give up a lease on it (fcntl(2), F_SETLEASE), for which the
+/// kernel would give 45 s.
 fn opened(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     let file = open(path, flags, Mode::empty())?;

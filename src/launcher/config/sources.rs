@@ -25,7 +25,7 @@ const TEMPLATE: &str = "template";
 #[derive(Debug)]
 struct Source {
     what: &'static str,
-    /// On the host.
+    /// The path on the host.
     path: CString,
     /// Where it lies in the template that is at `path`.
     inside: Option<CString>,
@@ -138,7 +138,8 @@ impl Source {
         version(file.as_fd())
     }
 
-    /// From the kernel's caches where they know it: users' file systems must not hold up the supervisor.
+    /// Opens the source from the kernel's caches where possible: users' file systems must not hold up the
+    /// supervisor.
     fn open(&self, root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
         match open(root, path, RESOLVE_CACHED) {
             Err(Errno::EAGAIN) if !self.may_block => open(root, path, 0),

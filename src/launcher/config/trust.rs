@@ -32,12 +32,12 @@ impl Trusted {
         Trusted { uid, gid, links_only: false, any_file: false }
     }
 
-    /// For content that is bound into a sandbox.
+    /// The trust for content that is bound into a sandbox.
     pub(crate) fn for_content() -> Trusted {
         Trusted { links_only: true, ..Trusted::for_caller() }
     }
 
-    /// For a file whose place is trusted, and that is its owner's.
+    /// The trust for a file that may belong to any user, at a trusted path.
     pub(crate) fn for_file_of_anybody() -> Trusted {
         Trusted { any_file: true, ..Trusted::for_caller() }
     }

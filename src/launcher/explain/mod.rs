@@ -83,7 +83,7 @@ fn of_nspawn(notes: &[String]) -> Option<Node> {
     (list != Node::group("from systemd-nspawn")).then_some(list)
 }
 
-/// Without a template there is still a profile to explain.
+/// Explains the profile alone, because there is no template.
 fn without_service(settings: Settings, kernel: &Kernel) -> Result<Node, ConfigError> {
     let profile = config::profile(settings.options.profile.as_deref())?;
     let filters = filters::filters(&profile, Files::Temporary, None)?;

@@ -87,7 +87,7 @@ pub(crate) struct Difference {
     b: Option<String>,
 }
 
-/// In the order of `a`, what only `b` has last.
+/// Compares two trees, in the order of `a`; what only `b` has comes last.
 pub(crate) fn compare(a: &Node, b: &Node) -> Vec<Difference> {
     let (of_a, of_b) = (a.facts(), b.facts());
     let find = |facts: &[(String, &str)], path: &str| {

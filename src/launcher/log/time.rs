@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Whether lines of text begin with their time.
 static DATED: AtomicBool = AtomicBool::new(false);
 
-/// From now on lines of text begin with their time. Those before are answers to a command, read as it
-/// is given.
+/// Starts to write the time at the beginning of text lines. Earlier lines answer a command, and are read as
+/// it is given.
 pub(crate) fn begin() {
     DATED.store(true, Ordering::Relaxed);
 }

@@ -47,8 +47,8 @@ fn high_bits_128(prefix: u8) -> u128 {
 #[derive(Debug, Default)]
 struct Known {
     connections: usize,
-    /// When it may have its whole burst again. One connection moves this on by one N-th part of the
-    /// rate's time.
+    /// Time at which the source may have its whole burst again. One connection moves this on by one N-th part
+    /// of the rate's time.
     rested_at: Option<Instant>,
 }
 
@@ -103,7 +103,7 @@ impl Admission {
         self.total
     }
 
-    /// From how many different sources they come.
+    /// Number of different sources.
     pub(super) fn sources(&self) -> usize {
         self.by_source.values().filter(|known| known.connections > 0).count()
     }

@@ -92,7 +92,7 @@ impl Answers {
         self.rate.is_empty()
     }
 
-    /// For the record: how many there were, and which; None where there were none.
+    /// The number of answered calls and their names, for the record; None if there were none.
     pub(super) fn summary(&self) -> Option<(u64, String)> {
         let names: Vec<String> = self.kinds.iter().map(Denied::name).collect();
         (self.count > 0).then(|| (self.count, names.join(" ")))

@@ -122,7 +122,7 @@ impl<'a> Supervisor<'a> {
         self
     }
 
-    /// At a bounded rate: the whole is in the report.
+    /// Logs a recorded call, at a bounded rate: the report has all of them.
     pub(super) fn on_recorded(&mut self, id: u64, first: Option<(Denied, Lesson)>) {
         let (Some(live), Some((call, lesson))) = (self.live.get(&id), first) else { return };
         if self.answers_said.take(Instant::now()) {

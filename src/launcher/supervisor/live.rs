@@ -49,7 +49,7 @@ pub(super) struct Live {
     pub(super) service: Rc<Service>,
     pub(super) service_id: ServiceId,
     pub(super) sandbox: Sandbox,
-    /// Its own cgroup, if it has one.
+    /// The sandbox's own cgroup, if it has one.
     pub(super) leaf: Option<Leaf>,
     /// The process that execs, if it is not the first one (with an init stub).
     handler: Option<OwnedFd>,
@@ -91,9 +91,9 @@ pub(super) struct Served {
     /// end. Rootless until the end: it cannot be borrowed from a handler of mode 0711.
     pub(super) connection: Option<Connection>,
     pub(super) began: Instant,
-    /// When a sandbox was begun for it, or one that was parked given to it.
+    /// Time at which a sandbox was begun for it, or a parked one was given to it.
     pub(super) sandbox_at: Instant,
-    /// When the handler had the connection and ran.
+    /// Time at which the handler had the connection and ran.
     pub(super) running: Option<Instant>,
     traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
@@ -200,7 +200,7 @@ impl Live {
         self.handler.as_ref().unwrap_or(&self.sandbox.pidfd).as_fd()
     }
 
-    /// Its number here.
+    /// The handler's pid here, in the supervisor's pid namespace.
     pub(super) fn handler_number(&self) -> Result<u32, Errno> {
         self.handler.as_ref().map_or(Ok(self.sandbox.pid), |pidfd| sys::process::number_of(pidfd.as_fd()))
     }

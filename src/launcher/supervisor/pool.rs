@@ -73,7 +73,7 @@ impl Pool {
             && self.parked.len() + self.building < self.target + self.waiting.len()
     }
 
-    /// When building may go on, if it is paused.
+    /// Time at which building may go on, if it is paused.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }

@@ -51,7 +51,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After so long without an attempt the pauses begin small again.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// When a service's files were looked at, and how that went.
+/// The state of a service's reloads: last check, last attempt, its error.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     looked: Option<Instant>,

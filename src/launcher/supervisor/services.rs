@@ -69,7 +69,7 @@ impl Services {
         Services(services.into_iter().map(|service| State::new(service, groups)).collect())
     }
 
-    /// In the order they were made in.
+    /// Replaces the services, in the order in which they were made.
     pub(super) fn replace(&mut self, services: Vec<Service>, groups: Option<&Rc<Delegated>>) {
         for (state, service) in self.0.iter_mut().zip(services) {
             state.replace(service, groups);

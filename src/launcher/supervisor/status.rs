@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
-/// Since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     served: u64,

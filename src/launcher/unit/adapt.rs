@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
-/// For the launcher of one connection, beside what its sandbox may have.
+/// Memory for the launcher of one connection, beside its sandbox's.
 const LAUNCHER: u64 = 16 * MIB;
 const MEMORY: u64 = 64 * MIB;
 /// All sandboxes of a resident launcher together may have what so many may have at most: few ever do.
@@ -30,7 +30,7 @@ const TASKS_OF_A_LAUNCH: u64 = 7;
 const STOP_AFTER_DRAIN: u64 = 10;
 const PRIVILEGED_PORTS: u16 = 1024;
 
-/// From here on systemd slows a socket down that is asked too often, in place of stopping it for good.
+/// First version of systemd that slows a busy socket down instead of stopping it for good.
 const POLL_LIMITS_SINCE: u16 = 255;
 
 /// A service as its units see it.

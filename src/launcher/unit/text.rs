@@ -28,7 +28,7 @@ impl UnitText {
         self.lines.iter().find_map(|line| value_of(line, key))
     }
 
-    /// In the place of the present value, else at the end of the section.
+    /// Sets a value, in the place of the present one or else at the end of the section.
     pub(super) fn set(&mut self, section: &'static str, key: &'static str, value: impl Into<String>) {
         let value = value.into();
         if self.value(key) == Some(&value) {

@@ -13,8 +13,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::mount::identify;
 use sys::{self, Errno, Ignoring, process};
 
-/// Without a stub, goes on as PID 1. With one, clones: the child goes on, the parent becomes the stub and,
-/// sealed or not, never returns.
+/// Clones the handler's process if there is to be a stub: the child goes on, the parent becomes the stub and,
+/// sealed or not, never returns. Without a stub, the caller goes on as PID 1.
 ///
 /// Both have the one channel to the supervisor, where each could take the other's answer: the child waits at
 /// a gate until the parent is done with it.

@@ -38,7 +38,7 @@ pub struct Context<'a> {
     pub input: BorrowedFd<'a>,
     pub output: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
-    /// For the numbers from [`exec::HANDED_FD`] up; each above [`exec::EXEC_FD`].
+    /// Descriptors for the numbers from [`exec::HANDED_FD`] up; each is above [`exec::EXEC_FD`].
     pub passed_fds: &'a [OwnedFd],
     pub environment: &'a CStrings,
     pub ruleset: BorrowedFd<'a>,

@@ -137,7 +137,7 @@ pub struct Failure {
 /// Names the step of a failed call: `sys::x().step(Step::X)?`.
 pub trait AtStep<T> {
     fn step(self, step: Step) -> Result<T, Failure>;
-    /// Also names the object of the call.
+    /// Names the step and the object of a failed call.
     fn step_on(self, step: Step, operand: Operand) -> Result<T, Failure>;
 }
 

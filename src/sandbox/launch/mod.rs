@@ -36,7 +36,8 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// After the supervisor has left the host's namespaces; rootless, in its own user and mount namespace.
+    /// Opens the workshop, after the supervisor has left the host's namespaces; rootless, in its own user and
+    /// mount namespace.
     pub fn open() -> Result<Workshop, Failure> {
         let supervisor = sys::process::pidfd_open(std::process::id()).step(Step::SupervisorAlive)?;
         let null = sys::mount::openat2(sys::cwd(), c"/dev/null", libc::O_RDWR, 0).step(Step::Stdio)?;

@@ -17,9 +17,9 @@ pub const ABI_MIN: i32 = 2;
 /// The newest ABI the crate speaks.
 pub const ABI_CRATE: i32 = ABI::V10 as i32;
 
-/// From here on UDP is governed (Linux 7.2).
+/// First ABI that governs UDP (Linux 7.2).
 const ABI_UDP: i32 = 10;
-/// From here on denials are audited, unless a domain says otherwise (Linux 6.15).
+/// First ABI under which denials are audited, unless a domain says otherwise (Linux 6.15).
 const ABI_QUIET: i32 = 7;
 
 /// Rights on one path.

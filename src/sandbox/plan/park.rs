@@ -2,19 +2,19 @@
 
 use seccomp::abi::Parked;
 
-/// How far a parked sandbox has come.
+/// Place at which a parked sandbox waits: the values of `--park`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Park {
-    /// Built when its connection is there.
+    /// Not parked: built when its connection is there.
     None,
-    /// All but executed; the peer is in the environment.
+    /// Built and restricted, before exec; the peer is in the environment.
     BeforeExec,
     /// Executed, before the handler's first instruction that could matter: in the one call that every libc
     /// start-up makes exactly once before main (musl, glibc, Rust, Go).
     Entry,
-    /// At the handler's first sched_yield(2), which it calls once it is initialised.
+    /// Waits at the handler's first sched_yield(2), which it calls once it is initialised.
     Ready,
-    /// At the handler's first read(2) of descriptor 0.
+    /// Waits at the handler's first read(2) of descriptor 0.
     Read,
 }
 

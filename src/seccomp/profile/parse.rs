@@ -85,7 +85,7 @@ impl Line {
         both_have_conditions && other.entry.action == Action::Allow && self.depth > other.depth
     }
 
-    /// From here on it belongs to the including file, which may say the same once.
+    /// Adds an entry of the including file. The line belongs to that file then, which may add to it once.
     fn widen(&mut self, by: Line) -> Result<(), Flaw> {
         let (entry, more) = (&mut self.entry, by.entry);
         if more.when.is_empty() {

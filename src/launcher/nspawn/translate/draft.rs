@@ -278,7 +278,7 @@ impl Draft {
         self.line.options.iter().any(|option| *option == alone || option.starts_with(&with_value))
     }
 
-    /// After the last option: the snapshot, the name, and what holds unless it was said otherwise.
+    /// Completes the line after the last option: the snapshot, the name, and the defaults.
     pub(super) fn finish(mut self) -> Result<Line, String> {
         if self.line.json && !self.line.explain {
             return Err(

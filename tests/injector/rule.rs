@@ -3,8 +3,8 @@
 //! `[role=R] [call=NAME] [nth=N] [argI=V]… [path=S] : ACTION…`
 //!
 //! A role is `launcher`, or that of the process that cloned it with `/pid`, `/user` or `/fork` added, by the
-//! namespace it was cloned with. `nth` counts the calls of one process that the rest of the rule means, from
-//! 1. A path that begins with `*` means all that end with the rest. Numbers are compared by their low 32
+//! namespace it was cloned with. `nth` counts, from 1, the calls of one process that the rest of the rule
+//! means. A path that begins with `*` means all that end with the rest. Numbers are compared by their low 32
 //! bits, as the kernel takes most. Actions:
 //!
 //! - `return=V`: the call is not made and answers V;

@@ -158,7 +158,8 @@ fn the_page_of_options_is_the_help() {
     assert!(document == made, "the help has changed: cp {} docs/options.md", path.display());
 }
 
-/// The sections that every page has, of what stands after the help: what it says of the exit status, or of keys.
+/// The sections that every page has, of what stands after the help: what it says of the exit status, or
+/// of keys.
 fn with_sections(page: &str, name: &str) -> String {
     let (body, version) =
         page.split_once(".SH VERSION").map_or((page, ""), |(body, version)| (body, version));

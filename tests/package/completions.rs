@@ -1,4 +1,5 @@
-//! Completions as `scripts/build-docs` makes them, in the shells themselves: services and profiles are completed by name.
+//! Completions as `scripts/build-docs` makes them, in the shells themselves: services and profiles are
+//! completed by name.
 
 use common::site::Beside;
 use common::{Site, a_site, checkout, need};
@@ -107,7 +108,8 @@ fn zsh_completes_services_and_profiles_by_name() {
     assert!(profiles.contains("profiles:profile:(static interpreter tree gamma)"), "{profiles}");
     let text = fs::read_to_string(&script).unwrap();
     let of = |function: &str| text.lines().filter(|line| line.ends_with(&format!(":{function}' \\"))).count();
-    // run, serve, learn, check, explain take --service and --profile; these and stats, top and unit take a service.
+    // run, serve, learn, check, explain take --service and --profile; these and stats, top and unit take
+    // a service.
     assert!(of("_dayfly_services") >= 12 && of("_dayfly_profiles") >= 5, "{text}");
     settled(&site);
 }

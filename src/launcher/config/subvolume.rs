@@ -49,7 +49,7 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
     // If the template is a mount's root, its snapshots would be on another file system, or in the template.
     let has_place = above.mount == own.mount && !above.is_same_file(&own);
     Ok((!has_place)
-        .then_some("it is a mount point; mount the subvolume that contains it, at a directory above, because snapshots go beside it"))
+        .then_some("it is a mount point, and snapshots go beside it; mount the subvolume that contains it at a directory above"))
 }
 
 /// A remark for the operator, at start.

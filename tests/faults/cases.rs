@@ -31,7 +31,7 @@ pub(crate) struct Line {
     pub(crate) role: &'static str,
     /// Names of calls, with blanks between.
     pub(crate) calls: &'static str,
-    /// How the call's text begins.
+    /// The beginning of the call's text; after `…`, any part of it. A path's beginning may depend on the machine.
     pub(crate) text: &'static str,
     /// Empty: whatever the errno.
     pub(crate) errnos: &'static [Errno],
@@ -43,8 +43,15 @@ impl Line {
     fn means(&self, call: &Call, errno: Errno) -> bool {
         (self.role == "*" || self.role == call.role)
             && self.calls.split(' ').any(|name| name == call.name)
-            && call.text.starts_with(self.text)
+            && self.means_text(&call.text)
             && (self.errnos.is_empty() || self.errnos.contains(&errno))
+    }
+
+    fn means_text(&self, text: &str) -> bool {
+        match self.text.strip_prefix('…') {
+            Some(part) => text.contains(part),
+            None => text.starts_with(self.text),
+        }
     }
 }
 

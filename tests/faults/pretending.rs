@@ -57,7 +57,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "openat2", "\"empty\"", Either, "the connection in its place is no directory: the path is taken as it is written"),
     line("launcher", "statx", "\"\"", Either, "itself a look: what is not filled in is another file than the child finds, or none that is looked at again"),
     line("launcher", "open read", "\"/proc/self/mountinfo\"", Either, "one of several looks for the host's tree in the template"),
-    line("launcher", "openat2", "\"etc/shadow\"", Either, "one of several looks for the host's tree in the template"),
+    line("launcher", "openat2", "…etc/shadow\"", Either, "one of several looks for the host's tree in the template"),
     line("launcher", "openat2", "\"shadow\"", Either, "one of several looks for the host's tree in the template"),
     line("launcher", "open read", "\"/proc/self/net/dev\"", Runs, "a network namespace that is not known to be empty is left"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", Runs, "for messages"),

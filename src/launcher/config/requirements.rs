@@ -65,14 +65,19 @@ fn require_walls(
     Ok(())
 }
 
+/// The highest `kernel.pid_max` of a 64-bit kernel (`PID_MAX_LIMIT`, include/linux/threads.h).
+const PID_MAX_LIMIT: u32 = 4 * 1024 * 1024;
+
+/// Refuses a range with fewer ids than the host can have pids. If the bound of pids cannot be read, it is taken for the highest.
 pub(super) fn check_range(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
-    match kernel.pid_max {
-        Some(pid_max) if range.size < pid_max => Err(ConfigError::usage(format!(
+    let pid_max = kernel.pid_max.unwrap_or(PID_MAX_LIMIT);
+    if range.size < pid_max {
+        return Err(ConfigError::usage(format!(
             "--user-range: a size of {} is below kernel.pid_max, {pid_max}: two sandboxes could get one uid",
             range.size
-        ))),
-        _ => Ok(()),
+        )));
     }
+    Ok(())
 }
 
 pub(super) fn check_hostname(name: Option<&str>) -> Result<(), ConfigError> {
@@ -247,6 +252,14 @@ mod tests {
         let mut include = |name: &str| Err(name.to_owned());
         let profile = seccomp::profile::parse::parse("code", text, names::NATIVE, &mut include).unwrap();
         Loaded::File { name: "code".to_owned(), profile }
+    }
+
+    #[test]
+    fn an_unreadable_bound_of_pids_is_taken_for_the_highest() {
+        let kernel = Kernel { pid_max: None, ..Kernel::probe() };
+        assert!(check_range(UserRange::DEFAULT, &kernel).is_ok());
+        let small = UserRange { size: PID_MAX_LIMIT - 1, ..UserRange::DEFAULT };
+        assert!(check_range(small, &kernel).is_err_and(|error| error.message.contains("pid_max")));
     }
 
     #[test]

@@ -104,7 +104,7 @@ const TELLING: &[Telling] = &[
     ("personality", &[("int0", "-")]),
     ("pidfd_open", &[("int1", "-")]),
     ("pidfd_send_signal", &[("int1", "-"), ("int3", "-")]),
-    ("pipe2", &[("int0", "-")]),
+    ("pipe2", &[("int1", "-")]),
     ("pkey_mprotect", &[("arg2", "PROT_")]),
     ("preadv2", &[("int5", "-")]),
     ("prctl", &[("int0", "PR_")]),
@@ -274,6 +274,7 @@ mod tests {
             condition("mmap", &[0, 0, 5, 2, 0, 0]).unwrap(),
             "arg2 == PROT_READ|PROT_EXEC and arg3 == 2"
         );
+        assert_eq!(condition("pipe2", &[77, 0, 0, 0, 0, 0]).unwrap(), "int1 == 0");
         assert_eq!(condition("mincore", &[1; 6]), None);
         assert_eq!(kind("fcntl", &[7, 6, 5, 4, 3, 2]), [0, 6, 0, 0, 0, 0]);
     }

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Properties of a file that must not change.
@@ -87,6 +88,20 @@ impl Site {
     pub fn add(&mut self, name: &str, content: &[u8], mode: u32) {
         write(&self.template().join(name), content, mode);
         self.settle();
+    }
+
+    /// Gives the template a program of the host with its loader and libraries.
+    pub fn add_dynamic(&mut self, path: &Path) {
+        let ldd = Command::new("ldd").arg(path).output().expect("ldd");
+        let text = String::from_utf8(ldd.stdout).expect("paths");
+        let libraries = text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
+        for file in libraries.chain([path.to_owned()]) {
+            let inside = self.template().join(file.strip_prefix("/").expect("an absolute path"));
+            fs::create_dir_all(inside.parent().expect("a directory")).expect("our own directory");
+            if !inside.exists() {
+                fs::copy(&file, &inside).expect("a copy in our own directory");
+            }
+        }
     }
 
     /// After a test has changed its own site: this is what must be there at the end.

@@ -100,7 +100,6 @@ fn go_is_parked_at_entry_and_before_exec() {
     let go = need!("go");
     let binary = site.directory().join("hello");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/go/hello.go");
-    let profile = site.file("go.profile", include_str!("../go/go.profile")).display().to_string();
     let cache = site.directory().join("cache");
     let built = Command::new(go)
         .args(["build", "-o", binary.to_str().unwrap(), source])
@@ -115,8 +114,7 @@ fn go_is_parked_at_entry_and_before_exec() {
     std::fs::remove_file(binary).unwrap();
     site.settle();
     for park in PARKS {
-        // Its runtime has threads and reserves address space.
-        let options = ["--park", park, "--tasks", "64", "--profile", &profile];
+        let options = ["--park", park, "--profile", "go"];
         let (answers, log) = answers(&site, &[&program], &options);
         assert_eq!(answers, ["go: hello\n", "go: hello\n"], "{park}: {log}");
     }

@@ -7,4 +7,5 @@ mod gopher;
 mod handlers;
 mod lua;
 mod metrics;
+mod runtimes;
 mod static_c;

@@ -3,32 +3,16 @@
 use common::serve::Serve;
 use common::{Ended, Launch, Site, a_site, need, program};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const TREE: [&str; 2] = ["--profile", "tree"];
 const SNAPSHOTS: [&str; 2] = ["readonly", "overlay"];
-
-/// Gives the site's template a program of the host with its loader and libraries, and a /dev.
-fn add_dynamic(site: &mut Site, path: &Path) {
-    let ldd = Command::new("ldd").arg(path).output().unwrap();
-    let libraries = String::from_utf8(ldd.stdout).unwrap();
-    let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
-    for file in libraries.chain([path.to_owned()]) {
-        let inside = site.template().join(file.strip_prefix("/").unwrap());
-        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        if !inside.exists() {
-            std::fs::copy(&file, &inside).unwrap();
-        }
-    }
-}
 
 /// A template with a shell, a few commands and /dev; None where the host has none of them.
 fn with_shell() -> Option<Site> {
     let mut site = Site::new()?;
     for name in ["sh", "cat", "ls", "sleep", "id", "mkfifo"] {
         let path = program(name)?;
-        add_dynamic(&mut site, &path.canonicalize().unwrap());
+        site.add_dynamic(&path.canonicalize().unwrap());
         let shown = site.template().join("bin").join(name);
         if !shown.exists() {
             symlink(path.canonicalize().unwrap(), shown).unwrap();
@@ -166,7 +150,7 @@ fn a_file_of_the_template_is_executed_without_its_set_uid_bit() {
 fn a_dynamically_linked_handler_runs_under_tree_and_under_no_other_profile() {
     let cat = need!("cat").canonicalize().unwrap();
     let mut site = a_site!();
-    add_dynamic(&mut site, &cat);
+    site.add_dynamic(&cat);
     site.settle();
     let mark = format!("@{}", site.tag());
     let path = cat.to_str().unwrap();

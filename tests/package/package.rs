@@ -47,7 +47,7 @@ fn another_checkout(site: &Site) -> PathBuf {
     fs::create_dir_all(checkout.join("src/seccomp")).unwrap();
     fs::create_dir_all(checkout.join("tests")).unwrap();
     fs::create_dir_all(checkout.join("rootfs")).unwrap();
-    for part in ["scripts", "units", "docs", "src/seccomp/profiles", "tests/go", "rootfs/examples"] {
+    for part in ["scripts", "units", "docs", "src/seccomp/profiles", "rootfs/examples"] {
         copy(&root().join(part), &checkout.join(part));
     }
     let files = [

@@ -7,6 +7,7 @@ mkdir -p "$checkout/target"
 cp -R suite/docs suite/units "$checkout"
 cp -R suite/tests-source "$checkout/tests"
 cp -R dist "$checkout/target/dist"
+cp -R libexec share "$checkout/target"
 cp -R probes "$checkout/target/test"
 # Nothing that others can write: dayfly would refuse what lies below.
 chmod -R go-w "$checkout"

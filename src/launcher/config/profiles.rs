@@ -1,7 +1,7 @@
 //! `--profile NAME or FILE`: a built-in one, one of /etc/dayfly/profiles, or any file that is the operator's.
 
 use super::options::Options;
-use super::{ConfigError, read_trusted};
+use super::{ConfigError, names_in, read_trusted};
 use sandbox::plan::profile::{self, Loaded};
 use seccomp::abi::Files;
 use seccomp::guard;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use sys::names;
 
 const PROFILES: &str = "/etc/dayfly/profiles";
+/// Profiles of the package, for runtimes; relative to the directory above that of the launcher's own file.
+const PACKAGED: &str = "share/dayfly/profiles";
 
 /// Built-in names come first: no file can take one's place.
 pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
@@ -114,8 +116,9 @@ fn changed(loaded: &Loaded, changes: &CallChanges) -> Result<String, ConfigError
 fn unknown(name: &str) -> ConfigError {
     let known: Vec<_> = profile::names_built_in().collect();
     let known = known.join(" ");
+    let packaged = packaged().map(|directory| names_in(&directory, "profile").join(" ")).unwrap_or_default();
     ConfigError::usage(format!(
-        "unknown profile '{name}': it is not built in ({known}), and {PROFILES} has no such file"
+        "unknown profile '{name}': it is not built in ({known}), not of the package ({packaged}), and {PROFILES} has no such file"
     ))
 }
 
@@ -125,7 +128,15 @@ fn path(given: &str, directory: &Path) -> Option<PathBuf> {
         return Some(directory.join(given));
     }
     let is_name = !given.is_empty() && !given.starts_with('.');
-    is_name.then(|| Path::new(PROFILES).join(format!("{given}.profile")))
+    let (name, own) = (format!("{given}.profile"), Path::new(PROFILES));
+    let packaged = || packaged().map(|directory| directory.join(&name)).filter(|path| path.exists());
+    let own = own.join(&name);
+    is_name.then(|| if own.exists() { own } else { packaged().unwrap_or(own) })
+}
+
+fn packaged() -> Option<PathBuf> {
+    let launcher = std::env::current_exe().ok()?.canonicalize().ok()?;
+    Some(launcher.parent()?.parent()?.join(PACKAGED))
 }
 
 /// Finds an included profile: a built-in one, or another file relative to the first one's directory.

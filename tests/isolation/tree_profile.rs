@@ -88,6 +88,15 @@ fn dev_has_five_devices_four_links_and_nothing_can_be_made_there() {
     }
 }
 
+/// A writable shared mapping of it would be memory that no resource limit counts.
+#[test]
+fn dev_zero_can_be_read_and_not_opened_for_writing() {
+    says("{ : < /dev/zero && echo read; }; echo x > /dev/zero || echo refused", "read\nrefused\n");
+    for ended in run("echo x <> /dev/zero || echo refused") {
+        assert_eq!(ended.text(), "refused\n", "{ended}");
+    }
+}
+
 /// A template with /proc and /dev, and what a script says there.
 fn with_proc(script: &str, options: &[&str]) -> Option<Ended> {
     let mut site = with_shell()?;

@@ -182,7 +182,7 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
             .why("--proc: subset=pid, hidepid=invisible")
     });
     let dev = dev.then(|| {
-        let names = devices::NODES.iter().map(|(name, _)| Node::new(name.to_string_lossy(), ""));
+        let names = devices::NODES.iter().map(|(name, ..)| Node::new(name.to_string_lossy(), ""));
         let links = devices::LINKS.iter().map(|(name, target)| {
             Node::new(name.to_string_lossy(), format!("link to {}", target.to_string_lossy()))
                 .why("needs --proc")

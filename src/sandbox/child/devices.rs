@@ -11,9 +11,17 @@ use sys::mount::{self as sysmount, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_A
 
 pub const DEV: &CStr = c"/dev";
 
-/// Names and minor numbers, all of major 1 (Documentation/admin-guide/devices.txt).
-pub const NODES: [(&CStr, u32); 5] =
-    [(c"null", 3), (c"zero", 5), (c"full", 7), (c"random", 8), (c"urandom", 9)];
+/// Names, minor numbers, all of major 1 (Documentation/admin-guide/devices.txt), and modes.
+///
+/// zero cannot be opened for writing: a writable shared mapping of it is memory that no resource limit counts
+/// (mmap_zero in drivers/char/mem.c). Where it was opened for reading alone, such a mapping is a private one.
+pub const NODES: [(&CStr, u32, u32); 5] = [
+    (c"null", 3, 0o666),
+    (c"zero", 5, 0o444),
+    (c"full", 7, 0o666),
+    (c"random", 8, 0o666),
+    (c"urandom", 9, 0o666),
+];
 const MAJOR: u32 = 1;
 
 /// Links, which lead somewhere with --proc.
@@ -40,10 +48,10 @@ pub(crate) fn make() -> Result<OwnedFd, Failure> {
         sysmount::fsconfig_string(fs.as_fd(), key, value).step(step)?;
     }
     let mount = sysmount::fsmount(fs.as_fd(), ATTRIBUTES | sysmount::MOUNT_ATTR_NOATIME).step(step)?;
-    for (name, minor) in NODES {
+    for (name, minor, mode) in NODES {
         let device = libc::makedev(MAJOR, minor);
         sysmount::make_character_device(mount.as_fd(), name, device).step(step)?;
-        sysmount::chmod(mount.as_fd(), name, 0o666).step(step)?;
+        sysmount::chmod(mount.as_fd(), name, mode).step(step)?;
     }
     for (name, target) in LINKS {
         sysmount::symlinkat(target, mount.as_fd(), name).step(step)?;

@@ -52,8 +52,8 @@ fn a_file_cannot_open_the_hole() {
     let text = format!("{HEAD}allow socket connect listen setsockopt unshare # a mistake");
     for name in ["socket_inet", "connect_unspec", "listen", "setsockopt", "unshare_newuser"] {
         let ended = under(&mut site, &text, &[name]);
-        ended.expect(0, "exited");
-        assert!(ended.text().starts_with(&format!("{name} errno {} ", libc::ENOSYS)), "{ended}");
+        ended.expect(137, "denied");
+        assert!(ended.err.contains("the guard denies it under every profile"), "{ended}");
     }
 }
 
@@ -130,7 +130,22 @@ fn the_documents_count_the_calls_of_the_built_in_profiles() {
     }
 }
 
-/// Such a call fails with ENOSYS and no record: that is said before it happens.
+/// As if the line were not there.
+#[test]
+fn a_call_that_a_file_allows_and_the_guard_does_not_has_a_record() {
+    let mut site = a_site!();
+    let file = site.file("p.profile", &format!("{HEAD}allow socket # a mistake\n"));
+    let ended = site.probe(&["try", "socket_inet"]).options(&["--profile", file.to_str().unwrap()]).talk(b"");
+    ended.expect(137, "denied");
+    assert!(ended.err.contains("advice=\"the guard denies it under every profile: "), "{ended}");
+    let head = HEAD.replace("include static", "include tree");
+    assert_ne!(head, HEAD);
+    let file = site.file("t.profile", &format!("{head}remove socket\nallow socket # a mistake\n"));
+    let ended = site.probe(&["try", "socket_inet"]).options(&["--profile", file.to_str().unwrap()]).talk(b"");
+    assert!(ended.err.contains("the guard denies it under every profile: "), "{ended}");
+}
+
+/// That is said before it happens.
 #[test]
 fn what_a_file_allows_and_the_guard_does_not_is_warned_of() {
     let mut site = a_site!();

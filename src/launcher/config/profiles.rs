@@ -5,7 +5,7 @@ use super::{ConfigError, names_in, read_trusted};
 use sandbox::plan::profile::{self, Loaded};
 use seccomp::abi::Files;
 use seccomp::guard;
-use seccomp::profile::model::Action;
+use seccomp::profile::model::{Action, Entry, Profile};
 use seccomp::profile::parse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,23 +33,35 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     let mut include = |name: &str| included(name, &directory);
     let profile = parse::parse(&shown, &text, names::NATIVE, &mut include)
         .map_err(|error| ConfigError::usage(error.to_string()))?;
-    Ok(Loaded::File { name: given.to_owned(), profile })
+    Ok(without_mistakes(given.to_owned(), profile))
 }
 
-/// Warnings of calls that an operator's profile allows and the guard denies: such a call fails, and no record
-/// says so.
+/// Of two filters that deny a call the profile's is heard, and there is a record. So it does not allow what
+/// the guard denies.
+fn without_mistakes(name: String, mut profile: Profile) -> Loaded {
+    let denied: BTreeSet<_> = guard::denied().map(|(name, _)| name).collect();
+    let is_mistaken = |entry: &Entry| entry.action == Action::Allow && denied.contains(entry.name);
+    let mistaken: BTreeSet<_> =
+        profile.entries.iter().filter(|entry| is_mistaken(entry)).map(|entry| entry.name).collect();
+    profile.entries.retain(|entry| !is_mistaken(entry));
+    Loaded::File { name, profile, mistaken: mistaken.into_iter().collect() }
+}
+
+/// What an operator's profile allows and the guard does not.
 pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
-    let Loaded::File { name, profile } = loaded else { return Vec::new() };
+    let Loaded::File { name, profile, mistaken } = loaded else { return Vec::new() };
     let allowed = || profile.entries.iter().filter(|entry| entry.action == Action::Allow);
-    let is_denied = |name: &str| name == "clone3" || guard::denied().any(|(denied, _)| denied == name);
-    let denied: BTreeSet<_> = allowed().map(|entry| entry.name).filter(|name| is_denied(name)).collect();
-    let denied: Vec<_> = denied.into_iter().collect();
     let mut warnings = Vec::new();
-    if !denied.is_empty() {
+    if !mistaken.is_empty() {
         warnings.push(format!(
-            "profile {name} allows {}: the guard denies it under every profile, so the call fails with ENOSYS and leaves \
-             no record; remove it (docs/profiles.md says what to use instead)",
-            denied.join(" ")
+            "profile {name} allows {}: the guard denies it under every profile, so the profile's default verdict decides the \
+             call; remove it (docs/profiles.md says what to use instead)",
+            mistaken.join(" ")
+        ));
+    }
+    if allowed().any(|entry| entry.name == "clone3") {
+        warnings.push(format!(
+            "profile {name} allows clone3: the guard denies it under every profile, so the call fails with ENOSYS; remove it"
         ));
     }
     let whole = |call: &str| allowed().any(|entry| entry.name == call && entry.when.is_empty());
@@ -82,7 +94,7 @@ pub(super) fn load_for(options: &Options) -> Result<Loaded, ConfigError> {
     let mut include = |name: &str| included(name, Path::new("/"));
     let profile = parse::parse("--system-call-filter", &text, names::NATIVE, &mut include)
         .map_err(|error| ConfigError::usage(error.to_string()))?;
-    Ok(Loaded::File { name: format!("{} with --system-call-filter", loaded.name()), profile })
+    Ok(without_mistakes(format!("{} with --system-call-filter", loaded.name()), profile))
 }
 
 /// The text of a profile that includes another one and changes some calls. Prohibited calls fail with EPERM,

@@ -251,7 +251,7 @@ mod tests {
         let text = "arch x86_64 aarch64\nallow mmap mprotect # a compiler";
         let mut include = |name: &str| Err(name.to_owned());
         let profile = seccomp::profile::parse::parse("code", text, names::NATIVE, &mut include).unwrap();
-        Loaded::File { name: "code".to_owned(), profile }
+        Loaded::File { name: "code".to_owned(), profile, mistaken: Vec::new() }
     }
 
     #[test]

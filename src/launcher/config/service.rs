@@ -226,6 +226,7 @@ fn filters_plan(
     let notifying = learning.map(|learning| profile::Loaded::File {
         name: profile.name().to_owned(),
         profile: seccomp::learning::notifying(learning),
+        mistaken: Vec::new(),
     });
     let dumpable_off_late = privilege == Privilege::Rootless;
     let variant = Variant { dumpable_off_late, locks, ..Variant::PLAIN };

@@ -93,7 +93,7 @@ fn guard(files: Files) -> Node {
     let by_argument =
         guard::judged_by_argument(files).map(|(name, allowed, why)| Node::new(name, allowed).why(why));
     Node::new("guard", "fixed, under every profile")
-        .why("a mistake in a profile opens nothing; a call that only the guard denies fails with ENOSYS")
+        .why("a mistake in a profile opens nothing; what only the guard denies of a call fails with ENOSYS")
         .with(denied)
         .with(by_argument)
 }

@@ -7,7 +7,8 @@
 //!
 //! The guard is installed first. It answers "notify" too, but has no listener. If both deny a call, the newer
 //! filter wins and its listener gets the call. If only the guard denies it, the notification has no listener
-//! and the call fails with ENOSYS.
+//! and the call fails with ENOSYS. An operator's profile loses the lines that allow what the guard denies
+//! whatever its arguments, so that such a call has a record.
 
 use super::park::Park;
 use super::profile;

@@ -14,7 +14,13 @@ use sys::seccomp::Instruction;
 #[derive(Debug)]
 pub enum Loaded {
     BuiltIn(&'static BuiltIn),
-    File { name: String, profile: Profile },
+    /// `mistaken`: calls that the file allows and the guard denies, which the profile leaves to its default
+    /// verdict.
+    File {
+        name: String,
+        profile: Profile,
+        mistaken: Vec<&'static str>,
+    },
 }
 
 /// A profile of our own, compiled.

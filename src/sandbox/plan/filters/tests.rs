@@ -222,7 +222,7 @@ fn the_built_in_programs_are_those_that_their_files_give_here() {
         let profile = parse(name, texts::included(name).unwrap(), names::NATIVE, &mut include).unwrap();
         assert_eq!(built_in.traits(), profile.traits);
         assert_eq!(built_in.meets_in_ipc(), profile.meets_in_ipc());
-        let file = Loaded::File { name: name.to_owned(), profile };
+        let file = Loaded::File { name: name.to_owned(), profile, mistaken: Vec::new() };
         for variant in Variant::ALL {
             let (built_in, here) = (built_in.program(variant).unwrap(), file.program(variant).unwrap());
             assert!(built_in.iter().map(plain).eq(here.iter().map(plain)), "{name} {variant:?}");

@@ -19,6 +19,8 @@ pub(crate) struct Kernel {
     /// The newest capability; None if /proc does not tell.
     pub(crate) last_capability: Option<u32>,
     pub(crate) pid_max: Option<u32>,
+    /// The random number of this boot (random(4)), which no sandbox can read.
+    pub(crate) boot: Option<u128>,
 }
 
 /// A wall that is not there, the property's other wall, and the layer's name for `--allow-degraded`.
@@ -42,6 +44,7 @@ impl Kernel {
                 && sys::seccomp::action_available(libc::SECCOMP_RET_USER_NOTIF),
             last_capability: read_number("/proc/sys/kernel/cap_last_cap"),
             pid_max: read_number("/proc/sys/kernel/pid_max"),
+            boot: read("/proc/sys/kernel/random/boot_id").and_then(|id| hexadecimal(&id)),
         }
     }
 
@@ -65,6 +68,9 @@ impl Kernel {
         }
         if self.last_capability.is_none() {
             lacks.push("/proc/sys/kernel/cap_last_cap: mount /proc for the launcher".to_owned());
+        }
+        if self.boot.is_none() {
+            lacks.push("/proc/sys/kernel/random/boot_id: mount /proc for the launcher".to_owned());
         }
         lacks
     }
@@ -98,6 +104,12 @@ fn read_number(path: &str) -> Option<u32> {
     read(path)?.parse().ok()
 }
 
+/// A UUID as a number.
+fn hexadecimal(id: &str) -> Option<u128> {
+    let digits = id.replace('-', "");
+    (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten()
+}
+
 /// A number below /proc/sys.
 pub(crate) fn sysctl(name: &str) -> Option<u32> {
     read_number(&format!("/proc/sys/{name}"))
@@ -123,6 +135,12 @@ pub(crate) fn why_no_user_namespace() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_boot_is_a_whole_uuid_or_none() {
+        assert_eq!(hexadecimal("00000000-0000-0000-0000-0000000000ff"), Some(255));
+        assert_eq!((hexadecimal(""), hexadecimal("00ff"), hexadecimal(&"z".repeat(32))), (None, None, None));
+    }
 
     /// docs/kernel.md has a row for each wall, with the version and the layer that messages name.
     #[test]

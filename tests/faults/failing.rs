@@ -83,6 +83,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", ALL, Runs, "for messages"),
     line("launcher", "open read", "\"/proc/sys/kernel/pid_max\"", ALL, Runs, "for a remark on the user range"),
     line("launcher", "open read", "\"/proc/self/net/dev\"", ALL, Runs, "a network namespace that is not known to be empty is left"),
+    line("launcher", "open read", "\"/proc/sys/kernel/random/boot_id\"", ALL, Said, "refused as what this kernel lacks"),
     line("launcher", "open read", "\"/proc/sys/kernel/cap_last_cap\"", ALL, Said, "refused as what this kernel lacks"),
     line("launcher", "seccomp", "", ALL, Said, "refused as what this kernel lacks"),
     line("launcher", "capget", "", ALL, Either, "root by its uid; then refused as capabilities that the launcher lacks"),

@@ -62,6 +62,7 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("launcher", "open read", "\"/proc/self/net/dev\"", Runs, "a network namespace that is not known to be empty is left"),
     line("launcher", "open read", "\"/proc/sys/kernel/osrelease\"", Runs, "for messages"),
     line("launcher", "open read", "\"/proc/sys/kernel/pid_max\"", Runs, "for a remark on the user range"),
+    line("launcher", "read", "\"/proc/sys/kernel/random/boot_id\"", Either, "the end of the file comes early, or there is nothing"),
     line("launcher", "read", "\"/proc/sys/kernel/cap_last_cap\"", Either, "the end of the file comes early, or there is nothing"),
     line("launcher", "capget", "", Either, "root by its uid; then refused as capabilities that the launcher lacks"),
     line("launcher", "prctl", "0x42", Runs, "answers 0 as it is"),

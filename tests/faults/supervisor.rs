@@ -45,6 +45,7 @@ const NOT_TRIED: &[&str] = &[
 const IN_WORDS: &[Line] = &[
     Line { role: "launcher", calls: "capget", text: "", errnos: &[], verdict: Said, why: "as capabilities that the launcher lacks" },
     Line { role: "launcher", calls: "seccomp", text: "", errnos: &[], verdict: Said, why: "as what this kernel lacks" },
+    Line { role: "launcher", calls: "open read", text: "\"/proc/sys/kernel/random/boot_id\"", errnos: &[], verdict: Said, why: "as what this kernel lacks" },
     Line { role: "launcher", calls: "open read", text: "\"/proc/sys/kernel/cap_last_cap\"", errnos: &[], verdict: Said, why: "as what this kernel lacks" },
     Line { role: "launcher", calls: "openat", text: "", errnos: &[Errno::ENOENT], verdict: Said, why: "as what does not exist" },
     Line { role: "launcher", calls: "landlock_create_ruleset", text: "", errnos: &[Errno::EPERM], verdict: Said, why: "the crate's own look at the ABI does not tell its errno" },

@@ -126,26 +126,27 @@ pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
     findings
 }
 
+/// What is not there without a cgroup.
+const ONLY_RLIMITS: &str =
+    "only rlimits limit a sandbox: --memory applies to each of its processes, not to all together";
+
 fn cgroup(purpose: Purpose) -> Finding {
     let what = "cgroup";
     match (purpose, cgroup::own_group_is_delegated()) {
-        (_, None) => {
-            finding(Level::Note, what, "there is no cgroup v2 group here: only rlimits limit a sandbox")
-        }
+        (_, None) => finding(Level::Note, what, format!("there is no cgroup v2 group here: {ONLY_RLIMITS}")),
         (Purpose::Run, Some(_)) => match cgroup::own_limits() {
             Ok(()) => finding(Level::Ok, what, "the launcher's own cgroup limits memory and tasks"),
             Err(lacks) => finding(
                 Level::Note,
                 what,
-                format!("{lacks}: only rlimits limit a sandbox (--cgroup required refuses this)"),
+                format!("{lacks}: {ONLY_RLIMITS} (--cgroup required refuses this)"),
             ),
         },
         (Purpose::Serve, Some((group, true))) => {
             finding(Level::Ok, what, format!("{} is delegated", group.display()))
         }
         (Purpose::Serve, Some((group, false))) => {
-            let text =
-                format!("{} is not delegated (Delegate=yes): only rlimits limit a sandbox", group.display());
+            let text = format!("{} is not delegated (Delegate=yes): {ONLY_RLIMITS}", group.display());
             finding(Level::Note, what, text)
         }
     }
@@ -153,12 +154,13 @@ fn cgroup(purpose: Purpose) -> Finding {
 
 /// Ids that somebody else gives away too.
 fn ids(source: IdSource) -> Vec<Finding> {
-    let IdSource::BasePlusPid(base) = source else { return Vec::new() };
-    let end = u64::from(base) + u64::from(kernel::sysctl("kernel/pid_max").unwrap_or(0));
+    let IdSource::ByPid(ids) = source else { return Vec::new() };
+    let base = u64::from(ids.base());
+    let end = base + u64::from(ids.size());
     let mut findings = Vec::new();
     for file in ["/etc/subuid", "/etc/subgid"] {
         let text = fs::read_to_string(file).unwrap_or_default();
-        for line in text.lines().filter(|line| overlaps(line, base.into(), end)) {
+        for line in text.lines().filter(|line| overlaps(line, base, end)) {
             let text = format!("{file} assigns ids of --user-range: {line}");
             findings.push(finding(Level::Note, "ids", text).allowed_by("--user-range"));
         }

@@ -94,9 +94,9 @@ pub(crate) const MAP_MORE_IDS: &str = "let the container's runtime map the ids o
      lxc.idmap of LXC, security.idmap.size of Incus, /etc/subuid and /etc/subgid)";
 
 /// Root of a user namespace has only the ids that are mapped there.
-fn check_mapped(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
+fn check_mapped(range: UserRange) -> Result<(), ConfigError> {
     let map = IdMap::of_this_process();
-    if map.has(range.base, kernel.pid_max.unwrap_or(range.size).min(range.size)) {
+    if map.has(range.base, range.size) {
         return Ok(());
     }
     Err(ConfigError::sandbox(format!(
@@ -127,7 +127,7 @@ pub(super) fn require_kernel_and_privilege(
     };
     match privilege {
         Privilege::Root => {
-            check_mapped(options.user_range.unwrap_or(UserRange::DEFAULT), kernel)?;
+            check_mapped(options.user_range.unwrap_or(UserRange::DEFAULT))?;
             let missing = wants.missing();
             if !missing.is_empty() {
                 return Err(ConfigError::sandbox(format!(

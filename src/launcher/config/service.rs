@@ -25,6 +25,7 @@ use sandbox::Plan;
 use sandbox::plan::Start;
 use sandbox::plan::filters;
 use sandbox::plan::identity::{self, Identity};
+use sandbox::plan::ids::UserIds;
 use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
 use sandbox::plan::{profile, rootfs};
@@ -152,14 +153,14 @@ impl Service {
         let Template { root: template, image, is_unseen } = template;
         let passed_fds = PassedFds::new(&options)?;
         let rootfs = rootfs_plan(&options, (&template, image), &handler, privilege, purpose, traits.exec)?;
-        remarks.extend(writable_binds::remarks(&rootfs, &passed_fds));
-        remarks.extend(host::remarks(&options));
+        remarks
+            .extend(writable_binds::remarks(&rootfs, &passed_fds).into_iter().chain(host::remarks(&options)));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let plan = Plan {
             namespaces: own_namespaces(&options, &profile),
             identity: identity_plan(privilege, kernel),
-            ids: id_source(range, purpose, privilege),
+            ids: id_source(range, kernel, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             seccomp: filters_plan(learning.as_ref(), &profile, &rootfs, (privilege, own_files), park)?,
@@ -312,11 +313,13 @@ fn user_range(options: &Options, kernel: &Kernel) -> Result<UserRange, ConfigErr
     requirements::check_range(range, kernel).map(|()| range)
 }
 
-fn id_source(range: UserRange, purpose: Purpose, privilege: Privilege) -> IdSource {
-    let own = range.base + std::process::id();
+/// Start-up has made sure of the number of this boot.
+fn id_source(range: UserRange, kernel: &Kernel, purpose: Purpose, privilege: Privilege) -> IdSource {
+    let ids = UserIds::new(range.base, range.size, kernel.boot.unwrap_or(0));
+    let own = ids.of(std::process::id());
     match (privilege, purpose) {
         (Privilege::Rootless, _) | (_, Purpose::Run) => IdSource::Fixed(Identity { uid: own, gid: own }),
-        (Privilege::Root, Purpose::Serve) => IdSource::BasePlusPid(range.base),
+        (Privilege::Root, Purpose::Serve) => IdSource::ByPid(ids),
     }
 }
 

@@ -262,13 +262,14 @@ fn identity(plan: identity::Plan, ids: IdSource) -> Node {
         IdSource::Fixed(_) if !drop_groups => {
             ("one, the caller's outside".to_owned(), "rootless: no other is available")
         }
-        IdSource::Fixed(identity) => {
-            let base = identity.uid.saturating_sub(std::process::id());
-            (format!("{base} plus the launcher's pid"), "no other live process has it")
-        }
-        IdSource::BasePlusPid(base) => {
-            (format!("{base} plus the pid of its first process"), "no other live process has it")
-        }
+        IdSource::Fixed(_) => (
+            "of --user-range, by a permutation of the launcher's pid".to_owned(),
+            "no other live process has it, and it does not tell the pid",
+        ),
+        IdSource::ByPid(ids) => (
+            format!("of {}+{}, by a permutation of the pid of its first process", ids.base(), ids.size()),
+            "no other live process has it, and it does not tell the pid",
+        ),
     };
     let groups = if drop_groups {
         Node::new("groups", "none")

@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod filters;
 pub mod identity;
+pub mod ids;
 pub mod landlock;
 pub mod limits;
 pub mod namespaces;
@@ -13,6 +14,7 @@ pub mod rootfs;
 use crate::child::operand::Operand;
 use crate::child::step::{Failure, Step};
 use identity::Identity;
+use ids::UserIds;
 use std::ffi::{CStr, CString};
 use sys::{CStrings, process};
 
@@ -40,14 +42,13 @@ pub struct Plan {
     pub argv: CStrings,
 }
 
-/// Where a sandbox's uid and gid come from. pids are unique among live processes, so base plus a pid needs no
-/// lock and no file, however many launchers there are in a pid namespace.
+/// Where a sandbox's uid and gid come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdSource {
-    /// Known before the clone: `run`, base plus its own pid; rootless, the one id of its user namespace.
+    /// Known before the clone: `run`, by its own pid; rootless, the one id of its user namespace.
     Fixed(Identity),
-    /// `serve`: base plus the pid of the sandbox's first process.
-    BasePlusPid(u32),
+    /// `serve`: by the pid of the sandbox's first process.
+    ByPid(UserIds),
 }
 
 /// How the handler's process begins.
@@ -65,7 +66,10 @@ impl IdSource {
     pub(crate) fn identity(self, pid: u32) -> Identity {
         match self {
             IdSource::Fixed(identity) => identity,
-            IdSource::BasePlusPid(base) => Identity { uid: base + pid, gid: base + pid },
+            IdSource::ByPid(ids) => {
+                let own = ids.of(pid);
+                Identity { uid: own, gid: own }
+            }
         }
     }
 }

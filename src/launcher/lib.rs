@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod config;
 mod connection;
+mod diag;
 #[cfg(test)]
 mod documents;
 mod explain;

@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     NoData,
     /// `min_rate`: the client read too slowly.
     TooSlow,
+    /// `max_connections`: the client had sent nothing when its place was needed.
+    Evicted,
     Denied(Denied),
     /// The kernel killed it because its cgroup ran out of memory.
     OutOfMemory,
@@ -40,7 +42,7 @@ impl Outcome {
             Outcome::Exited(_) => "exited",
             Outcome::Signaled(_) | Outcome::Stopped(_) => "signaled",
             Outcome::WallTime => "wall",
-            Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => "idle",
+            Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow | Outcome::Evicted => "idle",
             Outcome::Denied(_) => "denied",
             Outcome::OutOfMemory => "oom",
             Outcome::Refused(refusal) => match refusal.status {
@@ -58,7 +60,9 @@ impl Outcome {
             Outcome::Signaled(signal) | Outcome::Stopped(signal) => {
                 u8::try_from(128 + signal).unwrap_or(u8::MAX)
             }
-            Outcome::WallTime | Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow => 124,
+            Outcome::WallTime | Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow | Outcome::Evicted => {
+                124
+            }
             Outcome::Denied(_) | Outcome::OutOfMemory => SIGKILL_STATUS,
             Outcome::Refused(refusal) => refusal.status,
         }
@@ -73,17 +77,36 @@ impl Outcome {
             | Outcome::IdleTime
             | Outcome::NoData
             | Outcome::TooSlow
+            | Outcome::Evicted
             | Outcome::Refused(_) => None,
         }
     }
 
-    /// The option whose time limit was exceeded.
+    /// Whether an attack could look like this: a warning in the log, so that no flood of ordinary records
+    /// hides it.
+    pub(crate) fn is_suspicious(&self) -> bool {
+        match self {
+            Outcome::Signaled(_)
+            | Outcome::WallTime
+            | Outcome::IdleTime
+            | Outcome::NoData
+            | Outcome::TooSlow
+            | Outcome::Evicted
+            | Outcome::Denied(_)
+            | Outcome::OutOfMemory
+            | Outcome::Refused(_) => true,
+            Outcome::Exited(_) | Outcome::Stopped(_) => false,
+        }
+    }
+
+    /// The option whose limit ended it.
     pub(crate) fn limit(&self) -> Option<&'static str> {
         match self {
             Outcome::WallTime => Some("wall-time"),
             Outcome::IdleTime => Some("idle-time"),
             Outcome::NoData => Some("wait-for-data"),
             Outcome::TooSlow => Some("min-rate"),
+            Outcome::Evicted => Some("max-connections"),
             Outcome::Exited(_)
             | Outcome::Signaled(_)
             | Outcome::Denied(_)

@@ -43,6 +43,10 @@ pub struct Counters {
     pub rejected: Words,
     /// Reset by their peers before they had a sandbox; these are none either.
     pub gone: u64,
+    /// Sandboxes that SIGKILL did not end.
+    pub unkillable: u64,
+    /// Lines of handlers that were more than the log takes.
+    pub suppressed: u64,
     pub wait: Histogram,
     pub setup: Histogram,
     pub run: Histogram,
@@ -109,6 +113,14 @@ impl Counters {
 
     pub fn gone(&mut self) {
         self.gone = self.gone.saturating_add(1);
+    }
+
+    pub fn unkillable(&mut self) {
+        self.unkillable = self.unkillable.saturating_add(1);
+    }
+
+    pub fn suppressed(&mut self, lines: u64) {
+        self.suppressed = self.suppressed.saturating_add(lines);
     }
 
     /// A new day begins empty.

@@ -9,6 +9,7 @@ use std::ffi::c_int;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 /// `struct clone_args` up to the `cgroup` field (Linux 5.7).
 #[repr(C)]
@@ -119,6 +120,31 @@ pub fn set_ordinary_scheduling() -> Result<()> {
     let parameter: libc::sched_param = unsafe { mem::zeroed() };
     // SAFETY: `parameter` is live; pid 0 is this process.
     check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const parameter) })
+        .map(drop)
+}
+
+/// The CPU time of a live process of ours and its threads, by its clock (clock_getcpuclockid(3)): nothing of
+/// it is opened.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    /// CPUCLOCK_SCHED (linux/posix-timers.h).
+    const SCHED: c_int = 2;
+    let clock = !i32::try_from(pid).unwrap_or(0) << 3 | SCHED;
+    // SAFETY: a timespec is integers only.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: `time` is live and writable.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) }.into())?;
+    #[allow(clippy::unnecessary_fallible_conversions, reason = "the fields differ among targets")]
+    let (seconds, nanos) =
+        (u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+    Ok(Duration::new(seconds, nanos))
+}
+
+/// Lets a process run only when no ordinary one wants to (SCHED_IDLE, sched(7)). What it forks inherits it.
+pub fn set_idle_scheduling(pid: u32) -> Result<()> {
+    // SAFETY: a scheduling parameter is integers only (musl has more of them than the kernel reads).
+    let parameter: libc::sched_param = unsafe { mem::zeroed() };
+    // SAFETY: `parameter` is live.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, pid, libc::SCHED_IDLE, &raw const parameter) })
         .map(drop)
 }
 

@@ -99,6 +99,26 @@ fn empty_message(part: &mut libc::iovec) -> libc::msghdr {
     message
 }
 
+/// The number that no other socket ever has (SO_COOKIE, Linux 4.12).
+pub fn cookie(socket: BorrowedFd<'_>) -> Result<u64> {
+    long_option(socket, libc::SO_COOKIE)
+}
+
+/// The number of the network namespace that a socket belongs to (SO_NETNS_COOKIE, Linux 5.14).
+pub fn network_cookie(socket: BorrowedFd<'_>) -> Result<u64> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    long_option(socket, SO_NETNS_COOKIE)
+}
+
+fn long_option(socket: BorrowedFd<'_>, option: libc::c_int) -> Result<u64> {
+    let mut value: u64 = 0;
+    let mut size: libc::socklen_t = 8;
+    let (number, target) = (socket.as_raw_fd(), (&raw mut value).cast());
+    // SAFETY: `value` has room for the `size` bytes that the kernel may write.
+    check(unsafe { libc::getsockopt(number, libc::SOL_SOCKET, option, target, &raw mut size) }.into())?;
+    Ok(value)
+}
+
 /// The part of `struct tcp_info` up to the byte counters (Linux 4.2); libc's ends before them on some
 /// targets.
 #[repr(C)]

@@ -62,7 +62,10 @@ fn memory_is_bounded_by_default() {
 #[test]
 fn the_processor_time_ends_with_a_kill() {
     let site = a_site!();
-    let ended = site.probe(&["spin"]).options(&["--rlimit", "cpu=1"]).talk(b"");
+    let ended = site
+        .probe(&["spin"])
+        .options(&["--rlimit", "cpu=1", "--cpu-burst=infinity", "--idle-time=infinity"])
+        .talk(b"");
     ended.expect(137, "signaled");
 }
 

@@ -69,6 +69,37 @@ fn two_hundred_silent_connections_of_one_address_keep_no_other_from_its_answer()
     }
 }
 
+/// Six of eight places are whoever's; with two for each source three sources have them all.
+#[test]
+fn a_newcomer_gets_a_reserved_place_and_the_oldest_that_sent_nothing_loses_its_own() {
+    let site = a_site!();
+    for more in [&[][..], &["--park", "none"], &["--wait-for-data", "1min"]] {
+        let options = ["--max-connections", "8", "--max-per-source", "2", "--over-limit", "full\\n"];
+        let serving = Serve::probe(&site, &["echo"]).options(&options).options(more).start();
+        let mut talker = serving.connect_from("127.0.0.2");
+        talker.send(b"first\n");
+        assert_eq!(talker.line(), "first");
+        let mut silent: Vec<Client> =
+            ["2", "3", "3", "4", "4"].iter().map(|n| serving.connect_from(&format!("127.0.0.{n}"))).collect();
+        process::until(|| (serving.live() == 6).then_some(()));
+        // More of the same gets nothing of what is reserved.
+        assert_eq!(serving.connect_from("127.0.0.4").line(), "full", "{more:?}");
+        let mut newcomer = serving.connect_from("127.0.0.5");
+        newcomer.send(b"new\n");
+        assert_eq!(newcomer.line(), "new", "{more:?}");
+        let line = serving.await_log(&["ended", "limit=max-connections", "peer=127.0.0.2:"]);
+        assert!(line.contains("outcome=idle status=124"), "{line}");
+        assert_eq!(silent.remove(0).rest(), b"");
+        // Who has said something stays, and so do the younger ones.
+        talker.send(b"again\n");
+        assert_eq!(talker.line(), "again");
+        silent[0].send(b"late\n");
+        assert_eq!(silent[0].line(), "late");
+        drop((talker, newcomer, silent));
+        ends_well(serving);
+    }
+}
+
 #[test]
 fn ipv4_peers_of_a_dual_stack_listener_are_sources_of_their_own() {
     let site = a_site!();

@@ -4,6 +4,7 @@
 
 mod admission;
 mod bad_day;
+mod fair;
 mod records;
 mod self_reload;
 mod serve;

@@ -287,6 +287,40 @@ fn a_mount_point_that_is_removed_and_made_again_in_the_template() {
     assert_eq!(serving.terminate().0, 0);
 }
 
+/// The supervisor cannot see it by the paths: each sandbox that is tried finds it anew.
+#[test]
+fn a_mount_point_that_stays_away_is_told_once_and_costs_a_connection_one_number() {
+    let site = a_site!();
+    for park in PARKS {
+        let shop = Shop::new(&site);
+        let more = format!("snapshot = \"readonly\"\npark = \"{park}\"\nwarm = 1\ntmpfs = [\"/empty\"]");
+        let file = shop.service("service", "/word", &more);
+        let serving = Serve::file(&site, &file).start();
+        assert!(answer(&serving).contains("one"));
+        fs::remove_dir(shop.at("template").join("empty")).unwrap();
+        // One may be parked.
+        let until = Instant::now() + PATIENCE;
+        let mut asked = 2;
+        while answer(&serving) != "refused" {
+            assert!(Instant::now() < until, "nobody is refused");
+            asked += 1;
+        }
+        make_directory(&shop.at("template").join("empty"), 0o755);
+        let until = Instant::now() + PATIENCE;
+        while !answer(&serving).contains("one") {
+            assert!(Instant::now() < until, "nobody is served again");
+        }
+        let (status, log) = serving.terminate();
+        assert_eq!(status, 0, "{log}");
+        let number = format!("conn={asked} ");
+        let refused = |line: &str| line.contains(&number) && line.contains("outcome=refused");
+        assert!(log.lines().any(refused), "{park}: {number}: {log}");
+        let count = |what: &str| log.matches(what).count();
+        assert_eq!(count("cannot reload the service"), 1, "{park}: {log}");
+        assert!(count("reloaded the service") + count("are there again") == 1, "{park}: {log}");
+    }
+}
+
 #[test]
 fn an_image_that_is_replaced() {
     let site = a_site!();

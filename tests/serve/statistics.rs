@@ -64,6 +64,37 @@ fn a_supervisor_tells_how_connections_ended_and_who_came() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
+/// More than a socket's buffer holds: it is written as the client reads.
+#[test]
+fn the_document_of_many_services_is_whole_however_slowly_it_is_read() {
+    let site = a_site!();
+    let beside = common::site::Beside::new(&site);
+    let (template, tag) = (site.template(), site.tag());
+    let files: Vec<PathBuf> = (0..400)
+        .map(|n| {
+            let name = format!("{}-{n}", "s".repeat(200));
+            let text = format!(
+                "template = \"{}\"\nhandler = [\"/bin/probe\", \"@{tag}\", \"echo\"]\nsnapshot = \"readonly\"\n\
+                 park = \"none\"\nlisten = [\"unix:{}/{n}\"]\n",
+                template.display(),
+                beside.0.display()
+            );
+            beside.file(&format!("{name}.toml"), &text, 0o644)
+        })
+        .collect();
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let serving = Serve::files(&site, &paths).listening_itself().start();
+    let mut client = common::process::until(|| UnixStream::connect(socket(&site)).ok());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut document = Vec::new();
+    std::io::Read::read_to_end(&mut client, &mut document).unwrap();
+    let buffer = std::fs::read_to_string("/proc/sys/net/core/wmem_default").unwrap();
+    assert!(document.len() > buffer.trim().parse().unwrap(), "{} bytes", document.len());
+    let reports: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 400);
+    assert_eq!(serving.terminate().0, 0);
+}
+
 /// It tells who has come: the peers' addresses.
 #[test]
 fn only_root_and_its_group_can_ask_the_socket() {

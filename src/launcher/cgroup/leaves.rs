@@ -16,12 +16,17 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 use sys::{Errno, Ignoring};
 
 /// The supervisor's own group. A group with processes cannot pass controllers to groups below it
 /// (cgroups(7)).
 const SUPERVISOR: &str = "supervisor";
 const LEAF: &str = "sandbox-";
+/// cpu.weight (Documentation/admin-guide/cgroup-v2.rst): the most, what a group begins with, the least.
+const WEIGHT_MAX: &str = "10000";
+const WEIGHT: &str = "100";
+const WEIGHT_MIN: &str = "1";
 /// cpu.max: the share is of so many microseconds.
 const PERIOD: u64 = 100_000;
 
@@ -106,6 +111,11 @@ impl Delegated {
             "cgroup.subtree_control",
             if cpu { "+memory +pids +cpu" } else { "+memory +pids" },
         )?;
+        if cpu {
+            // The supervisor comes before its sandboxes.
+            write(&delegated.group, "supervisor/cpu.weight", WEIGHT_MAX)
+                .ignoring("it has an equal part then");
+        }
         Ok(delegated)
     }
 
@@ -117,7 +127,7 @@ impl Delegated {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(&self.group, name.as_str(), flags, Mode::empty())
             .map_err(failed(format!("open the cgroup {name}")))?;
-        let leaf = Leaf { fd, name, oom_kills: 0 };
+        let leaf = Leaf { fd, name, oom_kills: 0, cpu_us: 0, demoted: false };
         let number = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
         set(&leaf.fd, "memory.max", &number(bounds.memory))?;
         // The file is missing without swap accounting in the kernel; then there is nothing to bound.
@@ -192,8 +202,11 @@ fn value(text: &str, name: &str) -> Option<u64> {
 pub(crate) struct Leaf {
     fd: OwnedFd,
     name: String,
-    /// Count in memory.events when the leaf was given out.
+    /// Counts in memory.events and cpu.stat when the leaf was given out.
     oom_kills: u64,
+    cpu_us: u64,
+    /// It has the least weight.
+    demoted: bool,
 }
 
 impl Leaf {
@@ -204,6 +217,38 @@ impl Leaf {
     /// Whether the kernel has killed in it for want of memory, since it was given out.
     pub(crate) fn ran_out_of_memory(&self) -> bool {
         self.count_oom_kills().is_some_and(|count| count > self.oom_kills)
+    }
+
+    fn count_cpu(&self) -> Option<u64> {
+        value(&read(&self.fd, "cpu.stat").ok()?, "usage_usec")
+    }
+
+    /// The CPU time of everything that ran in it since it was given out.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.count_cpu()?.saturating_sub(self.cpu_us)))
+    }
+
+    /// Gives it the least weight: it runs when nothing else wants to. ENOENT where the CPU controller was not
+    /// delegated.
+    pub(crate) fn demote(&mut self) -> Result<(), GroupError> {
+        self.demoted = true;
+        // cpu.idle is of Linux 5.15; a kernel without group scheduling by idleness has the weight.
+        match write(&self.fd, "cpu.idle", "1") {
+            Ok(()) => Ok(()),
+            Err(_) => write(&self.fd, "cpu.weight", WEIGHT_MIN),
+        }
+    }
+
+    /// As it was made.
+    fn promote(&mut self) -> Result<(), GroupError> {
+        if std::mem::take(&mut self.demoted) {
+            match write(&self.fd, "cpu.idle", "0") {
+                Ok(()) | Err(GroupError { errno: Errno::ENOENT, .. }) => {}
+                other => other?,
+            }
+            write(&self.fd, "cpu.weight", WEIGHT)?;
+        }
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {
@@ -237,13 +282,14 @@ impl Leaves {
             None => self.delegated.make(self.bounds)?,
         };
         leaf.oom_kills = leaf.count_oom_kills().unwrap_or(0);
+        leaf.cpu_us = leaf.count_cpu().unwrap_or(0);
         Ok(leaf)
     }
 
     /// A group whose sandbox is dead. One of other bounds, or in which something lives after all, is not used
     /// again.
-    pub(crate) fn put(&mut self, leaf: Leaf, bounds: Bounds) {
-        if bounds == self.bounds && leaf.is_empty() {
+    pub(crate) fn put(&mut self, mut leaf: Leaf, bounds: Bounds) {
+        if bounds == self.bounds && leaf.is_empty() && leaf.promote().is_ok() {
             self.free.push(leaf);
             return;
         }

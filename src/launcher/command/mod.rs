@@ -19,6 +19,7 @@ use crate::config::options::{LogFormat, Net, Options};
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
 use crate::connection::Connection;
+use crate::diag::Diag;
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
 use crate::outcome::{Outcome, Record, Refusal};
@@ -157,8 +158,10 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
     };
     let (name, on_refusal) =
         (settings.name.clone(), settings.options.on_refusal.clone().unwrap_or_default().0);
+    // It belongs to the connection's network, which is left next.
+    let diag = Diag::open(connection.ends().0);
     let outcome = match prepare(vec![settings], Purpose::Run) {
-        Ok(prepared) => match prepared.run(connection, began, learner) {
+        Ok(prepared) => match prepared.run(connection, diag, began, learner) {
             Ok(outcome) => outcome,
             Err((errno, connection)) => give_up(errno, connection, &on_refusal),
         },
@@ -402,12 +405,13 @@ impl Prepared {
     fn run(
         self,
         connection: Connection,
+        diag: Option<Diag>,
         began: Instant,
         learner: Option<Learner>,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         log::begin_dating();
         let made = supervisor::signal_descriptor().and_then(|signals| {
-            Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new())
+            Supervisor::new(self.services, &self.workshop, self.groups, signals, Vec::new(), diag)
         });
         match made {
             Ok(supervisor) => supervisor.with_learner(learner).run(connection, began),

@@ -7,6 +7,7 @@ use crate::activation::{self, Inherited};
 use crate::config::options::Options;
 use crate::config::service::{Purpose, Service, ServiceId};
 use crate::config::{self, ErrorKind, Settings};
+use crate::diag::Diag;
 use crate::listener::{self, Address, Listener};
 use crate::log;
 use crate::notify::Notifier;
@@ -18,7 +19,7 @@ use crate::supervisor::statistics::StatsTargets;
 use crate::supervisor::{self, Supervisor};
 use sandbox::launch::base::Base;
 use std::cell::RefCell;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 /// `dayfly serve`: resident.
@@ -70,6 +71,13 @@ fn start(
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
     let targets = StatsTargets { socket: stats_socket(), public };
     let in_force = settings.clone();
+    // It belongs to the listeners' network, which is left next.
+    let diag = listeners.first().and_then(|listener| Diag::open(listener.as_fd()));
+    if diag.is_none() {
+        log::remark(
+            "the kernel does not tell what connections move (sock_diag(7)): --idle-time and --min-rate are not in force; hint: AF_NETLINK in RestrictAddressFamilies= of the unit",
+        );
+    }
     let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
         let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };
         (error.message, status)
@@ -86,7 +94,7 @@ fn start(
     let origin = Origin { options: options.clone(), settings: RefCell::new(in_force), base, has_groups };
     // The services are not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
-        Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners)
+        Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners, diag)
             .map_err(failed)?;
     supervisor.with_learner(learner).serve(Box::new(origin), notifier, targets).map_err(failed)
 }

@@ -12,6 +12,8 @@ use sys::privilege;
 pub(super) const MEMORY: u64 = 64 << 20;
 const ADDRESS_SPACE_PER_MEMORY: u64 = 16;
 const STACK: u64 = 8 << 20;
+/// CPU time of a process. `--rlimit cpu=infinity` takes it away.
+const CPU_SECONDS: u64 = 30;
 /// Descriptors 0, 1 and 2, and the seccomp listener until the supervisor has it.
 const NOFILE_MIN: u64 = 4;
 
@@ -35,6 +37,8 @@ pub(super) fn limits(options: &Options, profile: Traits, in_cgroup: bool) -> Res
         // The limit is not 0: a core_pattern that is a pipe ignores 0 and runs a helper as root for each
         // crash (core(5)).
         given("core", 1),
+        // A handler that spins ends before its connection does.
+        given("cpu", CPU_SECONDS),
         // DATA, not AS: runtimes reserve address space they never touch.
         given("data", memory),
         given("nproc", tasks),

@@ -120,6 +120,9 @@ pub(crate) struct Options {
     /// Bytes a second that a client must accept while an answer waits; TCP only [default: off]
     #[arg(long, value_name = "BYTES")]
     pub(crate) min_rate: Option<Size>,
+    /// CPU time at full weight; a sandbox that has used more yields to the others [default: 250ms]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) cpu_burst: Option<Span>,
     /// Signal for the handler if run itself gets SIGTERM [default: SIGKILL]
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) kill_signal: Option<SignalName>,
@@ -292,7 +295,7 @@ impl Options {
         merge! {
             wins: service template snapshot owner profile landlock_ro landlock_rw hostname chdir proc net init memory tasks cpu
                 cpu_affinity oom_score_adjust
-                cgroup wall_time idle_time kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
+                cgroup wall_time idle_time cpu_burst kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
                 source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls only_tells
                 learning notes;

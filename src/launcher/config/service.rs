@@ -51,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) passed_fds: PassedFds,
     pub(crate) wall_time: Option<Duration>,
     pub(crate) idle_time: Option<Duration>,
+    /// CPU time at full weight.
+    pub(crate) cpu_burst: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
     pub(crate) kill_signal: Option<i32>,
     /// Proxies whose header names the peer.
@@ -113,6 +115,7 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 
 const HOSTNAME: &str = "dayfly";
 const WALL_TIME: Duration = Duration::from_secs(60);
+const CPU_BURST: Duration = Duration::from_millis(250);
 const IDLE_TIME: Duration = Duration::from_secs(15);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 const SEND_BUFFER: u64 = 256 << 10;
@@ -174,9 +177,9 @@ impl Service {
             argv: CStrings::new(handler.argv),
         };
         remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
-        let admission = admission_limits(&options)?;
         Ok(Service {
             name,
+            admission: admission_limits(&options)?,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
             environment: environment(options.setenv.unwrap_or_default(), &passed_fds, &plan, &profile)?,
@@ -184,6 +187,7 @@ impl Service {
             plan,
             passed_fds,
             wall_time: options.wall_time.unwrap_or(Span(Some(WALL_TIME))).0,
+            cpu_burst: options.cpu_burst.unwrap_or(Span(Some(CPU_BURST))).0,
             idle_time: options.idle_time.unwrap_or(Span(Some(IDLE_TIME))).0,
             kill_signal: options.kill_signal.map(|signal| signal.0).filter(|signal| *signal != libc::SIGKILL),
             proxies: Proxies::join(options.proxy_protocol.unwrap_or_default()),
@@ -193,7 +197,6 @@ impl Service {
             on_refusal: options.on_refusal.unwrap_or_default().0,
             park,
             warm: options.warm.unwrap_or(Warm::DEFAULT),
-            admission,
             over_limit: options.over_limit.unwrap_or_default().0,
             drain_time: options.drain_time.unwrap_or(Span(Some(DRAIN_TIME))).0,
             remarks,

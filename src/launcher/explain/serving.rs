@@ -6,6 +6,10 @@ use crate::config::service::{Purpose, Service};
 use sandbox::plan::park::Park;
 use std::time::Duration;
 
+fn bytes(number: Option<u64>) -> String {
+    number.map_or_else(|| "the system's".to_owned(), |number| number.to_string())
+}
+
 pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     let Service {
         name: _,
@@ -17,6 +21,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         passed_fds: _,
         wall_time,
         idle_time,
+        cpu_burst,
         kill_signal,
         proxies,
         wait_for_data,
@@ -38,8 +43,6 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         handler_is_readable: _,
         learning: _,
     } = service;
-    let bytes =
-        |number: &Option<u64>| number.map_or_else(|| "the system's".to_owned(), |number| number.to_string());
     let wait = wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
     let mut connection = vec![
         Node::new("wall time", time(*wall_time)).why("from the connection to the end"),
@@ -49,7 +52,9 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
             min_rate.map_or_else(|| "off".to_owned(), |rate| format!("{rate} bytes a second")),
         )
         .why("a TCP client must take so much while an answer waits"),
-        Node::new("send buffer", bytes(send_buffer))
+        Node::new("cpu burst", time(*cpu_burst))
+            .why("CPU time at full weight; then the sandbox yields to all others"),
+        Node::new("send buffer", bytes(*send_buffer))
             .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(
             "kill signal",

@@ -172,9 +172,15 @@ pub(crate) fn recorded(conn: u64, service: &str, call: &Denied, outcome: &str) {
 /// The warning that a service which learns repeats everywhere.
 pub(crate) const NO_PROTECTION: &str = "no protection";
 
-/// Lines of the handler's stderr that were too many.
-pub(crate) fn handler_lines_dropped(conn: u64, lines: u64) {
-    warn!(conn, lines, "handler wrote too much on stderr, lines dropped");
+/// SIGKILL has not ended a sandbox.
+pub(crate) fn unkillable(conn: u64, pid: u32, service: &str) {
+    warn!(conn, pid, service, "a sandbox cannot be killed: it waits in the kernel; its place is given back");
+}
+
+/// Lines of handlers' stderr that were too many, since this was said last; the connection is that of the
+/// first.
+pub(crate) fn handler_lines_dropped(service: &str, conn: u64, lines: u64) {
+    warn!(service, conn, lines, "handlers wrote too much on stderr, lines dropped");
 }
 
 /// A refused set-up, in words: `cannot <step> <operand>: ERRNO (text); hint: …`.
@@ -220,6 +226,7 @@ pub(crate) fn ended(record: &Record<'_>) {
     }
     match &record.outcome {
         Outcome::Refused(refusal) => say!(error, "{}", refusal.message),
+        outcome if outcome.is_suspicious() => say!(warn, "ended"),
         _ => say!(info, "ended"),
     }
 }

@@ -36,6 +36,14 @@ pub(super) fn page(reports: &[Report]) -> String {
     for Labelled { report, labels } in reports {
         _ = writeln!(page, "dayfly_gone_total{{{labels}}} {}", report.counters.gone);
     }
+    head(&mut page, "dayfly_unkillable", "counter", "Sandboxes that SIGKILL did not end.");
+    for Labelled { report, labels } in reports {
+        _ = writeln!(page, "dayfly_unkillable_total{{{labels}}} {}", report.counters.unkillable);
+    }
+    head(&mut page, "dayfly_suppressed_lines", "counter", "Lines of handlers that the log did not take.");
+    for Labelled { report, labels } in reports {
+        _ = writeln!(page, "dayfly_suppressed_lines_total{{{labels}}} {}", report.counters.suppressed);
+    }
     histogram(&mut page, reports, "dayfly_wait_seconds", "Until there was a sandbox.", |r| &r.counters.wait);
     histogram(&mut page, reports, "dayfly_setup_seconds", "Until the handler ran.", |r| &r.counters.setup);
     histogram(&mut page, reports, "dayfly_run_seconds", "Until the end.", |r| &r.counters.run);

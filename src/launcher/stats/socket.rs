@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use sys::Ignoring;
+use sys::{Errno, Ignoring};
 
 /// Root's and its group's: peers have addresses.
 const MODE: u32 = 0o660;
@@ -52,14 +52,43 @@ impl StatsSocket {
         Ok(StatsSocket { fd, _own_file })
     }
 
-    /// Answers one client with a single write into the socket's buffer. A client that does not read gets a
-    /// cut answer, and cannot block the loop.
-    pub(crate) fn answer(&self, reports: &[Report]) {
+    /// Accepts one client, for whom the document is then written.
+    pub(crate) fn accept(&self) -> Option<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let Ok(number) = accept4(self.fd.as_raw_fd(), flags) else { return };
-        let Ok(client) = sys::adopt(number) else { return };
-        let Ok(document) = serde_json::to_vec(reports) else { return };
-        nix::unistd::write(&client, &document).ignoring("who asks and does not read goes without");
+        sys::adopt(accept4(self.fd.as_raw_fd(), flags).ok()?).ok()
+    }
+}
+
+/// A document on its way to one client: written as the client reads, so that nobody waits for it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    client: OwnedFd,
+    document: Vec<u8>,
+    sent: usize,
+}
+
+impl Answer {
+    pub(crate) fn new(client: OwnedFd, reports: &[Report]) -> Option<Answer> {
+        Some(Answer { client, document: serde_json::to_vec(reports).ok()?, sent: 0 })
+    }
+
+    /// Writes what the socket takes. True at the end, whether all of it was taken or the client is gone.
+    pub(crate) fn go_on(&mut self) -> bool {
+        while let Some(rest) = self.document.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match nix::unistd::write(&self.client, rest) {
+                Ok(count) => self.sent += count,
+                Err(Errno::EAGAIN) => return false,
+                Err(Errno::EINTR) => {}
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+}
+
+impl AsFd for Answer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.client.as_fd()
     }
 }
 

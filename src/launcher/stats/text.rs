@@ -40,6 +40,12 @@ fn push(page: &mut String, report: &Report) {
     if counters.gone > 0 {
         line(format!("  gone      {:>9} before they had a sandbox", counters.gone));
     }
+    if counters.unkillable > 0 {
+        line(format!("  unkillable {:>8} sandboxes that SIGKILL did not end", counters.unkillable));
+    }
+    if counters.suppressed > 0 {
+        line(format!("  suppressed {:>8} lines of handlers, too many for the log", counters.suppressed));
+    }
     for (title, times) in [("waited", &counters.wait), ("set up", &counters.setup), ("ran", &counters.run)] {
         if times.count > 0 {
             line(format!("  {title:<9} {}", percentiles(times)));

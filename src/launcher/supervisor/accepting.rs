@@ -117,7 +117,10 @@ impl Supervisor<'_> {
         match admitted {
             Err(rejected) => self.reject(id, connection, &rejected),
             Ok(source) => {
-                let arrival = Arrival { service: id, connection, source, began: now };
+                if !proxied {
+                    self.make_room(id);
+                }
+                let arrival = Arrival { service: id, connection, source, began: now, conn: None };
                 if proxied { self.on_proxied(arrival) } else { self.on_arrival(arrival) }
             }
         }
@@ -138,12 +141,11 @@ impl Supervisor<'_> {
 
     /// Refuses an admitted connection that cannot have a sandbox.
     pub(super) fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
-        let Arrival { service: id, connection, source, began } = arrival;
+        let Arrival { service: id, connection, source, began, conn } = arrival;
+        let conn = self.number(conn);
         let state = &mut self.services[id];
         state.admission.release(source);
         let service = Rc::clone(&state.service);
-        let conn = self.next_conn;
-        self.next_conn += 1;
         let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
         let peer = connection.peer();
         let record = Record::unserved(conn, &peer, &service.name, outcome.clone(), began.elapsed());
@@ -175,6 +177,6 @@ impl Supervisor<'_> {
 
     /// The one connection of `run`.
     pub(super) fn arrival_of_run(connection: Connection, began: Instant) -> Arrival {
-        Arrival { service: ServiceId::FIRST, connection, source: Source::Other, began }
+        Arrival { service: ServiceId::FIRST, connection, source: Source::Other, began, conn: None }
     }
 }

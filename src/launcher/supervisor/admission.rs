@@ -8,11 +8,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// The source of connections, for counting. IPv6 is counted by /64, because one host has that many addresses.
+/// The source of connections, for counting. IPv6 is counted by /64, because one host has that many addresses,
+/// and by the networks around it, because one customer has that many /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Source {
     V4(u32),
-    V6(u128),
+    /// The first bits, and how many they are.
+    V6(u128, u8),
     Uid(u32),
     /// Descriptor 0 of no socket, or not known yet: not limited by source.
     Other,
@@ -30,10 +32,33 @@ impl Source {
     fn network(address: IpAddr, limits: &Limits) -> Source {
         match address {
             IpAddr::V4(v4) => Source::V4(v4.to_bits() & high_bits_32(limits.prefix4)),
-            IpAddr::V6(v6) => Source::V6(v6.to_bits() & high_bits_128(limits.prefix6)),
+            IpAddr::V6(v6) => Source::V6(v6.to_bits() & high_bits_128(limits.prefix6), limits.prefix6),
         }
     }
+
+    /// Itself and the networks around it, each with the factor of its limits. Beside a /64 these are the /56
+    /// and the /48, which providers give to one customer.
+    fn levels(self) -> impl DoubleEndedIterator<Item = (Source, u32)> + Clone {
+        let around = |more: u8| match self {
+            Source::V6(bits, prefix) if prefix > 2 * SITE_BITS => {
+                let prefix = prefix - more;
+                Some(Source::V6(bits & high_bits_128(prefix), prefix))
+            }
+            _ => None,
+        };
+        let [first, second] =
+            [(SITE_BITS, 2), (2 * SITE_BITS, 4)].map(|(more, factor)| (around(more), factor));
+        [(Some(self), 1), first, second].into_iter().filter_map(|(source, factor)| Some((source?, factor)))
+    }
+
+    /// The widest network that it belongs to.
+    fn widest(self) -> Source {
+        self.levels().next_back().map_or(self, |(source, _)| source)
+    }
 }
+
+/// From one network to the next wider one.
+const SITE_BITS: u8 = 8;
 
 fn high_bits_32(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
@@ -73,6 +98,8 @@ const RESTLESS_MAX: usize = 16_384;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
     Total,
+    /// What is left is for sources that have no connection.
+    Reserved,
     Source,
     Rate,
 }
@@ -80,7 +107,7 @@ pub(super) enum Rejected {
 impl Rejected {
     pub(super) fn option(&self) -> &'static str {
         match self {
-            Rejected::Total => "max-connections",
+            Rejected::Total | Rejected::Reserved => "max-connections",
             Rejected::Source => "max-per-source",
             Rejected::Rate => "rate",
         }
@@ -131,24 +158,64 @@ impl Admission {
             return Err(Rejected::Total);
         }
         if source != Source::Other {
-            if self.by_source.get(&source).is_some_and(|known| known.connections >= self.limits.per_source) {
-                return Err(Rejected::Source);
+            if self.total >= self.unreserved() && self.connections_of(source.widest()) > 0 {
+                return Err(Rejected::Reserved);
+            }
+            for (network, factor) in source.levels() {
+                let factor = usize::try_from(factor).unwrap_or(1);
+                let most = self.limits.per_source.saturating_mul(factor);
+                if self.connections_of(network) >= most {
+                    return Err(Rejected::Source);
+                }
             }
             self.count_rate(source, now)?;
         }
-        self.by_source.entry(source).or_default().connections += 1;
+        for (network, _) in source.levels() {
+            self.by_source.entry(network).or_default().connections += 1;
+        }
         self.total += 1;
         Ok(source)
     }
 
+    fn connections_of(&self, source: Source) -> usize {
+        self.by_source.get(&source).map_or(0, |known| known.connections)
+    }
+
+    /// As many places may be taken by whoever comes first. Where one source may have all of them, all of them
+    /// may.
+    fn unreserved(&self) -> usize {
+        let Limits { total, per_source, .. } = self.limits;
+        if per_source < total { total - total / 4 } else { total }
+    }
+
+    /// Whether reserved places are being used, so that one that is taken for nothing should be given back.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.total > self.unreserved()
+    }
+
+    /// Counts it in all networks that it belongs to, or in none.
     fn count_rate(&mut self, source: Source, now: Instant) -> Result<(), Rejected> {
         let Some(Rate { count, time }) = self.limits.rate else { return Ok(()) };
-        let before = self.by_source.get(&source).and_then(|known| known.rested_at);
-        let rested_at = before.unwrap_or(now).max(now) + time / count;
-        // A time that does not divide evenly is rounded down for each of the N.
-        if rested_at > now + time {
-            return Err(Rejected::Rate);
+        let rested_at = |known: Option<&Known>, factor: u32| {
+            let before = known.and_then(|known| known.rested_at);
+            before.unwrap_or(now).max(now) + time / count.saturating_mul(factor)
+        };
+        for (network, factor) in source.levels() {
+            let rested_at = rested_at(self.by_source.get(&network), factor);
+            // A time that does not divide evenly is rounded down for each of the N.
+            if rested_at > now + time {
+                return Err(Rejected::Rate);
+            }
         }
+        for (network, factor) in source.levels() {
+            let rested_at = rested_at(self.by_source.get(&network), factor);
+            self.move_rest(network, rested_at);
+        }
+        Ok(())
+    }
+
+    fn move_rest(&mut self, source: Source, rested_at: Instant) {
+        let before = self.by_source.get(&source).and_then(|known| known.rested_at);
         if let Some(before) = before {
             self.restless.remove(&(before, source));
         } else if self.restless.len() >= RESTLESS_MAX {
@@ -156,7 +223,6 @@ impl Admission {
         }
         self.restless.insert((rested_at, source));
         self.by_source.entry(source).or_default().rested_at = Some(rested_at);
-        Ok(())
     }
 
     fn forget_rested(&mut self, now: Instant) {
@@ -182,9 +248,11 @@ impl Admission {
 
     pub(super) fn release(&mut self, source: Source) {
         self.total = self.total.saturating_sub(1);
-        let Some(known) = self.by_source.get_mut(&source) else { return };
-        known.connections = known.connections.saturating_sub(1);
-        self.forget_if_nothing(source);
+        for (network, _) in source.levels() {
+            let Some(known) = self.by_source.get_mut(&network) else { continue };
+            known.connections = known.connections.saturating_sub(1);
+            self.forget_if_nothing(network);
+        }
     }
 
     /// Whether this rejection is to be logged, and how many were not since the last that was.
@@ -223,6 +291,47 @@ mod tests {
         assert!(admission.count_in(source("192.0.2.2"), Instant::now()).is_ok());
         admission.release(one);
         assert!(admission.count_in(one, Instant::now()).is_ok());
+    }
+
+    const MANY: Limits = Limits { total: 100, per_source: 4, ..LIMITS };
+
+    fn count(admission: &mut Admission, address: impl Fn(u32) -> String) -> usize {
+        let one = |n| admission.count_in(source(&address(n)), Instant::now()).is_ok();
+        (0..64).map(one).filter(|admitted| *admitted).count()
+    }
+
+    #[test]
+    fn the_networks_around_a_64_have_limits_of_their_own() {
+        let mut admission = Admission::new(MANY);
+        assert_eq!(count(&mut admission, |_| "2001:db8::1".to_owned()), 4);
+        assert_eq!(count(&mut admission, |n| format!("2001:db8:0:{n:x}::1")), 4, "twice as many of a /56");
+        assert_eq!(count(&mut admission, |n| format!("2001:db8:0:{:x}::1", 256 + n)), 8, "4 times of a /48");
+        assert_eq!(count(&mut admission, |n| format!("2001:db8:0:{:x}::1", 512 * n)), 0);
+        assert_eq!(count(&mut admission, |n| format!("2001:db8:{n:x}::1")), 63, "all others");
+    }
+
+    #[test]
+    fn a_quarter_of_the_places_is_for_sources_that_have_none() {
+        let mut admission = Admission::new(MANY);
+        for n in 0..75 {
+            assert!(!admission.is_crowded());
+            admission.count_in(Source::V4(n / 4), Instant::now()).unwrap();
+        }
+        assert_eq!(admission.count_in(Source::V4(18), Instant::now()), Err(Rejected::Reserved));
+        for n in 0..25 {
+            assert_eq!(admission.count_in(Source::V4(99 + n), Instant::now()), Ok(Source::V4(99 + n)));
+            assert!(admission.count_in(Source::V4(99 + n), Instant::now()).is_err());
+            assert!(admission.is_crowded());
+        }
+        assert_eq!(admission.count_in(Source::V4(999), Instant::now()), Err(Rejected::Total));
+    }
+
+    #[test]
+    fn nothing_is_reserved_where_one_source_may_have_all() {
+        let mut admission = Admission::new(Limits { total: 8, per_source: 8, ..LIMITS });
+        for _ in 0..8 {
+            assert!(admission.count_in(Source::V4(1), Instant::now()).is_ok() && !admission.is_crowded());
+        }
     }
 
     #[test]
@@ -267,7 +376,8 @@ mod tests {
     fn a_prefix_of_0_is_everybody() {
         let limits = Limits { prefix4: 0, prefix6: 0, ..LIMITS };
         assert_eq!(Source::network("192.0.2.1".parse().unwrap(), &limits), Source::V4(0));
-        assert_eq!(Source::network("2001:db8::1".parse().unwrap(), &limits), Source::V6(0));
+        assert_eq!(Source::network("2001:db8::1".parse().unwrap(), &limits), Source::V6(0, 0));
+        assert_eq!(Source::V6(0, 0).levels().count(), 1);
     }
 
     const SECOND: Duration = Duration::from_secs(1);

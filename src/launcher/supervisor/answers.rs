@@ -8,6 +8,7 @@ use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::{Call, Live};
 use super::origin::{Origin, token};
+use super::rate::Rate;
 use crate::log;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use sandbox::launch::denied::Denied;
@@ -19,45 +20,6 @@ use sys::Errno;
 
 /// How many different calls a record names.
 const KINDS_MAX: usize = 16;
-
-/// A token bucket.
-#[derive(Debug)]
-pub(super) struct Rate {
-    tokens: u32,
-    burst: u32,
-    every: Duration,
-    refilled: Instant,
-}
-
-impl Rate {
-    /// `burst` at once, and then one `every` so often.
-    pub(super) fn new(burst: u32, every: Duration, now: Instant) -> Rate {
-        Rate { tokens: burst, burst, every, refilled: now }
-    }
-
-    /// Takes a token if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        let is_there = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        is_there
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.refilled);
-        let earned = passed.as_nanos() / self.every.as_nanos().max(1);
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned == 0 {
-            return;
-        }
-        self.refilled = if earned >= self.burst { now } else { self.refilled + self.every * earned };
-        self.tokens = self.tokens.saturating_add(earned).min(self.burst);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.tokens == 0
-    }
-}
 
 /// The answered calls of one sandbox.
 #[derive(Debug)]
@@ -182,18 +144,6 @@ mod tests {
 
     fn call(number: i32) -> Denied {
         Denied { number, foreign: false, args: [0; 6] }
-    }
-
-    #[test]
-    fn a_burst_is_answered_at_once_and_the_rest_at_a_rate() {
-        let now = Instant::now();
-        let mut rate = Rate::new(3, Duration::from_millis(10), now);
-        assert_eq!([0; 4].map(|_| rate.take(now)), [true, true, true, false]);
-        assert!(!rate.take(now + Duration::from_millis(9)));
-        assert!(rate.take(now + Duration::from_millis(10)));
-        assert!(!rate.take(now + Duration::from_millis(19)));
-        let later = now + Duration::from_secs(9);
-        assert_eq!([0; 4].map(|_| rate.take(later)), [true, true, true, false]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::Arrival;
 use super::origin::{Origin, token};
+use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::{Outcome, Record};
 use crate::proxy_header::{self, HEADER_MAX, Parsed, Spoken};
@@ -103,7 +104,10 @@ impl Supervisor<'_> {
                 }
                 let admission = &mut self.services[arrival.service].admission;
                 match admission.identify(&arrival.connection, Instant::now()) {
-                    Ok(source) => self.on_arrival(Arrival { source, ..arrival }),
+                    Ok(source) => {
+                        self.make_room(arrival.service);
+                        self.on_arrival(Arrival { source, ..arrival });
+                    }
                     Err(rejected) => self.reject(arrival.service, arrival.connection, &rejected),
                 }
             }
@@ -177,6 +181,19 @@ impl Supervisor<'_> {
         }
     }
 
+    /// The connection of a service that has waited longest for its first byte.
+    pub(super) fn longest_awaited(&self, service: ServiceId) -> Option<(Instant, u64)> {
+        let of_service = |(_, awaited): &(&u64, &Awaited)| awaited.arrival.service == service;
+        let all = self.awaited.iter().filter(of_service);
+        all.map(|(id, awaited)| (awaited.arrival.began, *id)).min()
+    }
+
+    pub(super) fn evict_awaited(&mut self, id: u64) {
+        if let Some(Awaited { arrival, .. }) = self.take_awaited(id) {
+            self.end_unserved(arrival, Outcome::Evicted);
+        }
+    }
+
     fn take_awaited(&mut self, id: u64) -> Option<Awaited> {
         let awaited = self.awaited.remove(&id)?;
         self.deadlines.cancel(Deadline::AwaitEnd(id));
@@ -191,11 +208,10 @@ impl Supervisor<'_> {
     }
 
     /// Closes a connection that no sandbox was spent on.
-    fn end_unserved(&mut self, arrival: Arrival, outcome: Outcome) {
+    pub(super) fn end_unserved(&mut self, arrival: Arrival, outcome: Outcome) {
         let arrival = self.uncount(arrival);
         let service = Rc::clone(&self.services[arrival.service].service);
-        let conn = self.next_conn;
-        self.next_conn += 1;
+        let conn = self.number(arrival.conn);
         let (peer, waited) = (arrival.connection.peer(), arrival.began.elapsed());
         let record = Record::unserved(conn, &peer, &service.name, outcome, waited);
         self.record(arrival.service, &record, None);

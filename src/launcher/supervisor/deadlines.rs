@@ -10,10 +10,18 @@ pub(super) enum Deadline {
     Wall(u64),
     /// Time to look whether bytes have moved.
     IdleTick(u64),
+    /// Time to look how much CPU time a sandbox has used.
+    CpuTick(u64),
+    /// A sandbox that was killed must have ended by now.
+    KillEnd(u64),
     /// A sandbox that was to be parked must be by now.
     ParkEnd(u64),
     /// A sandbox's calls are answered again.
     ResumeCalls(u64),
+    /// A sandbox's stderr is read again.
+    ResumeStderr(u64),
+    /// Suppressed lines of a service's handlers are reported.
+    ReportLines(ServiceId),
     /// Time to look whether fewer parked sandboxes would do.
     Shrink,
     /// Time to look whether the services' files are the same.
@@ -32,6 +40,8 @@ pub(super) enum Deadline {
     DrainEnd(u64),
     /// The services' own statistics are written anew.
     WriteStats,
+    /// Who has asked for the statistics and does not read goes without.
+    AnswerEnd(u64),
     /// Accepting may be tried again.
     ResumeAccepting,
     /// Handlers need not wait for input any more.
@@ -57,9 +67,28 @@ impl Deadlines {
         self.by_time.insert((at, deadline));
     }
 
+    pub(super) fn is_set(&self, deadline: Deadline) -> bool {
+        self.times.contains_key(&deadline)
+    }
+
     pub(super) fn cancel(&mut self, deadline: Deadline) {
         if let Some(at) = self.times.remove(&deadline) {
             self.by_time.remove(&(at, deadline));
+        }
+    }
+
+    /// Takes out all that are about one sandbox.
+    pub(super) fn cancel_of_sandbox(&mut self, id: u64) {
+        for deadline in [
+            Deadline::Wall(id),
+            Deadline::IdleTick(id),
+            Deadline::CpuTick(id),
+            Deadline::KillEnd(id),
+            Deadline::ParkEnd(id),
+            Deadline::ResumeCalls(id),
+            Deadline::ResumeStderr(id),
+        ] {
+            self.cancel(deadline);
         }
     }
 

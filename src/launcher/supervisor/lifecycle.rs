@@ -83,7 +83,7 @@ impl Supervisor<'_> {
 
     /// Handlers that still wait for their peers see the end of input.
     pub(super) fn end_input(&mut self) {
-        for live in self.live.values_mut() {
+        for live in self.live.values().filter(|live| live.served.is_some()) {
             live.end_input();
         }
     }
@@ -103,5 +103,6 @@ impl Supervisor<'_> {
         for id in of_service.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.end_with(id, Verdict::Stopped(signal));
         }
+        self.watch_ends();
     }
 }

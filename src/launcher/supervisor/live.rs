@@ -3,15 +3,15 @@
 use super::admission::Source;
 use super::answers::Answers;
 use super::learning::Lessons;
-use super::minimum_rate::{MinimumRate, window};
+use super::minimum_rate::MinimumRate;
 use super::stderr::Lines;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
-use crate::connection::{self, Connection, Kind};
+use crate::connection::{Connection, Kind};
+use crate::diag::Question;
 use crate::log;
 use crate::outcome::{Outcome, Refusal, Traffic};
 use nix::sys::socket::{Shutdown, shutdown};
-use report::counters::selector_of;
 use sandbox::Plan;
 use sandbox::Sandbox;
 use sandbox::child::reset;
@@ -33,6 +33,8 @@ pub(super) enum Verdict {
     WallTime,
     IdleTime,
     TooSlow,
+    /// Its place is needed.
+    Evicted,
     Stopped(i32),
 }
 
@@ -53,9 +55,6 @@ pub(super) struct Live {
     pub(super) leaf: Option<Leaf>,
     /// The process that execs, if it is not the first one (with an init stub).
     handler: Option<OwnedFd>,
-    /// A descriptor that the handler has put in the connection's place while it was borrowed; closed with
-    /// the sandbox.
-    exchanged: Option<OwnedFd>,
     pub(super) listener: Option<OwnedFd>,
     pub(super) lines: Lines,
     /// The request, as the handler's log line names it.
@@ -69,6 +68,12 @@ pub(super) struct Live {
     pub(super) lessons: Lessons,
     pub(super) verdict: Option<Verdict>,
     pub(super) executed: bool,
+    /// When its launch began.
+    pub(super) begun: Instant,
+    /// When SIGKILL was sent.
+    pub(super) killed: Option<Instant>,
+    /// SIGKILL has not ended it in time: its place is somebody else's.
+    pub(super) unkillable: bool,
 }
 
 /// A connection that was admitted and has no sandbox yet.
@@ -78,6 +83,8 @@ pub(super) struct Arrival {
     pub(super) connection: Connection,
     pub(super) source: Source,
     pub(super) began: Instant,
+    /// Its number, once it has one: it keeps that however many sandboxes are tried for it.
+    pub(super) conn: Option<u64>,
 }
 
 /// The one connection of a sandbox.
@@ -95,9 +102,11 @@ pub(super) struct Served {
     pub(super) sandbox_at: Instant,
     /// Time at which the handler had the connection and ran.
     pub(super) running: Option<Instant>,
-    traffic: Option<Traffic>,
+    /// How the kernel is asked about the connection once the handler alone has it.
+    pub(super) question: Option<Question>,
+    pub(super) traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
-    pace: MinimumRate,
+    pub(super) pace: MinimumRate,
 }
 
 impl Served {
@@ -108,6 +117,7 @@ impl Served {
             source,
             peer: connection.peer(),
             kind: connection.kind,
+            question: Question::about(&connection),
             connection: Some(connection),
             began,
             sandbox_at,
@@ -130,6 +140,8 @@ impl Served {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StderrRead {
     Something,
+    /// Lines that the log does not take were among it.
+    TooMuch,
     Nothing,
     End,
 }
@@ -176,7 +188,6 @@ impl Live {
             sandbox,
             leaf: None,
             handler: None,
-            exchanged: None,
             listener: None,
             lines: Lines::new(now),
             selector: None,
@@ -187,6 +198,9 @@ impl Live {
             lessons: Lessons::default(),
             verdict: None,
             executed: false,
+            begun: now,
+            killed: None,
+            unkillable: false,
         }
     }
 
@@ -321,90 +335,32 @@ impl Live {
         matches!(sent, Ok(()) | Err(Errno::ESRCH))
     }
 
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(&mut self) {
+        self.killed.get_or_insert_with(Instant::now);
         if let Err(errno) = self.sandbox.kill() {
             // Start-up has made sure of CAP_KILL; the parent-death signal remains.
             log::fatal(&format!("cannot kill the sandbox of pid {}: {errno}", self.sandbox.pid));
         }
     }
 
-    /// Passes on what the handler has said.
-    pub(super) fn hear_stderr(&mut self) -> StderrRead {
-        let mut buffer = [0; 4096];
-        let conn = self.conn();
-        let selector = &mut self.selector;
-        let say = |line: &[u8]| say(conn, line, selector);
-        match sys::read(self.sandbox.stderr.as_fd(), &mut buffer) {
-            Err(Errno::EAGAIN) => StderrRead::Nothing,
-            Ok(0) | Err(_) => StderrRead::End,
-            Ok(count) => {
-                self.lines.push(&buffer[..count], Instant::now(), say);
-                StderrRead::Something
-            }
+    /// Lets a handler that waits for its peer see the end of input. Its descriptors are its own to exchange,
+    /// and the close of what it puts there may wait for ever: a process that nobody waits for does this.
+    pub(super) fn end_input(&self) {
+        if let Some(connection) = self.served.as_ref().and_then(|served| served.connection.as_ref()) {
+            shutdown(connection.ends().0.as_raw_fd(), Shutdown::Read).ignoring("the peer has gone already");
+            return;
         }
-    }
-
-    /// Everything that is still in the pipe: after the handler's end, when all its writers are dead.
-    pub(super) fn drain_stderr(&mut self) {
-        while self.hear_stderr() == StderrRead::Something {}
-        let conn = self.conn();
-        let selector = &mut self.selector;
-        self.lines.finish(Instant::now(), |line| say(conn, line, selector));
-        if self.lines.dropped > 0 {
-            log::handler_lines_dropped(conn, self.lines.dropped);
-        }
-    }
-
-    /// Looks at what has moved, and says what is too little of it; borrows the connection from the handler
-    /// for that long.
-    pub(super) fn look_at_traffic(&mut self, now: Instant) -> Option<Verdict> {
-        let served = self.served.as_ref()?;
-        let kind = served.kind;
-        let found = match &served.connection {
-            Some(connection) => connection::traffic(connection.ends().0, kind),
-            None => self.borrow_connection().and_then(|socket| connection::traffic(socket.as_fd(), kind)),
-        };
-        let (rate, idle) = (self.service.min_rate, self.service.idle_time);
-        let served = self.served.as_mut()?;
-        // A handler that has closed its connection moves no bytes.
-        if let Ok(traffic) = found {
-            if served.traffic.is_none_or(|before| traffic.has_moved_since(&before)) {
-                served.traffic_seen = now;
+        match sys::process::fork() {
+            Ok(None) => {
+                for number in [0, 1] {
+                    if let Ok(socket) = sys::process::pidfd_getfd(self.handler_pidfd(), number) {
+                        shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("it is no socket, or gone");
+                    }
+                }
+                sys::process::exit_now(0)
             }
-            served.traffic = Some(traffic);
-            if let (Some(rate), Kind::Tcp(_)) = (rate, served.kind)
-                && served.pace.is_below((rate, window(idle)), now, traffic.sent, traffic.queued)
-            {
-                return Some(Verdict::TooSlow);
-            }
-        }
-        (now.duration_since(served.traffic_seen) >= idle?).then_some(Verdict::IdleTime)
-    }
-
-    /// A copy of the handler's descriptor 0, or 1: not kept. Only of a socket: closing a file on a file
-    /// system that does not answer would hold up everybody.
-    fn borrow_connection(&mut self) -> Result<OwnedFd, Errno> {
-        let pid = self.handler_number()?;
-        for number in [0, 1] {
-            if self.exchanged.is_some() || !is_socket(pid, number) {
-                continue;
-            }
-            let borrowed = sys::process::pidfd_getfd(self.handler_pidfd(), number)?;
-            if nix::sys::socket::getsockopt(&borrowed, nix::sys::socket::sockopt::SockType).is_ok() {
-                return Ok(borrowed);
-            }
-            // Between the look and the borrowing. Its maker is killed; once that has ended, and so has closed
-            // the file itself, so can we.
-            self.exchanged = Some(borrowed);
-            self.kill();
-        }
-        Err(Errno::ENOTSOCK)
-    }
-
-    /// Lets a handler that waits for its peer see the end of input.
-    pub(super) fn end_input(&mut self) {
-        if let Ok(socket) = self.borrow_connection() {
-            shutdown(socket.as_raw_fd(), Shutdown::Read).ignoring("ENOTCONN: the peer has gone already");
+            Ok(Some(_)) => {}
+            Err(errno) => log::detail(&format!("cannot end the input of a handler: {errno}")),
         }
     }
 
@@ -415,6 +371,7 @@ impl Live {
         match self.verdict {
             Some(Verdict::WallTime) => return Outcome::WallTime,
             Some(Verdict::TooSlow) => return Outcome::TooSlow,
+            Some(Verdict::Evicted) => return Outcome::Evicted,
             Some(Verdict::IdleTime) => return Outcome::IdleTime,
             Some(Verdict::Stopped(signal)) => return Outcome::Stopped(signal),
             None => {}
@@ -452,20 +409,6 @@ impl Live {
             Ending::Signaled(libc::WTERMSIG(status))
         })
     }
-}
-
-fn is_socket(pid: u32, number: i32) -> bool {
-    let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}"));
-    link.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-}
-
-/// A line of the handler's, for the log; the first that says what was asked for counts.
-fn say(conn: u64, line: &[u8], selector: &mut Option<String>) {
-    let line = log::escape(line);
-    if selector.is_none() {
-        *selector = selector_of(&line).map(str::to_owned);
-    }
-    log::handler_line(conn, &line);
 }
 
 /// A failed step in words, with the status of `run` for it.

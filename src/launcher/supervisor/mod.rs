@@ -1,18 +1,25 @@
-//! The one event loop: accepts, launches, watches, kills, reaps. The only place that logs how connections end.
+//! The one event loop: accepts, launches, watches, kills, reaps. The only place that logs how connections
+//! end.
 //!
-//! Nothing a connection does is fatal here. Everything is found by its event, nothing by scanning the live sandboxes.
+//! Nothing a connection does is fatal here. Everything is found by its event, nothing by scanning the live
+//! sandboxes.
 
 mod accepting;
 pub(crate) mod admission;
+mod ageing;
 mod answers;
 mod awaiting;
+mod budget;
 mod deadlines;
+mod ending;
+mod eviction;
 pub(crate) mod learning;
 mod lifecycle;
 mod live;
 mod minimum_rate;
 mod origin;
 mod pool;
+mod rate;
 mod rate_limited;
 pub(crate) mod renewal;
 mod resets;
@@ -21,27 +28,29 @@ pub(crate) mod statistics;
 mod status;
 pub(crate) mod stderr;
 mod time;
+mod traffic;
 mod trial;
 mod warm;
 
 use crate::cgroup::leaves::{Delegated, Leaf};
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Draining};
+use crate::diag::Diag;
 use crate::listener::Listener;
 use crate::log;
 use crate::notify::Notifier;
-use crate::outcome::{Outcome, Record, micros};
-use crate::stats::socket::StatsSocket;
-use answers::Rate;
+use crate::outcome::Outcome;
+use crate::stats::socket::{Answer, StatsSocket};
 use awaiting::Awaited;
 use deadlines::{Deadline, Deadlines};
 use learning::Learner;
-use live::{Arrival, Call, Live, Progress, Served, StderrRead};
+use live::{Arrival, Call, Live, Progress, Served};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use origin::{Origin, from_token, token};
+use rate::Rate;
 use rate_limited::RateLimited;
 use renewal::Reload;
 use sandbox::Sandbox;
@@ -55,7 +64,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use sys::process::{Child, Usage};
+use sys::process::Child;
 use sys::{CStrings, Errno, Ignoring};
 
 /// How long a refused peer may take to end its sending.
@@ -95,11 +104,16 @@ pub(crate) struct Supervisor<'a> {
     /// The signal that asked for the end.
     stopping: Option<i32>,
     stats: Option<StatsSocket>,
+    /// Documents of counts that are being read.
+    stats_answers: HashMap<u64, Answer>,
+    /// None where nothing can be known of a connection that a handler has.
+    diag: Option<Diag>,
     last: Option<Outcome>,
 }
 
-/// Blocks all signals, so that nothing interrupts a set-up, and reads the ones that ask for something. Dispositions become
-/// the default ones: what is ignored here (Rust ignores SIGPIPE, nohup SIGHUP) would be ignored by the handler.
+/// Blocks all signals, so that nothing interrupts a set-up, and reads the ones that ask for something.
+/// Dispositions become the default ones: what is ignored here (Rust ignores SIGPIPE, nohup SIGHUP) would be
+/// ignored by the handler.
 pub(crate) fn signal_descriptor() -> Result<SignalFd, Errno> {
     SigSet::all().thread_block()?;
     sys::process::reset_signal_dispositions();
@@ -131,9 +145,11 @@ impl<'a> Supervisor<'a> {
         groups: Option<Rc<Delegated>>,
         signals: SignalFd,
         listeners: Vec<Listener>,
+        diag: Option<Diag>,
     ) -> Result<Supervisor<'a>, Errno> {
         let services = services.into_iter().map(Rc::new).collect();
-        Supervisor::of(services, workshop, groups, signals, listeners)
+        let supervisor = Supervisor::of(services, workshop, groups, signals, listeners)?;
+        Ok(Supervisor { diag, ..supervisor })
     }
 
     fn of(
@@ -168,6 +184,8 @@ impl<'a> Supervisor<'a> {
             next_conn: 1,
             stopping: None,
             stats: None,
+            stats_answers: HashMap::new(),
+            diag: None,
             last: None,
         };
         supervisor.watch_listeners()?;
@@ -183,11 +201,15 @@ impl<'a> Supervisor<'a> {
         began: Instant,
     ) -> Result<Outcome, (Errno, Option<Box<Connection>>)> {
         self.begin(Supervisor::arrival_of_run(connection, began));
-        while !self.live.is_empty() || !self.draining.is_empty() || !self.resets.is_empty() {
+        while self.live.values().any(|live| !live.unkillable)
+            || !self.draining.is_empty()
+            || !self.resets.is_empty()
+        {
             if let Err(errno) = self.turn() {
                 return Err((errno, self.take_back()));
             }
         }
+        self.report_all_lines();
         // `begin` has either made a live sandbox, whose end is recorded, or recorded a refusal.
         self.last.ok_or((Errno::EINVAL, None))
     }
@@ -208,6 +230,7 @@ impl<'a> Supervisor<'a> {
         targets: StatsTargets,
     ) -> Result<(), Errno> {
         self.begin_telling(targets)?;
+        ageing::prefer_supervisor();
         notifier.ready(&self.status());
         self.reload = Some(reload);
         self.notifier = Some(notifier);
@@ -216,12 +239,13 @@ impl<'a> Supervisor<'a> {
         self.tell_watchdog();
         while self.stopping.is_none()
             || self.services.anybody_waits()
-            || !self.live.is_empty()
+            || self.live.values().any(|live| !live.unkillable)
             || !self.draining.is_empty()
             || !self.resets.is_empty()
         {
             self.turn()?;
         }
+        self.report_all_lines();
         self.write_stats();
         Ok(())
     }
@@ -250,13 +274,15 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::Awaited, id)) => self.on_awaited(id),
                 Some((Origin::Reset, id)) => self.on_reset(id),
                 Some((Origin::Stats, _)) => self.answer_stats(),
+                Some((Origin::StatsClient, id)) => self.go_on_answering(id),
                 None => {}
             }
         }
         while let Some(deadline) = self.deadlines.take_due(Instant::now()) {
             self.on_deadline(deadline);
         }
-        // Building delays connections in the accept queue, so it waits until the queue is empty, unless a connection waits for it.
+        // Building delays connections in the accept queue, so it waits until the queue is empty, unless a
+        // connection waits for it.
         if let Some(service) = wanting
             && (count == 0 || !self.services[service].pool.waiting.is_empty())
         {
@@ -279,12 +305,12 @@ impl<'a> Supervisor<'a> {
             Ok((number, sandbox, leaf)) => {
                 let served = self.served(arrival, now);
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
-                let mut live = Live::new((id, service), sandbox, Park::None, Some(served), began);
+                let mut live = Live::new((id, service), sandbox, Park::None, Some(served), now);
                 live.leaf = leaf;
                 self.live.insert(number, live);
                 self.watch_time(number);
             }
-            Err(failure) => self.wait_or_refuse(arrival, failure),
+            Err(failure) => self.wait_or_refuse(arrival, failure, now),
         }
     }
 
@@ -321,9 +347,16 @@ impl<'a> Supervisor<'a> {
     }
 
     fn served(&mut self, arrival: Arrival, sandbox_at: Instant) -> Served {
-        let conn = self.next_conn;
-        self.next_conn += 1;
+        let conn = self.number(arrival.conn);
         Served::new(conn, arrival, sandbox_at)
+    }
+
+    /// The number of a connection: the one it has, or the next.
+    fn number(&mut self, conn: Option<u64>) -> u64 {
+        conn.unwrap_or_else(|| {
+            self.next_conn += 1;
+            self.next_conn - 1
+        })
     }
 
     /// Watches a launched sandbox; one that cannot be watched is destroyed: nothing may run unwatched.
@@ -362,10 +395,13 @@ impl<'a> Supervisor<'a> {
                 self.epoll.delete(&live.sandbox.channel).ignoring("it is not watched any more");
                 if live.has_executed() && !live.executed {
                     live.executed = true;
+                    let (service, begun) = (live.service_id, live.begun);
+                    self.on_built(service, begun);
                     self.on_running(id);
                 }
             }
         }
+        self.watch_end(id);
     }
 
     /// The handler runs and has its connection: ours would keep the peer waiting for the end.
@@ -386,7 +422,7 @@ impl<'a> Supervisor<'a> {
             Ok(Call::Parked) => return self.on_parked(id),
             Ok(Call::Answered(first)) => return self.on_answered(id, first),
             Ok(Call::Recorded(first)) => self.on_recorded(id, first),
-            Ok(Call::Settled) | Err(_) => {}
+            Ok(Call::Settled) | Err(_) => self.watch_end(id),
         }
         let Some(live) = self.live.get_mut(&id) else { return };
         // No process uses the filter any more: the end of the sandbox is near.
@@ -395,81 +431,6 @@ impl<'a> Supervisor<'a> {
         {
             self.epoll.delete(&listener).ignoring("it is not watched any more");
         }
-    }
-
-    fn on_stderr(&mut self, id: u64) {
-        let Some(live) = self.live.get_mut(&id) else { return };
-        if live.hear_stderr() == StderrRead::End {
-            self.epoll.delete(&live.sandbox.stderr).ignoring("it is not watched any more");
-        }
-    }
-
-    fn on_exit(&mut self, id: u64) {
-        let Some(live) = self.live.get(&id) else { return };
-        let Ok(Some((ending, usage))) = sys::process::reap(live.sandbox.pidfd.as_fd()) else { return };
-        // Its last report may have come with the end itself.
-        self.on_channel(id);
-        let Some(mut live) = self.live.remove(&id) else { return };
-        self.unwatch(&live.sandbox);
-        if let Some(listener) = &live.listener {
-            self.epoll.delete(listener).ignoring("it is not watched any more");
-        }
-        for deadline in
-            [Deadline::Wall(id), Deadline::IdleTick(id), Deadline::ParkEnd(id), Deadline::ResumeCalls(id)]
-        {
-            self.deadlines.cancel(deadline);
-        }
-        live.drain_stderr();
-        let outcome = live.outcome(ending);
-        self.pass_on_lessons(&live);
-        self.services[live.service_id].put_leaf(live.leaf.take(), &live.service);
-        match live.served.take() {
-            Some(served) => self.finish(&live, served, outcome, usage),
-            None => self.on_end_before_connection(id, &live, &outcome),
-        }
-    }
-
-    /// Said, not left to the close: a sandbox that is being set up has copies of these for a moment, and epoll goes by the
-    /// open file.
-    fn unwatch(&self, sandbox: &Sandbox) {
-        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd] {
-            self.epoll.delete(fd).ignoring("it is not watched any more");
-        }
-    }
-
-    fn finish(&mut self, live: &Live, mut served: Served, outcome: Outcome, usage: Usage) {
-        if let Some(failure) = self.waits_for_files(&outcome, served.began)
-            && let Some(connection) = served.connection.take()
-        {
-            let Served { source, began, .. } = served;
-            self.wait_or_refuse(Arrival { service: live.service_id, connection, source, began }, failure);
-            return;
-        }
-        self.services[live.service_id].admission.release(served.source);
-        let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
-        let now = Instant::now();
-        let running = served.running.unwrap_or(now);
-        let record = Record {
-            conn: served.conn,
-            peer: &served.peer,
-            service: &service.name,
-            pid: sandbox.pid,
-            uid: sandbox.identity.uid,
-            outcome: outcome.clone(),
-            wait_us: micros(served.sandbox_at - served.began),
-            setup_us: micros(running - served.sandbox_at),
-            run_us: micros(now - running),
-            usage,
-            bytes: served.bytes(),
-            answered: live.answers.summary(),
-            learning: service.learning.is_some(),
-        };
-        self.record(live.service_id, &record, live.selector.as_deref());
-        if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
-            self.refuse(connection, &service.on_refusal);
-        }
-        self.learn_of_end(&outcome);
-        self.last = Some(outcome);
     }
 
     fn on_signal(&mut self) {

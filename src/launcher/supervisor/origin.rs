@@ -15,9 +15,11 @@ pub(super) enum Origin {
     Reset,
     /// Somebody asks for the statistics.
     Stats,
+    /// Somebody who has asked for them reads.
+    StatsClient,
 }
 
-const ORIGINS: [Origin; 10] = [
+const ORIGINS: [Origin; 11] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -28,6 +30,7 @@ const ORIGINS: [Origin; 10] = [
     Origin::Awaited,
     Origin::Reset,
     Origin::Stats,
+    Origin::StatsClient,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {

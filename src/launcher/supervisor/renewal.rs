@@ -51,15 +51,44 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After so long without an attempt the pauses begin small again.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The state of a service's reloads: last check, last attempt, its error.
+/// Attempts with pauses that grow.
+#[derive(Debug, Default)]
+struct Paced {
+    last: Option<Instant>,
+    pause: Duration,
+}
+
+impl Paced {
+    /// Whether to attempt it now.
+    fn attempts(&mut self, now: Instant) -> bool {
+        let since = self.last.map(|last| now.duration_since(last));
+        if since.is_some_and(|since| since < self.pause) {
+            return false;
+        }
+        self.last = Some(now);
+        self.pause = match since {
+            Some(since) if since < QUIET => (self.pause * 2).min(PAUSE_MAX),
+            _ => PAUSE_MIN,
+        };
+        true
+    }
+}
+
+/// When a service's files were looked at, and how that went.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     looked: Option<Instant>,
-    attempted: Option<Instant>,
-    /// Time to the next attempt.
-    pause: Duration,
-    /// The error of the last attempt, which has been logged.
+    /// The service is made anew.
+    attempts: Paced,
+    /// Sandboxes are built for those who wait.
+    retries: Paced,
+    /// What was wrong with the last attempt, which has been said.
     error: Option<String>,
+    /// Why the service was made anew, which has been said, since the last sandbox that could be built.
+    told: Option<String>,
+    /// Failure of the last sandbox that could not be built, and when that was begun. Looks at the paths do
+    /// not see what is wrong: the next sandbox does.
+    failure: Option<(Failure, Instant)>,
 }
 
 impl Renewal {
@@ -72,20 +101,6 @@ impl Renewal {
         looks
     }
 
-    /// Whether to make the service anew now, since there is reason to.
-    fn attempts(&mut self, now: Instant) -> bool {
-        let since = self.attempted.map(|attempted| now.duration_since(attempted));
-        if since.is_some_and(|since| since < self.pause) {
-            return false;
-        }
-        self.attempted = Some(now);
-        self.pause = match since {
-            Some(since) if since < QUIET => (self.pause * 2).min(PAUSE_MAX),
-            _ => PAUSE_MIN,
-        };
-        true
-    }
-
     /// Whether the error is to be said: once, until it is another one.
     fn failed(&mut self, error: &str) -> bool {
         let new = self.error.as_deref() != Some(error);
@@ -95,6 +110,23 @@ impl Renewal {
 
     pub(super) fn is_failing(&self) -> bool {
         self.error.is_some()
+    }
+
+    /// Whether the reason is to be said.
+    fn tells(&mut self, why: &str) -> bool {
+        let new = self.told.as_deref() != Some(why);
+        self.told = Some(why.to_owned());
+        new
+    }
+
+    /// A sandbox that was begun at this time could be built. True if that is news to who has read the log.
+    fn built(&mut self, began: Instant) -> bool {
+        self.told = None;
+        if self.failure.is_none_or(|(_, failed)| began <= failed) {
+            return false;
+        }
+        self.failure = None;
+        self.error.take().is_some()
     }
 }
 
@@ -144,8 +176,8 @@ impl Supervisor<'_> {
     pub(super) fn look_at_all_files(&mut self, now: Instant) {
         for id in self.services.ids() {
             self.look_at_files(id, now);
+            self.retry(id, now);
         }
-        self.serve_waiting();
         let waits = self.services.all().any(|(_, state)| {
             state.renewal.is_failing() || state.pool.park == Park::None && !state.pool.waiting.is_empty()
         });
@@ -158,6 +190,8 @@ impl Supervisor<'_> {
         let Some(reload) = self.reload.as_ref().filter(|_| state.renewal.looks(now)) else { return };
         match reload.changed(&state.service) {
             Some(why) => drop(self.renew(id, &why, now)),
+            // What the paths do not show is seen by the next sandbox.
+            None if state.renewal.failure.is_some() => {}
             None => {
                 if state.renewal.error.take().is_some() {
                     log::files_are_back(&state.service.name);
@@ -168,11 +202,19 @@ impl Supervisor<'_> {
 
     /// Makes the service anew after a sandbox could not be built for what the files are; true where that was
     /// done. What is opened for each sandbox alone is opened by its path each time.
-    pub(super) fn renew_after(&mut self, id: ServiceId, failure: Failure, now: Instant) -> bool {
+    pub(super) fn renew_after(
+        &mut self,
+        id: ServiceId,
+        failure: Failure,
+        begun: Instant,
+        now: Instant,
+    ) -> bool {
         if self.reload.is_none() || matches!(failure.step, Step::Open | Step::Exec) {
             return false;
         }
-        let service = &self.services[id].service;
+        let state = &mut self.services[id];
+        state.renewal.failure = Some((failure, begun));
+        let service = &state.service;
         let changed = self.reload.as_ref().and_then(|reload| reload.changed(service));
         let why = changed
             .unwrap_or_else(|| log::refusal_message(&failure, service.plan.operand(&failure).as_deref()));
@@ -182,13 +224,16 @@ impl Supervisor<'_> {
     fn renew(&mut self, id: ServiceId, why: &str, now: Instant) -> bool {
         let state = &mut self.services[id];
         let Some(reload) = self.reload.as_ref().filter(|_| self.stopping.is_none()) else { return false };
-        if !state.renewal.attempts(now) {
+        if !state.renewal.attempts.attempts(now) {
             return false;
         }
         match reload.renew(id) {
             Ok(service) => {
                 state.renewal.error = None;
-                log::renewed(&service.name, why);
+                state.renewal.failure = None;
+                if state.renewal.tells(why) {
+                    log::renewed(&service.name, why);
+                }
                 self.retire_all_of(id);
                 self.services[id].replace(service, self.groups.as_ref());
                 true
@@ -200,6 +245,14 @@ impl Supervisor<'_> {
                 self.deadlines.set(now + LOOK_AGAIN, Deadline::LookAtFiles);
                 false
             }
+        }
+    }
+
+    /// A sandbox has been built, which was begun at this time.
+    pub(super) fn on_built(&mut self, id: ServiceId, began: Instant) {
+        let state = &mut self.services[id];
+        if state.renewal.built(began) {
+            log::files_are_back(&state.service.name);
         }
     }
 
@@ -215,27 +268,49 @@ impl Supervisor<'_> {
     }
 
     /// A connection that could not have a sandbox: it waits while its service's files may be put in place.
-    pub(super) fn wait_or_refuse(&mut self, arrival: Arrival, failure: Failure) {
+    pub(super) fn wait_or_refuse(&mut self, arrival: Arrival, failure: Failure, begun: Instant) {
         let (id, now) = (arrival.service, Instant::now());
         if !self.has_patience(failure, arrival.began) {
             self.refuse_for(arrival, failure);
             return;
         }
-        let renewed = self.renew_after(id, failure, now);
+        let renewed = self.renew_after(id, failure, begun, now);
         self.services[id].pool.waiting.push_back(arrival);
-        let next = if renewed { now } else { now + LOOK_AGAIN };
-        self.deadlines.set(next, Deadline::LookAtFiles);
+        if renewed {
+            self.services[id].renewal.retries = Paced::default();
+        }
+        self.deadlines.set(if renewed { now } else { now + LOOK_AGAIN }, Deadline::LookAtFiles);
+    }
+
+    /// Those that wait where nothing is parked ahead. As long as the service cannot be made anew, no sandbox
+    /// of it can be built: that is looked at first, at a pace of its own.
+    fn retry(&mut self, id: ServiceId, now: Instant) {
+        let state = &mut self.services[id];
+        if state.pool.park != Park::None || state.pool.waiting.is_empty() {
+            return;
+        }
+        let failing = state.renewal.failure.filter(|_| state.renewal.is_failing());
+        if let Some((failure, begun)) = failing
+            && !self.renew_after(id, failure, begun, now)
+        {
+            self.refuse_waiting(id, failure, FILES_TIME);
+        } else if self.services[id].renewal.retries.attempts(now) {
+            self.serve_waiting_of(id);
+        }
     }
 
     /// Serves connections that wait where nothing is parked ahead.
     pub(super) fn serve_waiting(&mut self) {
         for id in self.services.ids() {
-            let pool = &mut self.services[id].pool;
-            if pool.park == Park::None {
-                for arrival in std::mem::take(&mut pool.waiting) {
-                    self.begin(arrival);
-                }
+            if self.services[id].pool.park == Park::None {
+                self.serve_waiting_of(id);
             }
+        }
+    }
+
+    fn serve_waiting_of(&mut self, id: ServiceId) {
+        for arrival in std::mem::take(&mut self.services[id].pool.waiting) {
+            self.begin(arrival);
         }
     }
 }
@@ -246,17 +321,17 @@ mod tests {
 
     #[test]
     fn attempts_are_bounded_and_the_pause_between_them_grows() {
-        let (mut renewal, mut now) = (Renewal::default(), Instant::now());
+        let (mut paced, mut now) = (Paced::default(), Instant::now());
         let mut attempts = 0;
         for _ in 0..1000 {
-            attempts += u32::from(renewal.attempts(now));
+            attempts += u32::from(paced.attempts(now));
             now += Duration::from_millis(10);
         }
         // In 10 s: after 100, 200, 400 and 800 ms, then once a second.
         assert_eq!(attempts, 13);
         now += QUIET;
-        assert!(renewal.attempts(now));
-        assert!(renewal.attempts(now + PAUSE_MIN));
+        assert!(paced.attempts(now));
+        assert!(paced.attempts(now + PAUSE_MIN));
     }
 
     #[test]
@@ -266,6 +341,21 @@ mod tests {
         assert!(!renewal.failed("gone"));
         assert!(renewal.failed("unsafe"));
         assert!(renewal.is_failing());
+    }
+
+    #[test]
+    fn only_a_sandbox_that_was_begun_later_shows_that_a_failure_is_over() {
+        let failure = Failure {
+            step: Step::MountPoint,
+            operand: sandbox::operand::Operand::None,
+            errno: Errno::ENOENT,
+        };
+        let (mut renewal, now) = (Renewal::default(), Instant::now());
+        renewal.failure = Some((failure, now + PAUSE_MIN));
+        assert!(renewal.failed("gone"));
+        assert!(!renewal.built(now) && renewal.is_failing());
+        assert!(renewal.built(now + PAUSE_MAX) && !renewal.is_failing());
+        assert!(!renewal.built(now + PAUSE_MAX));
     }
 
     #[test]

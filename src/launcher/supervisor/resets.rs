@@ -20,7 +20,10 @@ impl Supervisor<'_> {
         live.judge(verdict);
         let again = self.resets.contains_key(&id);
         match live.begin_reset().filter(|_| !again) {
-            None => live.kill(),
+            None => {
+                live.kill();
+                self.watch_end(id);
+            }
             Some(child) => {
                 let watched = self.watch(&child.pidfd, Origin::Reset, id);
                 watched.ignoring("the deadline ends it");
@@ -36,9 +39,10 @@ impl Supervisor<'_> {
         self.deadlines.cancel(Deadline::ResetEnd(id));
         self.epoll.delete(&child.pidfd).ignoring("it is not watched any more");
         process::reap(child.pidfd.as_fd()).ignoring("a zombie that is left is reaped by our own end");
-        if let Some(live) = self.live.get(&id) {
+        if let Some(live) = self.live.get_mut(&id) {
             live.kill();
         }
+        self.watch_end(id);
     }
 
     /// Kills a child that has not ended in time: something in the place of the connection blocks it.

@@ -2,6 +2,7 @@
 //! from the others.
 
 use super::admission::Admission;
+use super::budget::LineBudget;
 use super::pool::Pool;
 use super::renewal::Renewal;
 use super::statistics::Statistics;
@@ -22,6 +23,10 @@ pub(super) struct State {
     /// Counts of all sandboxes under this name, across reloads.
     pub(super) statistics: Statistics,
     pub(super) renewal: Renewal,
+    /// Lines of its handlers that the log still takes.
+    pub(super) lines: LineBudget,
+    /// Sandboxes that do not die.
+    pub(super) unkillable: usize,
 }
 
 impl State {
@@ -33,6 +38,8 @@ impl State {
             service,
             statistics: Statistics::default(),
             renewal: Renewal::default(),
+            lines: LineBudget::new(Instant::now()),
+            unkillable: 0,
         }
     }
 

@@ -1,21 +1,28 @@
 //! Counts connections that end, and reports the counts: to clients of the socket, and to the service's own
 //! sandboxes.
 
+use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::{Live, Served};
+use super::origin::{Origin, token};
 use super::services;
-use super::{Origin, Supervisor};
 use crate::config::service::{Service, ServiceId};
 use crate::log;
 use crate::outcome::{Record, micros};
 use crate::stats;
 use crate::stats::public::PublicDirectory;
-use crate::stats::socket::StatsSocket;
+use crate::stats::socket::{Answer, StatsSocket};
+use nix::sys::epoll::{EpollEvent, EpollFlags};
 use report::counters::{Counters, Ended};
 use report::{LISTED_MAX, Limits, Report, Sandbox, State};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::Errno;
+
+/// As many may read the counts at a time.
+const ANSWERS_MAX: usize = 16;
+/// As long as they may take.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// How often `stats.json` is written, at the most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
@@ -97,7 +104,8 @@ impl Supervisor<'_> {
         reports
     }
 
-    pub(super) fn answer_stats(&self) {
+    /// Reports with the sandboxes that are listed.
+    fn whole_reports(&self) -> Vec<Report> {
         let mut reports = self.reports();
         let mut served: Vec<(&Live, &Served)> =
             self.live.values().filter_map(|live| Some((live, live.served.as_ref()?))).collect();
@@ -108,8 +116,32 @@ impl Supervisor<'_> {
                 report.sandboxes.push(listed(live, served, now));
             }
         }
-        if let Some(socket) = &self.stats {
-            socket.answer(&reports);
+        reports
+    }
+
+    /// Somebody asks. The document is larger than a socket's buffer where there are many services.
+    pub(super) fn answer_stats(&mut self) {
+        let Some(client) = self.stats.as_ref().and_then(StatsSocket::accept) else { return };
+        if self.stats_answers.len() >= ANSWERS_MAX {
+            return;
+        }
+        let Some(mut answer) = Answer::new(client, &self.whole_reports()) else { return };
+        if answer.go_on() {
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let event = EpollEvent::new(EpollFlags::EPOLLOUT, token(Origin::StatsClient, id));
+        if self.epoll.add(&answer, event).is_ok() {
+            self.deadlines.set(Instant::now() + ANSWER_TIME, Deadline::AnswerEnd(id));
+            self.stats_answers.insert(id, answer);
+        }
+    }
+
+    pub(super) fn go_on_answering(&mut self, id: u64) {
+        if self.stats_answers.get_mut(&id).is_some_and(Answer::go_on) {
+            self.deadlines.cancel(Deadline::AnswerEnd(id));
+            self.stats_answers.remove(&id);
         }
     }
 

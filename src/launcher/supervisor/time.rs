@@ -5,11 +5,16 @@ use super::deadlines::Deadline;
 use super::live::Verdict;
 use crate::config::service::Service;
 use crate::connection::Kind;
+use crate::log;
 use std::time::{Duration, Instant};
+use sys::process::{Ending, Usage};
 
 /// Traffic is looked at this often at the least.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
 const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
+
+/// Longer than this a process does not take to die, unless it cannot.
+const KILL_TIME: Duration = Duration::from_secs(5);
 
 /// How often a service wants its connections looked at.
 fn idle_tick(service: &Service) -> Option<Duration> {
@@ -29,6 +34,7 @@ impl Supervisor<'_> {
         if let (Some(tick), false) = (idle_tick(&live.service), served.kind == Kind::ByHand) {
             self.deadlines.set(handed_over + tick, Deadline::IdleTick(id));
         }
+        self.watch_cpu(id, handed_over);
     }
 
     pub(super) fn on_deadline(&mut self, deadline: Deadline) {
@@ -36,15 +42,20 @@ impl Supervisor<'_> {
         match deadline {
             Deadline::Wall(id) => self.end_with(id, Verdict::WallTime),
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
+            Deadline::CpuTick(id) => self.on_cpu_tick(id, now),
+            Deadline::KillEnd(id) => self.on_kill_end(id),
             Deadline::ParkEnd(id) => self.on_park_end(id),
             Deadline::ResetEnd(id) => self.on_reset_end(id),
             Deadline::ResumeCalls(id) => self.resume_calls(id),
+            Deadline::ResumeStderr(id) => self.resume_stderr(id),
+            Deadline::ReportLines(service) => self.report_lines(service),
             Deadline::AwaitEnd(id) => self.on_await_end(id),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
             Deadline::LookAtFiles => self.look_at_all_files(now),
             Deadline::Status => self.tell_status(),
             Deadline::Watchdog => self.tell_watchdog(),
+            Deadline::AnswerEnd(id) => drop(self.stats_answers.remove(&id)),
             Deadline::WriteStats => self.write_stats(),
             // The loop looks at the pools by itself.
             Deadline::ResumeBuilding => {}
@@ -54,10 +65,40 @@ impl Supervisor<'_> {
         }
     }
 
+    /// What was killed must end.
+    pub(super) fn watch_end(&mut self, id: u64) {
+        let killed = self.live.get(&id).filter(|live| !live.unkillable).and_then(|live| live.killed);
+        if let Some(killed) = killed {
+            self.deadlines.set(killed + KILL_TIME, Deadline::KillEnd(id));
+        }
+    }
+
+    /// SIGKILL has not ended it: it waits in the kernel for a file system or a device that does not answer.
+    /// Its connection ends for everybody else, and its place is given back, up to as many as there are
+    /// places.
+    pub(super) fn on_kill_end(&mut self, id: u64) {
+        let Some(mut live) = self.live.remove(&id) else { return };
+        let state = &mut self.services[live.service_id];
+        let served = live.served.take_if(|_| state.unkillable < live.service.admission.total);
+        state.statistics.counters.unkillable();
+        log::unkillable(
+            served.as_ref().map_or(0, |served| served.conn),
+            live.sandbox.pid,
+            &live.service.name,
+        );
+        live.unkillable = true;
+        state.unkillable += 1;
+        if let Some(served) = served {
+            let outcome = live.outcome(Ending::Signaled(libc::SIGKILL));
+            self.finish(&live, served, outcome, Usage::default());
+        }
+        self.live.insert(id, live);
+    }
+
     fn on_idle_tick(&mut self, id: u64, now: Instant) {
         let Some(live) = self.live.get_mut(&id) else { return };
         let Some(tick) = idle_tick(&live.service) else { return };
-        match live.look_at_traffic(now) {
+        match live.look_at_traffic(self.diag.as_ref(), now) {
             Some(verdict) => self.end_with(id, verdict),
             None => self.deadlines.set(now + tick, Deadline::IdleTick(id)),
         }

@@ -56,7 +56,7 @@ impl Supervisor<'_> {
             }
             Err(failure) => {
                 let refusal = super::live::refusal(&service.plan, failure);
-                self.on_failed_ahead(service_id, &Outcome::Refused(refusal), EndedIn::SetUp);
+                self.on_failed_ahead(service_id, &Outcome::Refused(refusal), EndedIn::SetUp, now);
             }
         }
     }
@@ -64,7 +64,8 @@ impl Supervisor<'_> {
     /// Takes a sandbox that has parked: a connection that waits gets it, or else the pool.
     pub(super) fn on_parked(&mut self, id: u64) {
         let Some(live) = self.live.get(&id).filter(|live| !live.retired) else { return };
-        let service = live.service_id;
+        let (service, begun) = (live.service_id, live.begun);
+        self.on_built(service, begun);
         self.deadlines.cancel(Deadline::ParkEnd(id));
         self.services[service].pool.parked();
         match self.next_waiting(service) {
@@ -146,7 +147,7 @@ impl Supervisor<'_> {
     /// A sandbox ended that never had a connection.
     pub(super) fn on_end_before_connection(&mut self, id: u64, live: &Live, outcome: &Outcome) {
         self.last = Some(outcome.clone());
-        if live.retired {
+        if live.retired || live.unkillable {
             return;
         }
         self.services[live.service_id].pool.parked.retain(|parked| *parked != id);
@@ -156,12 +157,12 @@ impl Supervisor<'_> {
             return;
         }
         let ended_in = if live.executed { EndedIn::Handler } else { EndedIn::SetUp };
-        self.on_failed_ahead(live.service_id, outcome, ended_in);
+        self.on_failed_ahead(live.service_id, outcome, ended_in, live.begun);
     }
 
     /// Handles a sandbox that could not be parked. If no sandbox can be set up, the longest-waiting
     /// connection is refused. In a shortage, connections wait some time, because live ones will end.
-    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn) {
+    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn, begun: Instant) {
         let now = Instant::now();
         let failure = match outcome {
             Outcome::Refused(refusal) => refusal.failure,
@@ -176,7 +177,7 @@ impl Supervisor<'_> {
             return;
         }
         let of_files = failure.filter(|failure| is_of_files(*failure));
-        if of_files.is_some_and(|failure| self.renew_after(service, failure, now)) {
+        if of_files.is_some_and(|failure| self.renew_after(service, failure, begun, now)) {
             // The service was made anew, with a new pool, which serves the waiting connections.
             return;
         }
@@ -207,7 +208,7 @@ impl Supervisor<'_> {
     }
 
     /// Refuses those that have waited for so long.
-    fn refuse_waiting(&mut self, service: ServiceId, failure: Failure, patience: Duration) {
+    pub(super) fn refuse_waiting(&mut self, service: ServiceId, failure: Failure, patience: Duration) {
         let waits_too_long = |arrival: &Arrival| arrival.began.elapsed() >= patience;
         while self.services[service].pool.waiting.front().is_some_and(waits_too_long) {
             self.refuse_first_waiting(service, failure);
@@ -220,6 +221,7 @@ impl Supervisor<'_> {
             live.judge(Verdict::WallTime);
             live.kill();
         }
+        self.watch_end(id);
     }
 
     pub(super) fn shrink_pools(&mut self, now: Instant) {
@@ -247,6 +249,7 @@ impl Supervisor<'_> {
         let pool = &mut self.services[service].pool;
         pool.parked.clear();
         pool.building = 0;
+        self.watch_ends();
     }
 
     /// Ends the sandboxes that no connection waits for, because no new connection comes.
@@ -262,12 +265,22 @@ impl Supervisor<'_> {
         for state in services.all_mut() {
             state.pool.close();
         }
+        self.watch_ends();
     }
 
     fn retire(&mut self, id: u64) {
         if let Some(live) = self.live.get_mut(&id) {
             live.retired = true;
             live.kill();
+        }
+        self.watch_end(id);
+    }
+
+    pub(super) fn watch_ends(&mut self) {
+        let killed: Vec<u64> =
+            self.live.iter().filter(|(_, live)| live.killed.is_some()).map(|(id, _)| *id).collect();
+        for id in killed {
+            self.watch_end(id);
         }
     }
 }

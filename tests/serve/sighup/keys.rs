@@ -2,7 +2,7 @@
 
 use common::serve::Serving;
 use common::{Client, process, sys};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A key, two values, and what tells them apart. DIR stands for a directory beside the site.
 pub(crate) struct Key {
@@ -282,6 +282,14 @@ pub(crate) const CONNECTION: &[Key] = &[
         seen: ["long", "short true"],
     },
     Key {
+        name: "cpu_burst",
+        values: ["\"infinity\"", "\"20ms\""],
+        with: NOTHING,
+        words: &["spin"],
+        look: yields,
+        seen: ["keeps", "yields"],
+    },
+    Key {
         name: "idle_time",
         values: ["\"infinity\"", "\"300ms\""],
         with: NOTHING,
@@ -435,6 +443,22 @@ fn is_ended(serving: &Serving<'_>, first: &str) -> String {
     let ended = sys::readable(client.fd(), Duration::from_secs(2));
     quiet(serving, [client]);
     if ended { "ended".to_owned() } else { "stays".to_owned() }
+}
+
+/// Whether a handler that computes has the least weight after a second.
+fn yields(serving: &Serving<'_>) -> String {
+    let client = serving.connect();
+    let pid = process::until(|| serving.served().first().copied());
+    let until = Instant::now() + Duration::from_secs(2);
+    let mut seen = "keeps";
+    while Instant::now() < until && seen == "keeps" {
+        std::thread::sleep(Duration::from_millis(50));
+        if process::read(pid, "autogroup").contains("nice 19") {
+            seen = "yields";
+        }
+    }
+    quiet(serving, [client]);
+    seen.to_owned()
 }
 
 /// The answer to a connection while another one is served.

@@ -1,0 +1,134 @@
+//! CPU time ages: a sandbox that has used its burst of it yields to everybody else.
+//!
+//! In a cgroup of its own it gets the least weight. Without one, its session's autogroup gets nice 19
+//! (sched(7)), and its processes become SCHED_IDLE where there are no autogroups. Nothing here opens a file
+//! of the handler's or waits for it: its processes are known by number, and stay ours as long as the first of
+//! them is not reaped.
+
+use super::Supervisor;
+use super::deadlines::Deadline;
+use super::live::Live;
+use crate::log;
+use std::fs;
+use std::time::{Duration, Instant};
+use sys::{Ignoring, process};
+
+/// Looks are no closer together than this.
+const TICK_MIN: Duration = Duration::from_millis(50);
+/// As many connections have whole bursts; more share them. No share is less than what an ordinary answer
+/// takes.
+const BURSTS: usize = 2;
+const BURST_MIN: Duration = Duration::from_millis(5);
+/// Once demoted, processes that have left the session are looked for this often.
+const TICK_AGED: Duration = Duration::from_secs(1);
+/// As many descendants of a sandbox's first process are looked at.
+const PROCESSES_MAX: usize = 1024;
+
+impl Supervisor<'_> {
+    /// From the moment on that the handler runs.
+    pub(super) fn watch_cpu(&mut self, id: u64, now: Instant) {
+        let burst = self.live.get(&id).and_then(|live| live.service.cpu_burst);
+        if let Some(burst) = burst {
+            let burst = shared(burst, self.services.connections());
+            self.deadlines.set(now + burst.max(TICK_MIN), Deadline::CpuTick(id));
+        }
+    }
+
+    pub(super) fn on_cpu_tick(&mut self, id: u64, now: Instant) {
+        let count = self.services.connections();
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(burst) = live.service.cpu_burst else { return };
+        let burst = shared(burst, count);
+        let used = live.cpu_time();
+        if used < burst {
+            self.deadlines.set(now + (burst - used).max(TICK_MIN), Deadline::CpuTick(id));
+            return;
+        }
+        live.demote();
+        // A single process can make no other.
+        if live.has_processes() && live.leaf.is_none() {
+            self.deadlines.set(now + TICK_AGED, Deadline::CpuTick(id));
+        }
+    }
+}
+
+/// Many at a time have a burst together that a few would have each: else the first one of each would keep
+/// newcomers waiting for minutes.
+fn shared(burst: Duration, connections: usize) -> Duration {
+    let parts = u32::try_from(connections / BURSTS).unwrap_or(u32::MAX).max(1);
+    (burst / parts).max(BURST_MIN).min(burst)
+}
+
+impl Live {
+    /// Whether its handler may have made others.
+    fn has_processes(&self) -> bool {
+        self.service.plan.init
+    }
+
+    fn cpu_time(&self) -> Duration {
+        if let Some(time) =
+            self.leaf.as_ref().filter(|_| self.has_processes()).and_then(|leaf| leaf.cpu_time())
+        {
+            return time;
+        }
+        self.processes().into_iter().filter_map(|pid| process::cpu_time(pid).ok()).sum()
+    }
+
+    /// Its first process, and the descendants of that where there can be any: those that it has forked, and
+    /// orphans.
+    fn processes(&self) -> Vec<u32> {
+        let mut found = vec![self.sandbox.pid];
+        let mut next = 0;
+        while self.has_processes() && found.len() < PROCESSES_MAX {
+            let Some(pid) = found.get(next) else { break };
+            // A list that the kernel keeps: it waits for no process (proc_pid_children(5)).
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            next += 1;
+        }
+        found
+    }
+
+    fn demote(&mut self) {
+        let in_group = self.leaf.as_mut().is_some_and(|leaf| leaf.demote().is_ok());
+        if in_group {
+            return;
+        }
+        for pid in self.processes() {
+            let autogroup = fs::write(format!("/proc/{pid}/autogroup"), "19");
+            // Where there are no autogroups. Not without the capability: a filter of the unit may kill for
+            // the attempt.
+            if autogroup.is_err() && may_schedule() {
+                process::set_idle_scheduling(pid).ignoring("it has ended; the limit of CPU time remains");
+            }
+        }
+    }
+}
+
+fn may_schedule() -> bool {
+    caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_NICE).unwrap_or(false)
+}
+
+/// The supervisor's own session comes before all others, where it is alone in it. What it clones begins anew:
+/// each sandbox has a session of its own.
+pub(super) fn prefer_supervisor() {
+    let leads = process::session().is_ok_and(|session| u32::try_from(session) == Ok(std::process::id()));
+    let preferred = if leads { fs::write("/proc/self/autogroup", "-20") } else { Ok(()) };
+    if let Err(error) = preferred {
+        log::detail(&format!("the supervisor has no weight above its sandboxes': {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_connections_share_what_a_few_have_each() {
+        let burst = Duration::from_millis(250);
+        assert_eq!(shared(burst, 1), burst);
+        assert_eq!(shared(burst, 20), burst / 10);
+        assert_eq!(shared(burst, 10_000), BURST_MIN);
+        assert_eq!(shared(Duration::from_millis(1), 10_000), Duration::from_millis(1));
+    }
+}

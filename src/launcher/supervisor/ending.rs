@@ -1,0 +1,81 @@
+//! The end of a sandbox, as the kernel reports it, and the record of its connection.
+
+use super::Supervisor;
+use super::live::{Arrival, Live, Served};
+use crate::outcome::{Outcome, Record, micros};
+use sandbox::Sandbox;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Instant;
+use sys::Ignoring;
+use sys::process::Usage;
+
+impl Supervisor<'_> {
+    pub(super) fn on_exit(&mut self, id: u64) {
+        let Some(live) = self.live.get(&id) else { return };
+        let Ok(Some((ending, usage))) = sys::process::reap(live.sandbox.pidfd.as_fd()) else { return };
+        // Its last report may have come with the end itself.
+        self.on_channel(id);
+        let Some(mut live) = self.live.remove(&id) else { return };
+        self.unwatch(&live.sandbox);
+        if let Some(listener) = &live.listener {
+            self.epoll.delete(listener).ignoring("it is not watched any more");
+        }
+        self.deadlines.cancel_of_sandbox(id);
+        live.drain_stderr(&mut self.services[live.service_id].lines);
+        self.report_lines_later(live.service_id);
+        let outcome = live.outcome(ending);
+        self.pass_on_lessons(&live);
+        let state = &mut self.services[live.service_id];
+        state.put_leaf(live.leaf.take(), &live.service);
+        state.unkillable -= usize::from(live.unkillable);
+        match live.served.take() {
+            Some(served) => self.finish(&live, served, outcome, usage),
+            None => self.on_end_before_connection(id, &live, &outcome),
+        }
+    }
+
+    /// Said, not left to the close: a sandbox that is being set up has copies of these for a moment, and
+    /// epoll goes by the open file.
+    pub(super) fn unwatch(&self, sandbox: &Sandbox) {
+        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd] {
+            self.epoll.delete(fd).ignoring("it is not watched any more");
+        }
+    }
+
+    pub(super) fn finish(&mut self, live: &Live, mut served: Served, outcome: Outcome, usage: Usage) {
+        if let Some(failure) = self.waits_for_files(&outcome, served.began)
+            && let Some(connection) = served.connection.take()
+        {
+            let Served { source, began, conn, .. } = served;
+            let (service, conn) = (live.service_id, Some(conn));
+            self.wait_or_refuse(Arrival { service, connection, source, began, conn }, failure, live.begun);
+            return;
+        }
+        self.services[live.service_id].admission.release(served.source);
+        let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
+        let now = Instant::now();
+        let running = served.running.unwrap_or(now);
+        let record = Record {
+            conn: served.conn,
+            peer: &served.peer,
+            service: &service.name,
+            pid: sandbox.pid,
+            uid: sandbox.identity.uid,
+            outcome: outcome.clone(),
+            wait_us: micros(served.sandbox_at - served.began),
+            setup_us: micros(running - served.sandbox_at),
+            run_us: micros(now - running),
+            usage,
+            bytes: served.bytes(),
+            answered: live.answers.summary(),
+            learning: service.learning.is_some(),
+        };
+        self.record(live.service_id, &record, live.selector.as_deref());
+        if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
+            self.refuse(connection, &service.on_refusal);
+        }
+        self.learn_of_end(&outcome);
+        self.last = Some(outcome);
+    }
+}

@@ -169,3 +169,18 @@ fn a_script_that_cannot_install_names_the_packages() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said, "script: missing, by the names of their Debian packages: bubblewrap crun\n");
 }
+
+/// `docs/handlers.md` shows what `scripts/handlers` tries.
+#[test]
+fn the_page_of_handlers_has_the_rows_of_the_matrix_and_no_others() {
+    let read = |path: &str| fs::read_to_string(common::checkout().join(path)).unwrap();
+    let matrix = read("tests/handlers/matrix/matrix.py");
+    let rows = matrix.lines().filter_map(|line| line.strip_prefix("    Row(\""));
+    let tried: Vec<_> = rows.map(|row| row.split('"').nth(2).unwrap().to_owned()).collect();
+    let page = read("docs/handlers.md");
+    let table =
+        page.split("<!-- scripts/handlers -->\n").nth(1).unwrap().split("<!-- end -->").next().unwrap();
+    let shown: Vec<_> =
+        table.lines().skip(2).map(|row| row.split(" | ").next().unwrap()[2..].to_owned()).collect();
+    assert_eq!(shown, tried);
+}

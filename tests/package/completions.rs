@@ -23,8 +23,9 @@ fn script(beside: &Beside, name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn words(shell: &Path, arguments: &[&str]) -> Vec<String> {
-    let output = Command::new(shell).args(arguments).env("HOME", "/nonexistent").output().unwrap();
+/// fish(1) makes directories in HOME.
+fn words(beside: &Beside, shell: &Path, arguments: &[&str]) -> Vec<String> {
+    let output = Command::new(shell).args(arguments).env("HOME", &beside.0).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
 }
@@ -55,7 +56,7 @@ fn bash_completes_services_and_profiles_by_name() {
         // A process of its own would complete for nobody.
         let text =
             text.replace("$(complete -p dayfly | sed 's/.*-F \\([^ ]*\\).*/\\1/')", "_dayfly_with_names");
-        words(Path::new("/bin/bash"), &["-c", &format!("{text}; complete -p dayfly")])
+        words(&beside, Path::new("/bin/bash"), &["-c", &format!("{text}; complete -p dayfly")])
     };
     let services = complete(&["dayfly", "check", ""]);
     assert!(has(&services, &["alpha", "beta", "--template", "_dayfly_with_names"]), "{services:?}");
@@ -80,7 +81,7 @@ fn fish_completes_services_and_profiles_by_name() {
     let script = script(&beside, "dayfly.fish");
     let complete = |line: &str| {
         let text = format!("source {script}; complete -C '{line}'");
-        words(&fish, &["--no-config", "-c", &text])
+        words(&beside, &fish, &["--no-config", "-c", &text])
     };
     assert!(has(&complete("dayfly check "), &["alpha", "beta"]), "{:?}", complete("dayfly check "));
     assert!(has(&complete("dayfly top a"), &["alpha"]));
@@ -100,7 +101,7 @@ fn zsh_completes_services_and_profiles_by_name() {
     let print = "_alternative() { print -rl -- $@ }; compdef() { }; _arguments() { print -rl -- $@ }";
     let complete = |call: &str| {
         let text = format!("{print}; source {script}; {call}");
-        words(&zsh, &["-f", "-c", &text])
+        words(&beside, &zsh, &["-f", "-c", &text])
     };
     let services = complete("_dayfly_services").join(" ");
     assert!(services.contains("services:service:(alpha beta)"), "{services}");

@@ -339,7 +339,7 @@ fn what_has_no_snapshots_is_refused_with_the_way_out() {
     refused(&on(&site.template()), &["it is not on btrfs", "--snapshot overlay"]);
     let plain = volume.directory().join("plain");
     make_directory(&plain, 0o755);
-    refused(&on(&plain), &["no subvolume", "btrfs subvolume create"]);
+    refused(&on(&plain), &["not a subvolume", "btrfs subvolume create"]);
     refused(&on(volume.directory()), &["mount point"]);
     let options = ["--tmpfs", "/:1M"];
     volume.probe(&site, &["echo"]).options(&options).talk(b"").is_usage_error("--tmpfs /");

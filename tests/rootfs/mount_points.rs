@@ -203,8 +203,8 @@ fn a_mount_point_that_is_a_link_is_followed_inside_the_template_alone() {
             assert!(points.iter().any(|point| point == expected), "{snapshot} {target}: {points:?}");
         }
         for (target, named) in [
-            ("/round", "circle"),
-            ("/there", "circle"),
+            ("/round", "loop"),
+            ("/there", "loop"),
             ("/dangling", "/usr/share/zoneinfo/Etc/UTC"),
             ("/proc-root", "/proc/1/root/run"),
             ("/slash", "link to the root"),

@@ -1,8 +1,8 @@
 //! The calls that were reported, added up over all sandboxes.
 
 use seccomp::learning::Lesson;
-use seccomp::lessons::{Learned, Told};
-use std::collections::BTreeMap;
+use seccomp::lessons::{Access, Learned, Told};
+use std::collections::{BTreeMap, BTreeSet};
 use sys::names;
 
 /// Calls of one name, by what they do; None: of kinds that were too many to tell apart.
@@ -22,6 +22,8 @@ pub(crate) struct Heard {
     pub(crate) guarded: BTreeMap<String, u64>,
     /// Calls that no profile can allow.
     pub(crate) impossible: BTreeMap<String, u64>,
+    /// Paths that were opened.
+    pub(crate) paths: BTreeMap<Access, BTreeSet<String>>,
     /// How connections have ended.
     pub(crate) outcomes: BTreeMap<String, u64>,
 }
@@ -31,6 +33,9 @@ impl Heard {
         let told = line.parse().map_err(|()| format!("cannot understand what was learned: '{line}'"))?;
         match told {
             Told::Began { profile } => self.base = Some(profile),
+            Told::Path { access, path } => {
+                self.paths.entry(access).or_default().insert(path);
+            }
             Told::Ended { outcome } => *self.outcomes.entry(outcome).or_default() += 1,
             Told::Call(learned) => self.call(&learned),
         }

@@ -8,6 +8,7 @@ mod file;
 mod heard;
 mod includes;
 mod line;
+mod paths;
 mod report;
 
 use heard::Heard;

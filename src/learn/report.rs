@@ -3,6 +3,7 @@
 use crate::file::Changed;
 use crate::heard::Heard;
 use crate::line::times;
+use crate::paths;
 use seccomp::advice;
 use seccomp::profile::constants;
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(crate) fn report(heard: &Heard, changed: &Changed, path: &Path) -> String {
             .map(|(name, count)| format!("{name}, {}: {}", times(*count), advice::of_guard(name))),
     );
     list("no line can allow", &mut impossible(&heard.impossible));
+    list("paths", &mut paths::proposals(&heard.paths).into_iter());
     let outcomes: Vec<String> =
         heard.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     text.push_str(&format!(

@@ -32,15 +32,15 @@ pub enum Lesson {
 const ENOSYS: u16 = 38;
 const EACCES: u16 = 13;
 
-/// Judges a call by the machine's own ABI.
+/// Judges a call by the machine's own ABI. Only a call that the guard allows as well may go on.
 #[must_use]
 pub fn judge(profile: &Profile, guard: &[Instruction], number: u32, args: &[u64; 6]) -> Lesson {
-    match profile.verdict(number, args) {
-        Some(Action::Allow) => return Lesson::Allowed,
+    let lesson = match profile.verdict(number, args) {
         Some(Action::Errno(errno)) => return Lesson::Answered(errno),
         Some(Action::Notify | Action::Kill) => return Lesson::Ended,
-        None => {}
-    }
+        Some(Action::Allow) => Lesson::Allowed,
+        None => Lesson::Learned,
+    };
     let machine = names::NATIVE;
     let Some(name) = machine.call_name(number) else { return Lesson::Impossible(ENOSYS) };
     let call = Call { number, name, arch: machine.audit_arch(), args: *args };
@@ -49,14 +49,15 @@ pub fn judge(profile: &Profile, guard: &[Instruction], number: u32, args: &[u64;
     }
     match name {
         "execve" | "execveat" if profile.traits.exec == Exec::Once => Lesson::Impossible(EACCES),
-        _ => Lesson::Learned,
+        _ => lesson,
     }
 }
 
-/// The profile with all that it denies notified, so that the supervisor sees it.
+/// The profile with all that it denies notified, so that the supervisor sees it, and all that opens files.
 #[must_use]
 pub fn notifying(profile: &Profile) -> Profile {
     let of_entry = |entry: &Entry| match entry.action {
+        Action::Allow if opening(entry.name).is_some() => None,
         Action::Allow => Some(entry.clone()),
         // A call that no line decides is notified anyway.
         _ if entry.when.is_empty() => None,
@@ -64,6 +65,37 @@ pub fn notifying(profile: &Profile) -> Profile {
         _ => Some(Entry { action: Action::Notify, ..entry.clone() }),
     };
     Profile { traits: profile.traits, entries: profile.entries.iter().filter_map(of_entry).collect() }
+}
+
+/// Arguments of a call that opens a file by its path, by their places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// The descriptor of a directory that a relative path begins at.
+    pub directory: Option<usize>,
+    pub path: usize,
+    pub flags: OpeningFlags,
+}
+
+/// The flags of a call that opens a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpeningFlags {
+    Argument(usize),
+    /// It always makes a file.
+    Creates,
+    /// They are in memory, and not looked at.
+    InMemory,
+}
+
+/// Where a call has its path, if it opens a file.
+#[must_use]
+pub fn opening(name: &str) -> Option<Opening> {
+    match name {
+        "open" => Some(Opening { directory: None, path: 0, flags: OpeningFlags::Argument(1) }),
+        "creat" => Some(Opening { directory: None, path: 0, flags: OpeningFlags::Creates }),
+        "openat" => Some(Opening { directory: Some(0), path: 1, flags: OpeningFlags::Argument(2) }),
+        "openat2" => Some(Opening { directory: Some(0), path: 1, flags: OpeningFlags::InMemory }),
+        _ => None,
+    }
 }
 
 /// A call's arguments that say what it does, as conditions name them, and how the names of their
@@ -216,6 +248,7 @@ mod tests {
         assert_eq!(lesson(&profile, "fcntl", [3, 6, 0, 0, 0, 0]), Lesson::Learned);
         assert_eq!(lesson(&profile, "fcntl", [3, 1, 0, 0, 0, 0]), Lesson::Allowed);
         assert_eq!(lesson(&profile, "rseq", [0; 6]), Lesson::Answered(38));
+        assert_eq!(lesson(&profile, "openat", [0; 6]), Lesson::Allowed);
         assert_eq!(lesson(&profile, "mincore", [0; 6]), Lesson::Ended);
         assert_eq!(lesson(&profile, "msync", [0; 6]), Lesson::Ended);
         assert_eq!(lesson(&profile, "socket", [2, 1, 0, 0, 0, 0]), Lesson::Guarded);
@@ -224,6 +257,15 @@ mod tests {
         assert_eq!(lesson(&profile, "ioctl", [0, 0x8912, 0, 0, 0, 0]), Lesson::Guarded);
         assert_eq!(lesson(&profile, "execve", [0; 6]), Lesson::Impossible(13));
         assert_eq!(judge(&profile, guard::native(Files::Temporary), 4242, &[0; 6]), Lesson::Impossible(38));
+    }
+
+    /// All calls that open files are notified, and a call that goes on skips the guard.
+    #[test]
+    fn what_a_profile_allows_and_the_guard_denies_does_not_continue() {
+        let profile = read("arch x86_64 aarch64\nallow openat clone # a mistake\n");
+        assert_eq!(lesson(&profile, "openat", [0, 0, 0o100, 0o644, 0, 0]), Lesson::Allowed);
+        assert_eq!(lesson(&profile, "openat", [0, 0, 0o100, 0o4755, 0, 0]), Lesson::Guarded);
+        assert_eq!(lesson(&profile, "clone", [0x1000_0000, 0, 0, 0, 0, 0]), Lesson::Guarded);
     }
 
     /// The guard of a service with a writable bind denies more, and is the one that is asked.
@@ -245,7 +287,8 @@ mod tests {
             for (name, number) in names::NATIVE.calls() {
                 for value in [0, 1, 2, 3, 4, 5, 0x1002, 1 << 31, u64::MAX] {
                     let call = Call { number, name, arch: names::NATIVE.audit_arch(), args: [value; 6] };
-                    let allowed = profile.verdict(number, &call.args) == Some(Action::Allow);
+                    let allowed =
+                        profile.verdict(number, &call.args) == Some(Action::Allow) && opening(name).is_none();
                     let expected = if allowed { bpf::ALLOW } else { bpf::NOTIFY };
                     assert_eq!(interpret(&program, &call), expected, "{name} {value:#x}");
                 }

@@ -12,6 +12,8 @@ pub enum Told {
     Began { profile: String },
     /// A call of a sandbox that has ended.
     Call(Learned),
+    /// A path that a sandbox opened, escaped.
+    Path { access: Access, path: String },
     /// A connection has ended so.
     Ended { outcome: String },
 }
@@ -27,10 +29,29 @@ pub struct Learned {
     pub count: u64,
 }
 
+/// What was wanted of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    Read,
+    Write,
+    /// It was to be read and is not there.
+    Missing,
+}
+
+impl Access {
+    const ALL: [(&str, Access); 3] =
+        [("read", Access::Read), ("write", Access::Write), ("missing", Access::Missing)];
+
+    fn word(self) -> &'static str {
+        Access::ALL.iter().find(|(_, access)| *access == self).map_or("", |(word, _)| word)
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Told::Began { profile } => write!(f, "began {profile}"),
+            Told::Path { access, path } => write!(f, "path {} {path}", access.word()),
             Told::Ended { outcome } => write!(f, "ended {outcome}"),
             Told::Call(Learned { number, lesson, kind, count }) => {
                 let (word, errno) = match lesson {
@@ -56,6 +77,11 @@ impl FromStr for Told {
         match word {
             "began" => Ok(Told::Began { profile: rest.to_owned() }),
             "ended" => Ok(Told::Ended { outcome: rest.to_owned() }),
+            "path" => {
+                let (word, path) = rest.split_once(' ').ok_or(())?;
+                let known = Access::ALL.iter().find(|(known, _)| *known == word).ok_or(())?;
+                Ok(Told::Path { access: known.1, path: path.to_owned() })
+            }
             "call" => call(rest).map(Told::Call).ok_or(()),
             _ => Err(()),
         }
@@ -94,10 +120,19 @@ mod tests {
         });
         let began = Told::Began { profile: "/etc/a profile".to_owned() };
         let ended = Told::Ended { outcome: "exited".to_owned() };
-        for told in calls.map(Told::Call).chain([began, ended]) {
+        let paths = Access::ALL.map(|(_, access)| Told::Path { access, path: "/a path".to_owned() });
+        for told in calls.map(Told::Call).chain([began, ended]).chain(paths) {
             assert_eq!(told.to_string().parse(), Ok(told));
         }
-        for line in ["", "call", "call 1 learned 0", "call 1 learned 0 1 2", "call 1 maybe 0 1", "other x"] {
+        for line in [
+            "",
+            "call",
+            "call 1 learned 0",
+            "call 1 learned 0 1 2",
+            "call 1 maybe 0 1",
+            "path x /y",
+            "other x",
+        ] {
             assert_eq!(line.parse::<Told>(), Err(()), "{line}");
         }
     }

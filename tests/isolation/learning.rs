@@ -320,6 +320,24 @@ fn serve_learns_from_as_many_connections_as_it_is_told_and_ends() {
     assert!(school.text().contains("allow mincore # learned: 3 times, "), "{}", school.text());
 }
 
+/// With proposals for what the handler may read and write, and for the template.
+#[test]
+fn the_paths_that_were_opened_are_reported_with_what_they_are_for() {
+    let school = a_school!();
+    for (words, line) in [
+        (["open", "/srv/hello"], "read: landlock_ro = [\"/srv\"]"),
+        (["open", "srv/../srv/hello"], "read: landlock_ro = [\"/srv/../srv\"]"),
+        (["write", "/tmp/x"], "written: landlock_rw = [\"/tmp\"]; "),
+        (["open", "/srv/absent"], "not there, for the template if the handler needs it: /srv/absent"),
+        (["open", "/srv/a\nallow ptrace # x"], "/srv/a\\x0aallow ptrace # x"),
+    ] {
+        let ended = school.learn(&["try", words[0], words[1]]).talk(b"");
+        ended.expect(0, "exited");
+        assert!(ended.err.contains(line), "{words:?}\n{ended}");
+        assert_eq!(school.allowed(), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_report_that_cannot_be_written_is_a_failure() {
     let school = a_school!();

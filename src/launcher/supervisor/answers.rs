@@ -88,7 +88,7 @@ impl Live {
             return sys::seccomp::let_call(listener.as_fd(), notification.id).map(|()| Call::Settled);
         }
         if self.service.learning.is_some() && call.is_native() {
-            return self.learn(notification.id, call);
+            return self.learn((notification.id, notification.pid), call);
         }
         if let Some(errno) = self.default_answer(&call) {
             sys::seccomp::fail_call(listener.as_fd(), notification.id, errno)?;

@@ -5,12 +5,13 @@
 
 use super::Supervisor;
 use super::live::{Call, Live};
+use super::paths;
 use crate::log;
 use crate::outcome::Outcome;
 use sandbox::launch::denied::Denied;
 use seccomp::learning::{self, Lesson};
-use seccomp::lessons::{Learned, Told};
-use std::collections::HashMap;
+use seccomp::lessons::{Access, Learned, Told};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -22,6 +23,8 @@ const KINDS_MAX: usize = 32;
 /// More calls than any machine has, times the verdicts: a handler that makes up numbers does not fill
 /// the memory.
 const CALLS_MAX: usize = 4096;
+/// Paths of one sandbox that are noted.
+const PATHS_MAX: usize = 4096;
 
 /// The other end of what is learned.
 #[derive(Debug)]
@@ -43,9 +46,12 @@ impl Learner {
     }
 }
 
-/// The calls that one sandbox made.
+/// The calls that one sandbox made, and the paths that it opened.
 #[derive(Debug, Default)]
-pub(super) struct Lessons(HashMap<(u32, Lesson), Kinds>);
+pub(super) struct Lessons {
+    calls: HashMap<(u32, Lesson), Kinds>,
+    paths: HashSet<(Access, String)>,
+}
 
 #[derive(Debug, Default)]
 struct Kinds {
@@ -58,11 +64,11 @@ impl Lessons {
     /// Counts a call; true where it is the first of its kind.
     fn add(&mut self, call: &Denied, lesson: Lesson) -> bool {
         let number = call.number.cast_unsigned();
-        let is_known = self.0.contains_key(&(number, lesson));
-        if !is_known && self.0.len() >= CALLS_MAX {
+        let is_known = self.calls.contains_key(&(number, lesson));
+        if !is_known && self.calls.len() >= CALLS_MAX {
             return false;
         }
-        let kinds = self.0.entry((number, lesson)).or_default();
+        let kinds = self.calls.entry((number, lesson)).or_default();
         let kind = names::NATIVE.call_name(number).map_or([0; 6], |name| learning::kind(name, &call.args));
         if let Some((_, count)) = kinds.counts.iter_mut().find(|(known, _)| *known == kind) {
             *count += 1;
@@ -77,11 +83,13 @@ impl Lessons {
     }
 
     fn lines(&self) -> impl Iterator<Item = Told> {
-        self.0.iter().flat_map(|(&(number, lesson), kinds)| {
+        let paths = self.paths.iter().cloned().map(|(access, path)| Told::Path { access, path });
+        let calls = self.calls.iter().flat_map(|(&(number, lesson), kinds)| {
             let told = move |kind, count| Told::Call(Learned { number, lesson, kind, count });
             let others = (kinds.others > 0).then(|| told(None, kinds.others));
             kinds.counts.iter().map(move |(kind, count)| told(Some(*kind), *count)).chain(others)
-        })
+        });
+        calls.chain(paths)
     }
 }
 
@@ -89,7 +97,7 @@ impl Live {
     /// Counts a call by the machine's own ABI and lets it go on, unless a line of the profile or the
     /// guard denies it: a call that goes on skips the guard. The guard judges numbers that nobody can
     /// change meanwhile.
-    pub(super) fn learn(&mut self, id: u64, call: Denied) -> Result<Call, Errno> {
+    pub(super) fn learn(&mut self, (id, thread): (u64, u32), call: Denied) -> Result<Call, Errno> {
         let (Some(profile), Some(listener)) = (&self.service.learning, &self.listener) else {
             return Err(Errno::ENOENT);
         };
@@ -97,6 +105,13 @@ impl Live {
         let lesson = learning::judge(profile, self.service.plan.seccomp.guard, number, &call.args);
         let is_new = lesson != Lesson::Allowed && self.lessons.add(&call, lesson);
         let listener = listener.as_fd();
+        if matches!(lesson, Lesson::Allowed | Lesson::Learned)
+            && self.lessons.paths.len() < PATHS_MAX
+            && let Some(opening) = names::NATIVE.call_name(number).and_then(learning::opening)
+            && let Some(path) = paths::opened(thread, opening, &call.args)
+        {
+            self.lessons.paths.insert(path);
+        }
         match lesson {
             Lesson::Allowed | Lesson::Learned => sys::seccomp::let_call(listener, id)?,
             Lesson::Answered(errno) | Lesson::Impossible(errno) => {
@@ -193,6 +208,6 @@ mod tests {
         for number in 10_000..30_000 {
             lessons.add(&Denied { number, foreign: false, args: [0; 6] }, Lesson::Impossible(38));
         }
-        assert_eq!(lessons.0.len(), CALLS_MAX);
+        assert_eq!(lessons.calls.len(), CALLS_MAX);
     }
 }

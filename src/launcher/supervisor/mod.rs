@@ -18,6 +18,7 @@ mod lifecycle;
 mod live;
 mod minimum_rate;
 mod origin;
+mod paths;
 mod pool;
 mod rate;
 mod rate_limited;

@@ -266,3 +266,23 @@ fn every_seed_of_the_fuzzer_is_read_to_an_end() {
         }
     }
 }
+
+/// The profiles that the documents show.
+#[test]
+fn each_profile_in_the_documents_is_one() {
+    let mut shown = 0;
+    for page in ["profiles", "handlers", "from-nsjail"] {
+        let path = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/{}.md"), page);
+        let text = std::fs::read_to_string(path).unwrap();
+        for block in text.split("\n```\n").filter(|block| block.starts_with("arch ")) {
+            let mut include = |name: &str| match included(name) {
+                Some(text) => Ok((name.to_owned(), text.to_owned())),
+                None => Err(name.to_owned()),
+            };
+            let read = parse(page, block, Machine::X86_64, &mut include);
+            assert!(read.is_ok(), "{page}: {block}: {:?}", read.err());
+            shown += 1;
+        }
+    }
+    assert!(shown >= 3, "{shown} profiles");
+}

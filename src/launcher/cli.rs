@@ -142,12 +142,13 @@ pub(crate) struct CheckOptions {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainOptions {
-    /// Service: NAME for /etc/dayfly/NAME.toml, or a FILE; without it and without --template, explain the
-    /// profile only
-    #[arg(conflicts_with = "diff")]
-    pub(crate) name: Option<String>,
-    /// Print the differences between two services
-    #[arg(long, num_args = 2, value_names = ["SERVICE_A", "SERVICE_B"])]
+    /// Service, NAME for /etc/dayfly/NAME.toml or a FILE, and the sections to print, such as seccomp or limits
+    ///
+    /// Without a service and without --template, the profile alone is explained. A section can be a path: seccomp/profile/allowed
+    #[arg(conflicts_with = "diff", value_name = "SERVICE or SECTION")]
+    pub(crate) words: Vec<String>,
+    /// Print the differences between two services, profiles or lists of options ('--memory 1M --template /srv/x')
+    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_hyphen_values = true)]
     pub(crate) diff: Option<Vec<String>>,
     /// Print one JSON object
     #[arg(long)]

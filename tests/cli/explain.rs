@@ -1,6 +1,6 @@
 //! `dayfly explain`: what it says is what a sandbox is.
 
-use common::{Site, a_site, dayfly};
+use common::{Site, a_site, dayfly, need};
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -15,16 +15,21 @@ fn json(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The node at a path of names.
+/// The part that these keys lead to.
 #[track_caller]
 fn at<'t>(tree: &'t Value, path: &[&str]) -> &'t Value {
-    path.iter().fold(tree, |node, name| {
-        let children = node["children"].as_array().map_or(&[][..], Vec::as_slice);
-        children
-            .iter()
-            .find(|child| child["name"] == *name)
-            .unwrap_or_else(|| panic!("no {name} in {path:?}"))
-    })
+    path.iter()
+        .fold(tree, |node, key| node.get(key).unwrap_or_else(|| panic!("no {key} of {path:?} in {tree}")))
+}
+
+#[track_caller]
+fn text<'t>(tree: &'t Value, path: &[&str]) -> &'t str {
+    at(tree, path).as_str().unwrap_or_else(|| panic!("{path:?} is no text in {tree}"))
+}
+
+/// Its reason.
+fn why<'t>(tree: &'t Value, path: &[&str]) -> &'t str {
+    tree["why"][path.join(".")].as_str().unwrap_or_default()
 }
 
 fn of_site<'s>(template: &'s str, more: &[&'s str]) -> Vec<&'s str> {
@@ -57,7 +62,7 @@ fn every_layer_is_there_for_people_and_as_json() {
         "remarks",
     ];
     for layer in layers {
-        at(&tree, &[layer]);
+        at(&tree, &[&layer.to_lowercase().replace(' ', "_")]);
         assert!(text.contains(&format!("─ {layer}")), "{layer}\n{text}");
     }
 }
@@ -85,7 +90,8 @@ fn the_limits_are_those_of_the_process() {
     for (name, shown) in names {
         let line = limits.lines().find_map(|line| line.strip_prefix(shown)).unwrap();
         let in_force: Vec<&str> = line.split_whitespace().take(2).collect();
-        let said = at(&tree, &["limits", name])["value"].as_str().unwrap();
+        let said = at(&tree, &["limits", name]);
+        let said = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
         let said: Vec<&str> = said.split(", ").collect();
         assert_eq!([said[0], said[said.len() - 1]], in_force[..], "{name}");
     }
@@ -105,37 +111,37 @@ fn the_mounts_are_those_of_the_process() {
         let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         live.client.send(b"\n");
         live.end().expect(0, "exited");
-        let layer = &at(&tree, &["root file system"])["children"];
-        let said: Vec<&Value> =
-            layer.as_array().unwrap().iter().filter(|node| node["name"] != "template").collect();
+        let said = at(&tree, &["root_file_system"]).as_object().unwrap();
         for mount in mounts.lines() {
             let fields: Vec<&str> = mount.split(' ').collect();
-            let node = said.iter().find(|node| node["name"] == fields[4]);
-            let node = node.unwrap_or_else(|| panic!("{} is not explained", fields[4]));
-            let words = format!("{} {}", node["value"].as_str().unwrap(), node["why"].as_str().unwrap());
+            let node = said.get(fields[4]).unwrap_or_else(|| panic!("{} is not explained", fields[4]));
+            let value = node.as_str().or(node["value"].as_str()).unwrap();
+            let words = format!("{value} {}", why(&tree, &["root_file_system", fields[4]]));
             let words: Vec<&str> = words.split([' ', ',']).collect();
             for flag in fields[5].split(',').filter(|flag| *flag != "relatime") {
                 assert!(words.contains(&flag), "{snapshot} {mount}\n{words:?}");
             }
         }
         let mounted = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect::<Vec<_>>();
-        assert!(
-            said.iter().all(|node| mounted.contains(&node["name"].as_str().unwrap())),
-            "{mounted:?}\n{said:?}"
-        );
+        let said: Vec<&String> = said.keys().filter(|name| *name != "template").collect();
+        assert!(said.iter().all(|name| mounted.contains(&name.as_str())), "{mounted:?}\n{said:?}");
     }
 }
 
 #[test]
 fn every_call_of_the_profile_is_listed_with_its_reason() {
     let tree = json(&["--profile", "static"]);
-    let allowed = at(&tree, &["seccomp", "profile", "allowed"]);
-    let calls = allowed["children"].as_array().unwrap();
+    let path = ["seccomp", "profile", "allowed"];
+    let allowed = at(&tree, &path).as_object().unwrap();
+    let calls: Vec<&String> = allowed.keys().filter(|key| *key != "value").collect();
     assert_eq!(allowed["value"], format!("{} calls", calls.len()));
-    assert!(calls.iter().all(|call| call["why"] != ""));
-    assert!(calls.iter().any(|call| call["name"] == "read"));
-    let guard = at(&tree, &["seccomp", "guard"])["children"].as_array().unwrap();
-    assert!(guard.len() > 40 && guard.iter().all(|call| call["why"] != ""));
+    assert!(calls.iter().all(|call| !why(&tree, &[path.as_slice(), &[call]].concat()).is_empty()));
+    assert_eq!(allowed["read"], true);
+    let guard = at(&tree, &["seccomp", "guard"]).as_object().unwrap();
+    let guarded: Vec<&String> = guard.keys().filter(|key| *key != "value").collect();
+    assert!(
+        guarded.len() > 40 && guarded.iter().all(|call| !why(&tree, &["seccomp", "guard", call]).is_empty())
+    );
 }
 
 fn service(site: &mut Site, name: &str, more: &str) -> String {
@@ -152,7 +158,7 @@ fn a_difference_between_two_services_is_named() {
     let output = explain(&["--diff", &a, &b]);
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["- limits/data: 1048576", "+ limits/data: 2097152", "+ seccomp/profile/allowed/rmdir"] {
+    for line in ["- limits/data: 1M", "+ limits/data: 2M", "+ seccomp/profile/allowed/rmdir"] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(!text.contains("capabilities"), "{text}");
@@ -171,13 +177,13 @@ fn what_is_given_up_and_what_the_profile_excepts_is_said() {
     let site = a_site!();
     let template = site.template();
     let tree = json(&of_site(template.to_str().unwrap(), &["--allow-degraded", "mdwe,landlock-net"]));
-    assert_eq!(at(&tree, &["layers given up"])["value"], "landlock-net mdwe");
-    assert_eq!(at(&tree, &["process", "memory-deny-write-execute"])["value"], "no");
-    assert_eq!(at(&tree, &["Landlock", "TCP"])["value"], "not governed");
+    assert_eq!(text(&tree, &["layers_given_up"]), "landlock-net mdwe");
+    assert_eq!(text(&tree, &["process", "memory_deny_write_execute"]), "no");
+    assert_eq!(text(&tree, &["landlock", "tcp"]), "not governed");
     let tree = json(&of_site(template.to_str().unwrap(), &["--profile", "tree"]));
-    let exec = at(&tree, &["seccomp", "profile", "exec"]);
-    assert!(exec["why"].as_str().unwrap().contains("exception"), "{exec}");
-    assert!(!at(&tree, &["root file system", "/"])["value"].as_str().unwrap().contains("noexec"));
+    let exec = why(&tree, &["seccomp", "profile", "exec"]);
+    assert!(exec.contains("exception"), "{exec}");
+    assert!(!text(&tree, &["root_file_system", "/", "value"]).contains("noexec"));
 }
 
 #[test]
@@ -187,7 +193,7 @@ fn what_would_be_refused_is_explained_too() {
     site.settle();
     let template = site.template();
     let tree = json(&of_site(template.to_str().unwrap(), &[]));
-    let refused = at(&tree, &["refused"])["value"].as_str().unwrap();
+    let refused = text(&tree, &["refused"]);
     assert!(refused.contains("writable by everyone"), "{refused}");
 }
 
@@ -196,5 +202,140 @@ fn an_unknown_service_or_profile_is_an_error() {
     for arguments in [&["nonesuch"][..], &["--profile", "nonesuch"], &["--diff", "nonesuch", "nonesuch"]] {
         let output = explain(arguments);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn limits_are_numbers_by_their_names_and_sizes_for_people() {
+    let site = a_site!();
+    let template = site.template();
+    let arguments = of_site(template.to_str().unwrap(), &["--memory", "33M"]);
+    let tree = json(&arguments);
+    assert_eq!(tree["limits"]["memory"], 33 << 20);
+    assert_eq!(tree["handler"]["arguments"], serde_json::json!(["/bin/probe", "sleep"]));
+    assert!(why(&tree, &["limits", "memory"]).contains("--memory"));
+    let said = String::from_utf8(explain(&arguments).stdout).unwrap();
+    assert!(said.contains("memory: 33M") && said.contains("tmpfs of 16M, 1024 inodes"), "{said}");
+}
+
+#[test]
+fn a_section_is_printed_alone() {
+    let mut site = a_site!();
+    let file = service(&mut site, "a.toml", "memory = \"1M\"\n");
+    let said = |arguments: &[&str]| String::from_utf8(explain(arguments).stdout).unwrap();
+    let limits = said(&[&file, "limits"]);
+    assert!(
+        limits.starts_with("limits") && limits.contains("memory: 1M") && !limits.contains("handler"),
+        "{limits}"
+    );
+    let both = said(&[&file, "root-file-system", "seccomp/guard"]);
+    assert!(both.starts_with("root file system") && both.contains("\nguard: fixed"), "{both}");
+    let alone = said(&["--profile", "static", "seccomp/profile/exec"]);
+    assert!(alone.starts_with("exec: once") && alone.lines().count() == 1, "{alone}");
+    assert_eq!(json(&[&file, "limits"])["memory"], 1 << 20);
+    let wrong = explain(&[&file, "nonesuch"]);
+    let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert_eq!(wrong.status.code(), Some(2), "{told}");
+    assert!(told.contains("no section 'nonesuch'") && told.contains("seccomp"), "{told}");
+    // Options beside a service change it, as ever.
+    let changed = said(&[&file, "--profile", "tree", "seccomp"]);
+    assert!(changed.contains("profile: tree"), "{changed}");
+}
+
+#[test]
+fn profiles_and_lists_of_options_are_compared_too() {
+    let mut site = a_site!();
+    let file = service(&mut site, "a.toml", "");
+    let said = |arguments: &[&str]| {
+        let output = explain(arguments);
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let profiles = said(&["--diff", "static", "tree"]);
+    assert!(profiles.contains("- seccomp/profile: static\n+ seccomp/profile: tree"), "{profiles}");
+    assert!(!profiles.contains("limits"), "{profiles}");
+    let template = format!("--template {} --memory", site.template().display());
+    let lists = [format!("{template} 1M -- /bin/probe"), format!("{template} 2M -- /bin/probe")];
+    let options = said(&["--diff", &lists[0], &lists[1]]);
+    assert!(options.contains("- limits/memory: 1M\n+ limits/memory: 2M"), "{options}");
+    let mixed = said(&["--diff", &file, &lists[0]]);
+    assert!(mixed.contains("- limits/memory: 64M\n+ limits/memory: 1M"), "{mixed}");
+    let wrong = said(&["--diff", "--memroy 1M", &lists[0]]);
+    assert!(wrong.contains("--diff: '--memroy 1M': ") && wrong.lines().count() == 1, "{wrong}");
+}
+
+/// A terminal as script(1) makes it.
+fn at_a_terminal(words: &[&str], no_colour: bool) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!("{} {}", dayfly().display(), quoted.join(" "));
+    let mut command = Command::new(common::program("script").expect("util-linux has it"));
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    if no_colour {
+        command.env("NO_COLOR", "1");
+    }
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |all, part| all + part.split_once('m').unwrap().1)
+}
+
+#[test]
+fn at_a_terminal_lines_have_a_hundred_columns_and_colour_unless_no_color_says_otherwise() {
+    let _script = need!("script");
+    let site = a_site!();
+    let template = site.template().to_str().unwrap().to_owned();
+    for words in
+        [&["explain", "--profile", "tree"][..], &["check", "--template", &template, "--", "/bin/probe"]]
+    {
+        let coloured = at_a_terminal(words, false);
+        assert!(coloured.contains("\x1b["), "{coloured}");
+        let plain = without_colour(&coloured);
+        let long =
+            plain.lines().find(|line| line.chars().count() > 100 && line.split(' ').all(|w| w.len() < 60));
+        assert_eq!(long, None);
+        assert_eq!(at_a_terminal(words, true), plain);
+        // To a program each thing is one line, however long.
+        let piped = Command::new(dayfly()).args(words).output().unwrap();
+        let piped = String::from_utf8(piped.stdout).unwrap();
+        assert!(!piped.contains('\x1b') && piped.lines().count() < plain.lines().count(), "{words:?}");
+    }
+}
+
+/// What docs/explain.md allows as a part.
+fn is_part(value: &Value) -> bool {
+    match value {
+        Value::Object(parts) => parts.values().all(is_part),
+        Value::Array(parts) => parts.iter().all(is_part),
+        Value::Number(number) => number.is_u64(),
+        Value::String(_) | Value::Bool(true) => true,
+        Value::Bool(false) | Value::Null => false,
+    }
+}
+
+#[test]
+fn json_is_as_the_page_says_and_the_page_names_every_section() {
+    let site = a_site!();
+    let template = site.template();
+    let page = std::fs::read_to_string(common::checkout().join("docs/explain.md")).unwrap();
+    let schema = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    serde_json::from_str::<Value>(schema).expect("the schema is JSON");
+    for options in
+        [&["--warm", "2"][..], &["--memory", "infinity", "--setenv", "A=1"], &["--profile", "tree"]]
+    {
+        let tree = json(&of_site(template.to_str().unwrap(), options));
+        assert!(is_part(&tree) && tree["why"].is_object() && tree["value"].is_string(), "{tree}");
+        for section in
+            tree.as_object().unwrap().keys().filter(|key| !["why", "value"].contains(&key.as_str()))
+        {
+            let name = format!("`{}`", section.replace('_', "-"));
+            assert!(page.contains(&name), "docs/explain.md lacks {name}");
+            let words =
+                [&["--template", template.to_str().unwrap(), section], options, &["--", "/bin/probe"]]
+                    .concat();
+            assert!(explain(&words).status.success(), "{words:?}");
+        }
     }
 }

@@ -12,14 +12,9 @@ const PROFILES: [&str; 3] = ["static", "interpreter", "tree"];
 fn explained(profile: &str, group: &str) -> Vec<(String, String)> {
     let output = Command::new(dayfly()).args(["explain", "--json", "--profile", profile]).output().unwrap();
     let tree: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let child = |node: &Value, name: &str| {
-        let children = node["children"].as_array().unwrap();
-        children.iter().find(|child| child["name"] == name).unwrap().clone()
-    };
-    let group = child(&child(&child(&tree, "seccomp"), "profile"), group);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let calls = group["children"].as_array().unwrap().iter();
-    calls.map(|call| (text(&call["name"]).replace(" (some)", ""), text(&call["value"]))).collect()
+    let calls = tree["seccomp"]["profile"][group.replace(' ', "_")].as_object().unwrap().iter();
+    let calls = calls.filter(|(name, _)| *name != "value");
+    calls.map(|(name, said)| (name.clone(), said.as_str().unwrap_or_default().to_owned())).collect()
 }
 
 fn numbers() -> BTreeMap<&'static str, i64> {

@@ -15,7 +15,7 @@ use crate::config::service::{Purpose, Service};
 use crate::config::{self, ErrorKind, mount_points};
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
-use crate::output::stdout_line;
+use crate::output::{Look, Paint, stdout_line};
 use seccomp::profile::constants;
 use seccomp::profile::model::{Action, Entry};
 use serde_json::json;
@@ -218,9 +218,19 @@ fn print(findings: &[Finding], as_json: bool) {
         stdout_line(&json!({"would_run": would_run, "findings": list}).to_string());
         return;
     }
+    let look = Look::of_stdout();
     for finding in findings {
         let option =
             finding.option.as_ref().map(|option| format!("; {option} allows it")).unwrap_or_default();
-        stdout_line(&format!("{:<5} {}: {}{option}", finding.level.word(), finding.what, finding.text));
+        let paint = match finding.level {
+            Level::Ok => Paint::Green,
+            Level::Note => Paint::Yellow,
+            Level::Fail => Paint::Red,
+        };
+        let word = look.paint(paint, &format!("{:<5}", finding.level.word()));
+        let text = format!("{}: {}{option}", finding.what, finding.text);
+        for (index, line) in look.wrapped(&text, 6, 6).iter().enumerate() {
+            stdout_line(&format!("{} {line}", if index == 0 { &word } else { "     " }));
+        }
     }
 }

@@ -141,6 +141,11 @@ pub(crate) fn names_in(directory: &Path, ending: &str) -> Vec<String> {
 }
 
 /// NAME has no `/`; with one it is a file.
+/// Whether there is a service file of this name.
+pub(crate) fn service_exists(name: &str) -> bool {
+    Path::new(SERVICES).join(format!("{name}.toml")).exists()
+}
+
 fn service_path(service: &str, cwd: &Path) -> Result<(String, PathBuf), ConfigError> {
     if service.contains('/') {
         let path = cwd.join(service);

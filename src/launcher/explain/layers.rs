@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::config::passed_fds::PassedFds;
 use crate::config::service::{Purpose, Service};
 use crate::kernel::Kernel;
+use crate::output::size;
 use sandbox::IdSource;
 use sandbox::Plan;
 use sandbox::child;
@@ -72,7 +73,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::identity(*identity, *ids),
         capability_sets(*identity),
         self::process(process, &service.passed_fds),
-        self::limits(limits),
+        self::limits(limits, service.memory()),
         self::landlock(landlock),
         filters::filters(&service.profile, Files::of(!rootfs.writable.is_empty()), Some(seccomp.locks))?
             .with([programs(seccomp)]),
@@ -253,7 +254,10 @@ fn secrets(credentials: &Credentials) -> Node {
 }
 
 fn bounds(name: &str, bounds: &rootfs::Bounds) -> Node {
-    Node::new(name, format!("tmpfs of {} bytes, {} inodes", text(&bounds.bytes), text(&bounds.inodes)))
+    let (bytes, inodes) = (text(&bounds.bytes), text(&bounds.inodes));
+    let people = bytes.parse().map_or_else(|_error| bytes.clone(), size);
+    Node::new(name, format!("tmpfs of {bytes} bytes, {inodes} inodes"))
+        .shown(format!("tmpfs of {people}, {inodes} inodes"))
 }
 
 fn identity(plan: identity::Plan, ids: IdSource) -> Node {
@@ -323,15 +327,36 @@ fn init_stub(init: bool) -> Node {
     }
 }
 
-fn limits(limits: &[Limit]) -> Node {
-    let shown =
-        |value: u64| if value == libc::RLIM_INFINITY { "infinity".to_owned() } else { value.to_string() };
-    Node::group("limits").why("setrlimit(2), soft and hard").with(limits.iter().map(|limit| {
-        let Limit { resource: _, name, soft, hard } = limit;
-        let value = if soft == hard { shown(*soft) } else { format!("{}, {}", shown(*soft), shown(*hard)) };
-        Node::new(*name, value).why(why_limit(name))
-    }))
+fn limits(limits: &[Limit], memory: Option<u64>) -> Node {
+    let memory = memory.map_or_else(|| Node::new("memory", "infinity"), |bytes| Node::bytes("memory", bytes));
+    let memory = memory.why("--memory: by a limit on data, or by the sandbox's cgroup");
+    Node::group("limits").why("setrlimit(2), soft and hard").with([memory]).with(limits.iter().map(limit))
 }
+
+fn limit(limit: &Limit) -> Node {
+    let Limit { resource: _, name, soft, hard } = limit;
+    let counts_bytes = OF_BYTES.contains(name);
+    let one = |value: u64| match value {
+        libc::RLIM_INFINITY => "infinity".to_owned(),
+        bytes if counts_bytes => size(bytes),
+        number => number.to_string(),
+    };
+    let plain = |value: u64| if value == libc::RLIM_INFINITY { one(value) } else { value.to_string() };
+    let node = match (soft == hard, *soft) {
+        (true, libc::RLIM_INFINITY) => Node::new(*name, "infinity"),
+        (true, bytes) if counts_bytes => Node::bytes(*name, bytes),
+        (true, number) => Node::number(*name, number),
+        (false, _) => Node::new(*name, format!("{}, {}", plain(*soft), plain(*hard))).shown(format!(
+            "{}, {}",
+            one(*soft),
+            one(*hard)
+        )),
+    };
+    node.why(why_limit(name))
+}
+
+/// Limits that count bytes.
+const OF_BYTES: [&str; 7] = ["as", "data", "fsize", "memlock", "msgqueue", "rss", "stack"];
 
 fn why_limit(name: &str) -> &'static str {
     match name {

@@ -3,6 +3,7 @@
 use super::tree::Node;
 use crate::cgroup::leaves::Bounds;
 use crate::config::service::{Purpose, Service};
+use crate::output::size;
 use sandbox::plan::park::Park;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         Node::new("cpu burst", time(*cpu_burst))
             .why("CPU time at full weight; then the sandbox yields to all others"),
         Node::new("send buffer", bytes(*send_buffer))
+            .shown(send_buffer.map_or_else(|| "the system's".to_owned(), size))
             .why("kernel memory for a peer that does not read; it outlives the sandbox"),
         Node::new(
             "kill signal",
@@ -89,10 +91,12 @@ fn cgroup(bounds: Option<Bounds>) -> Node {
     };
     let shown = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
     Node::group("cgroup").why("separate, from the start").with([
-        Node::new("memory.max", shown(memory)).why("includes tmpfs, page tables and sockets"),
+        Node::new("memory.max", shown(memory))
+            .shown(memory.map_or_else(|| "max".to_owned(), size))
+            .why("includes tmpfs, page tables and sockets"),
         Node::new("memory.swap.max", "0"),
         Node::new("memory.oom.group", "1").why("running out of memory ends the whole sandbox"),
-        Node::new("pids.max", tasks.to_string()),
+        Node::number("pids.max", tasks),
         Node::new("cpu.max", cpu_percent.map_or_else(|| "max".to_owned(), |percent| format!("{percent}%"))),
     ])
 }
@@ -104,8 +108,8 @@ fn resident(service: &Service) -> Node {
     Node::group("serve").with([
         Node::new("parked", format!("{} to {} sandboxes, {}", warm.min, warm.max, parked(service.park)))
             .why("each is used once"),
-        Node::new("connections", limits.total.to_string()),
-        Node::new("connections of a source", limits.per_source.to_string())
+        Node::number("connections", limits.total as u64),
+        Node::number("connections of a source", limits.per_source as u64)
             .why(format!("a source is a /{} of IPv4 or a /{} of IPv6", limits.prefix4, limits.prefix6)),
         Node::new("rate of a source", rate),
         Node::new("over the limit", format!("{} bytes, then the close", service.over_limit.len())),

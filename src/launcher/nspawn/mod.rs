@@ -38,7 +38,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     match understood(words) {
         Ok(Understood::Run(options)) => command::run(*options),
         Ok(Understood::Explain(options, json)) => {
-            explain::main(ExplainOptions { name: None, diff: None, json, options: *options })
+            explain::main(ExplainOptions { words: Vec::new(), diff: None, json, options: *options })
         }
         Ok(Understood::Print(lines)) => {
             lines.iter().for_each(|line| stdout_line(line));

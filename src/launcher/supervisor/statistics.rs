@@ -6,7 +6,7 @@ use super::deadlines::Deadline;
 use super::live::{Live, Served};
 use super::origin::{Origin, token};
 use super::services;
-use crate::config::service::{Service, ServiceId};
+use crate::config::service::ServiceId;
 use crate::log;
 use crate::outcome::{Record, micros};
 use crate::stats;
@@ -199,23 +199,13 @@ fn report_of(state: &services::State) -> Report {
         limits: Some(Limits {
             max_connections: service.admission.total as u64,
             max_per_source: service.admission.per_source as u64,
-            memory_bytes: memory_of(service),
+            memory_bytes: service.memory(),
             wall_time_us: span(service.wall_time),
             idle_time_us: span(service.idle_time),
         }),
         counters: state.statistics.counters.clone(),
         ..Report::default()
     }
-}
-
-/// The memory limit of a sandbox: of its cgroup, or its limit on data.
-fn memory_of(service: &Service) -> Option<u64> {
-    let limits = &service.plan.limits;
-    match service.cgroup {
-        Some(bounds) => bounds.memory,
-        None => limits.iter().find(|limit| limit.name == "data").map(|limit| limit.soft),
-    }
-    .filter(|bytes| *bytes != u64::MAX)
 }
 
 /// A sandbox as the supervisor knows it: the reader gets the kernel's counts itself.

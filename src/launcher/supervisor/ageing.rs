@@ -1,9 +1,8 @@
 //! CPU time ages: a sandbox that has used its burst of it yields to everybody else.
 //!
 //! In a cgroup of its own it gets the least weight. Without one, its session's autogroup gets nice 19
-//! (sched(7)), and its processes become SCHED_IDLE where there are no autogroups. Nothing here opens a file
-//! of the handler's or waits for it: its processes are known by number, and stay ours as long as the first of
-//! them is not reaped.
+//! (sched(7)), and its processes become SCHED_IDLE. Nothing here opens a file of the handler's or waits for it:
+//! its processes are known by number, and stay ours as long as the first of them is not reaped.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -95,10 +94,11 @@ impl Live {
             return;
         }
         for pid in self.processes() {
-            let autogroup = fs::write(format!("/proc/{pid}/autogroup"), "19");
-            // Where there are no autogroups. Not without the capability: a filter of the unit may kill for
-            // the attempt.
-            if autogroup.is_err() && may_schedule() {
+            fs::write(format!("/proc/{pid}/autogroup"), "19")
+                .ignoring("there are no autogroups, or it has ended");
+            // Whatever wakes takes the processor from it at once; by its weight alone it would keep it for
+            // a tick. Not without the capability: a filter of the unit may kill for the attempt.
+            if may_schedule() {
                 process::set_idle_scheduling(pid).ignoring("it has ended; the limit of CPU time remains");
             }
         }

@@ -69,12 +69,12 @@ fn two_hundred_silent_connections_of_one_address_keep_no_other_from_its_answer()
     }
 }
 
-/// Six of eight places are whoever's; with two for each source three sources have them all.
+/// Six of eight places are whoever's; three sources with two connections each have them all.
 #[test]
 fn a_newcomer_gets_a_reserved_place_and_the_oldest_that_sent_nothing_loses_its_own() {
     let site = a_site!();
     for more in [&[][..], &["--park", "none"], &["--wait-for-data", "1min"]] {
-        let options = ["--max-connections", "8", "--max-per-source", "2", "--over-limit", "full\\n"];
+        let options = ["--max-connections", "8", "--max-per-source", "4", "--over-limit", "full\\n"];
         let serving = Serve::probe(&site, &["echo"]).options(&options).options(more).start();
         let mut talker = serving.connect_from("127.0.0.2");
         talker.send(b"first\n");

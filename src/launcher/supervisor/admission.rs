@@ -57,6 +57,10 @@ impl Source {
     }
 }
 
+/// As many reserved places a source may have: one after the other needs two, since the end of a connection
+/// is known here a moment later than to its client.
+const RESERVED_EACH: usize = 2;
+
 /// From one network to the next wider one.
 const SITE_BITS: u8 = 8;
 
@@ -98,7 +102,7 @@ const RESTLESS_MAX: usize = 16_384;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
     Total,
-    /// What is left is for sources that have no connection.
+    /// What is left is for sources that have next to none.
     Reserved,
     Source,
     Rate,
@@ -158,7 +162,7 @@ impl Admission {
             return Err(Rejected::Total);
         }
         if source != Source::Other {
-            if self.total >= self.unreserved() && self.connections_of(source.widest()) > 0 {
+            if self.total >= self.unreserved() && self.connections_of(source.widest()) >= RESERVED_EACH {
                 return Err(Rejected::Reserved);
             }
             for (network, factor) in source.levels() {
@@ -311,18 +315,21 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_the_places_is_for_sources_that_have_none() {
+    fn a_quarter_of_the_places_is_for_sources_that_have_next_to_none() {
         let mut admission = Admission::new(MANY);
         for n in 0..75 {
             assert!(!admission.is_crowded());
             admission.count_in(Source::V4(n / 4), Instant::now()).unwrap();
         }
         assert_eq!(admission.count_in(Source::V4(18), Instant::now()), Err(Rejected::Reserved));
-        for n in 0..25 {
-            assert_eq!(admission.count_in(Source::V4(99 + n), Instant::now()), Ok(Source::V4(99 + n)));
-            assert!(admission.count_in(Source::V4(99 + n), Instant::now()).is_err());
+        for n in 0..12 {
+            for _ in 0..2 {
+                assert_eq!(admission.count_in(Source::V4(99 + n), Instant::now()), Ok(Source::V4(99 + n)));
+            }
+            assert_eq!(admission.count_in(Source::V4(99 + n), Instant::now()), Err(Rejected::Reserved));
             assert!(admission.is_crowded());
         }
+        assert!(admission.count_in(Source::V4(998), Instant::now()).is_ok());
         assert_eq!(admission.count_in(Source::V4(999), Instant::now()), Err(Rejected::Total));
     }
 

@@ -43,7 +43,8 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
         source,
         "BuiltIn {{ name: {name:?}, text: {text:?}, \
          traits: Traits {{ default: Action::{:?}, exec: Exec::{:?}, init: {}, tasks: {}, locks: {} }}, \
-         killing: &{:?}, meets_in_ipc: {}, refuses_code: {}, programs: [",
+         killing: &{:?}, meets_in_ipc: {}, refuses_code: {}, notifies_of_processes: {}, \
+         programs: [",
         traits.default,
         traits.exec,
         traits.init,
@@ -51,7 +52,8 @@ fn built_in(name: &str, text: &str, machine: Machine) -> Result<String, Box<dyn 
         traits.locks,
         profile.killing().collect::<Vec<_>>(),
         profile.meets_in_ipc(),
-        profile.refuses_code()
+        profile.refuses_code(),
+        profile.notifies_of_processes()
     )?;
     for variant in Variant::ALL {
         let program = compile::compile(&profile, machine, variant).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod admit;
 pub mod advice;
 pub mod compile;
 pub mod guard;

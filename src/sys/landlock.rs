@@ -56,10 +56,14 @@ pub fn allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Resu
 /// Restricts the calling thread for good. Needs no_new_privs. `quiet`: what is denied before the next exec is
 /// not audited (from ABI 7 on); what is denied after it never is, unless asked for.
 pub fn restrict_self(ruleset: BorrowedFd<'_>, quiet: bool) -> Result<()> {
-    const LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: u32 = 1 << 0;
-    let flags = if quiet { LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF } else { 0 };
+    let flags = restrict_flags(quiet);
     // SAFETY: two ints.
     check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), flags) }).map(drop)
+}
+
+pub(crate) fn restrict_flags(quiet: bool) -> u32 {
+    const LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: u32 = 1 << 0;
+    if quiet { LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF } else { 0 }
 }
 
 const _: () = assert!(size_of::<PathBeneath>() == 12);

@@ -16,6 +16,7 @@ pub mod privilege;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
+pub mod token;
 
 use std::ffi::{CStr, CString, c_char, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -225,6 +226,13 @@ pub fn any_call(number: c_long, args: [u64; 6]) -> i32 {
     // write to.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if result == -1 { Errno::last_raw() } else { 0 }
+}
+
+/// Calls a number that no kernel has, with three words for whoever is notified of the call, and gives the answer.
+pub fn tell(number: u32, words: [u64; 3]) -> Result<i64> {
+    let [a, b, c] = words;
+    // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
+    check(unsafe { libc::syscall(c_long::from(number), a, b, c) })
 }
 
 /// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed

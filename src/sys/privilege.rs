@@ -16,9 +16,13 @@ const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
 const KEY_SPEC_SESSION_KEYRING: c_int = -3;
 
 #[repr(C)]
-struct CapHeader {
+pub(crate) struct CapHeader {
     version: u32,
     pid: c_int,
+}
+
+pub(crate) fn cap_header() -> CapHeader {
+    CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 }
 }
 
 /// The three capability sets of capget(2), low and high word.
@@ -28,6 +32,20 @@ pub struct CapData {
     effective: u32,
     permitted: u32,
     inheritable: u32,
+}
+
+/// Just these capabilities, each a number below 32, in the effective and permitted sets.
+pub const fn only_capabilities(capabilities: &[u32]) -> [CapData; 2] {
+    let (mut set, mut index) = (0, 0);
+    while index < capabilities.len() {
+        assert!(capabilities[index] < 32);
+        set |= 1 << capabilities[index];
+        index += 1;
+    }
+    [
+        CapData { effective: set, permitted: set, inheritable: 0 },
+        CapData { effective: 0, permitted: 0, inheritable: 0 },
+    ]
 }
 
 pub const NO_CAPABILITIES: [CapData; 2] = [CapData { effective: 0, permitted: 0, inheritable: 0 }; 2];
@@ -105,7 +123,7 @@ pub fn mdwe() -> Result<bool> {
 
 /// capset(2) of the calling thread.
 pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
-    let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    let mut header = cap_header();
     // A copy: what is read back is compared with a constant, which must not be the memory that the call
     // was given.
     let mut sets = *sets;
@@ -115,7 +133,7 @@ pub fn set_capabilities(sets: &[CapData; 2]) -> Result<()> {
 
 /// capget(2) of the calling thread.
 pub fn capabilities() -> Result<[CapData; 2]> {
-    let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    let mut header = cap_header();
     let mut sets = [CapData::default(); 2];
     // SAFETY: header is live and writable, version 3 fills exactly two data structs, which are live and
     // writable.

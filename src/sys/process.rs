@@ -5,7 +5,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
@@ -84,6 +84,35 @@ fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Chil
     Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: check_fd(pidfd.into())? }))
 }
 
+/// The flags of [`clone_sibling`].
+pub const SIBLING: c_int = libc::CLONE_PARENT | libc::CLONE_NEWPID;
+
+/// Clones this process, with a pid namespace of its own, as a child of its own parent (clone(2)): the number
+/// in the parent, None in the child. clone3(2) would hide the flags from a filter. `note` goes where the
+/// kernel looks at nothing: for whoever is notified of the call.
+pub fn clone_sibling(note: i64) -> Result<Option<u32>> {
+    let flags = c_long::from(SIBLING);
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here
+    // on a copy of this stack. No flag asks for any of the pointers, which are null.
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize, note) })?;
+    Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
+}
+
+/// Kills and reaps a child that there is no pidfd of. It has not been reaped, so no other process has its
+/// number. ECHILD where it is none of ours.
+pub fn end_child(pid: u32) -> Result<()> {
+    let child = pid_of(pid)?;
+    waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT)?;
+    kill(child, Signal::SIGKILL)?;
+    waitid(Id::Pid(child), WaitPidFlag::WEXITED).map(drop)
+}
+
+/// Whether it is a child of ours that was not reaped.
+pub fn is_own_child(pidfd: BorrowedFd<'_>) -> bool {
+    is_unreaped(pidfd)
+}
+
 /// Waits until a process of ours that was killed is gone, and reaps it.
 pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
     let mut watched = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
@@ -107,11 +136,11 @@ pub fn reset_personality() -> Result<()> {
 
 /// Whether a real-time policy (sched(7)) is set, which would outlive exec.
 pub fn is_real_time() -> Result<bool> {
-    const RESET_ON_FORK: libc::c_long = 0x4000_0000;
+    const RESET_ON_FORK: c_long = 0x4000_0000;
     // SAFETY: an int; 0 is this process.
     let policy = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })? & !RESET_ON_FORK;
     let real_time = [libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE];
-    Ok(real_time.into_iter().any(|real_time| libc::c_long::from(real_time) == policy))
+    Ok(real_time.into_iter().any(|real_time| c_long::from(real_time) == policy))
 }
 
 /// Sets the ordinary scheduling policy.

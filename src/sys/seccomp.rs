@@ -113,6 +113,11 @@ pub fn end_call(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
     respond(listener, &Response { id, value: 0, error: 0, flags: 0 })
 }
 
+/// Ends the call `id` with a value, without making it.
+pub fn answer_call(listener: BorrowedFd<'_>, id: u64, value: u32) -> Result<()> {
+    respond(listener, &Response { id, value: value.into(), error: 0, flags: 0 })
+}
+
 /// Ends the call `id` with an errno, without making it.
 pub fn fail_call(listener: BorrowedFd<'_>, id: u64, errno: u16) -> Result<()> {
     respond(listener, &Response { id, value: 0, error: -i32::from(errno), flags: 0 })

@@ -339,3 +339,30 @@ fn json_is_as_the_page_says_and_the_page_names_every_section() {
         }
     }
 }
+
+#[test]
+fn what_sandboxes_inherit_from_a_zygote_is_shown_or_why_there_is_none() {
+    let mut site = a_site!();
+    std::fs::remove_dir(site.template().join("tmp")).unwrap();
+    site.settle();
+    let template = site.template();
+    let template = template.to_str().unwrap();
+    let serve = ["--warm", "4", "--snapshot"];
+    let tree = |more: &[&str]| json(&of_site(template, &[&serve[..], more].concat()));
+    let with = tree(&["readonly"]);
+    let inherited = with["serve"]["zygote"]["inherited"].to_string();
+    assert!(inherited.contains("guard and profile"), "{with}");
+    assert!(with["namespaces"]["mount"].to_string().contains("shared"), "{with}");
+    for (more, reason) in [
+        (&["overlay"][..], "writable snapshot"),
+        (&["readonly", "--tmpfs", "/empty"], "mounts of its own"),
+        (&["readonly", "--park", "before-exec"], "before they execute"),
+        (&["readonly", "--init", "--park", "entry"], "init stub"),
+        (&["readonly", "--net", "private"], "network"),
+    ] {
+        let without = tree(more);
+        assert!(without["serve"]["zygote"].to_string().contains("none"), "{more:?}: {without}");
+        assert!(why(&without, &["serve", "zygote"]).contains(reason), "{more:?}: {without}");
+        assert_eq!(without["namespaces"]["mount"], "its own", "{more:?}");
+    }
+}

@@ -87,6 +87,12 @@ impl Report {
         self.text.lines().any(|line| line.starts_with("ran "))
     }
 
+    /// How often processes of this role have made this call, in a whole trace.
+    pub fn count(&self, role: &str, name: &str) -> usize {
+        let begin = format!("call {role} {name} ");
+        self.text.lines().filter(|line| line.starts_with(&begin)).count()
+    }
+
     /// Every call up to the first handler. Texts have TAG in place of the site's own names.
     pub fn calls(&self, site: &Site) -> Vec<Call> {
         let text = self.text.replace(site.tag(), "TAG");

@@ -19,3 +19,4 @@ mod serve;
 mod silent;
 mod supervisor;
 mod workers;
+mod zygote;

@@ -13,28 +13,29 @@ use std::path::PathBuf;
 const PARKS: [&str; 4] = ["none", "before-exec", "entry", "read"];
 
 #[derive(Debug)]
-struct Case {
-    park: &'static str,
-    call: Call,
-    errno: Errno,
+pub(crate) struct Case {
+    pub(crate) park: &'static str,
+    pub(crate) options: &'static [&'static str],
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
 }
 
-fn serve<'s>(site: &'s Site, park: &str) -> Serve<'s> {
-    let options = ["--on-refusal", REFUSAL.0, "--wall-time", "5s", "--warm", "1", "--park", park];
-    Serve::probe(site, &["echo"]).options(&options)
+pub(crate) fn serve<'s>(site: &'s Site, park: &str, options: &[&str]) -> Serve<'s> {
+    let usual = ["--on-refusal", REFUSAL.0, "--wall-time", "5s", "--warm", "1", "--park", park];
+    Serve::probe(site, &["echo"]).options(&usual).options(options)
 }
 
 /// All calls of a good run of serve with one connection.
-fn trace(site: &Site, park: &str) -> Report {
+pub(crate) fn trace(site: &Site, park: &str, options: &[&str]) -> Report {
     let (injector, report) = injector(&[], &["--trace"]);
-    let serving = serve(site, park).under(injector).start();
+    let serving = serve(site, park, options).under(injector).start();
     assert_eq!(serving.ask(b"one\n"), b"one\n");
     assert_eq!(serving.terminate().0, 0);
     report.read()
 }
 
 /// A child's calls: those with the same name and first argument come one for all.
-fn of_a_child(report: &Report, site: &Site) -> Vec<Call> {
+pub(crate) fn of_a_child(report: &Report, site: &Site) -> Vec<Call> {
     let mut calls: Vec<Call> =
         report.calls(site).into_iter().filter(|call| call.role != "launcher").collect();
     let kind = |call: &Call| {
@@ -51,11 +52,11 @@ fn every_call_of_a_child_of_serve_that_fails_refuses_the_connection_and_serve_go
     let first = a_site!();
     let (mut seen, mut cases) = (Seen::default(), Vec::new());
     for park in PARKS {
-        for call in seen.new_of(of_a_child(&trace(&first, park), &first)) {
+        for call in seen.new_of(of_a_child(&trace(&first, park, &[]), &first)) {
             let harmless = ["close", "umask", "mmap", "munmap", "brk", "madvise", "mremap", "mprotect"];
             if !harmless.contains(&call.name.as_str()) {
                 let errno = typical(&call.name);
-                cases.push(Case { park, call, errno });
+                cases.push(Case { park, options: &[], call, errno });
             }
         }
     }
@@ -64,7 +65,7 @@ fn every_call_of_a_child_of_serve_that_fails_refuses_the_connection_and_serve_go
 }
 
 /// While the call fails, connections are refused; once it does not, they are served.
-fn refused_then_served(site: &Site, case: &Case) -> Result<(), String> {
+pub(crate) fn refused_then_served(site: &Site, case: &Case) -> Result<(), String> {
     let (serving, report, file) = start(site, case);
     let first = serving.ask(b"one\n");
     std::fs::remove_file(&file).expect("it is there");
@@ -86,5 +87,5 @@ fn start<'s>(site: &'s Site, case: &Case) -> (Serving<'s>, common::inject::Pendi
     let file = std::env::temp_dir().join(format!("{}-{:?}", site.tag(), std::thread::current().id()));
     std::fs::write(&file, b"").expect("a file of our own");
     let (injector, report) = injector(&[case.call.rule(-i64::from(case.errno as i32))], &valid_while(&file));
-    (serve(site, case.park).under(injector).start(), report, file)
+    (serve(site, case.park, case.options).under(injector).start(), report, file)
 }

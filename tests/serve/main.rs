@@ -15,3 +15,4 @@ mod statistics;
 mod stop;
 mod top;
 mod warm;
+mod zygote;

@@ -139,6 +139,16 @@ impl Service {
         self.cgroup.map_or_else(data, |bounds| bounds.memory).filter(|bytes| *bytes != libc::RLIM_INFINITY)
     }
 
+    /// Why sandboxes that are parked so are each set up from the beginning; None: the service's zygote clones them.
+    pub(crate) fn obstacle_to_zygote(&self, park: Park) -> Option<&'static str> {
+        self.plan
+            .obstacle_to_zygote(park)
+            .or_else(|| self.cgroup.map(|_| "each is born in a cgroup of its own"))
+            .or_else(|| {
+                self.learning.as_ref().map(|_| "dayfly learn lets calls go on that the profile denies")
+            })
+    }
+
     /// Checks everything and makes the plan. Opens files, changes nothing.
     pub(crate) fn resolve(
         settings: Settings,

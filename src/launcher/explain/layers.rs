@@ -68,7 +68,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         handler(rootfs, argv.strings(), &service.environment),
         self::kernel(kernel),
         given_up(&service.given_up),
-        self::namespaces(*namespaces, rootfs, &service.hostname),
+        self::namespaces(*namespaces, rootfs, &service.hostname, shares_mounts(service, purpose)),
         self::rootfs(rootfs),
         self::identity(*identity, *ids),
         capability_sets(*identity),
@@ -125,13 +125,22 @@ fn given_up(layers: &[&'static str]) -> Node {
     Node::new("layers given up", value).why("those that --allow-degraded names")
 }
 
-fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str) -> Node {
+/// Whether its sandboxes are cloned by a zygote, in its mount namespace.
+fn shares_mounts(service: &Service, purpose: Purpose) -> bool {
+    purpose == Purpose::Serve && service.obstacle_to_zygote(service.park).is_none()
+}
+
+fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str, shares_mounts: bool) -> Node {
     let namespaces::Plan { network, own_ipc } = plan;
     let own = |own: bool| if own { "its own" } else { "shared with other sandboxes, sealed" };
     let user = if rootfs.in_user_namespace { "its launcher's own" } else { "the host's" };
     let user_why = if rootfs.in_user_namespace { "an ordinary user" } else { "its ids are unused there" };
     Node::group("namespaces").why("none is the host's, except user as root").with([
-        Node::new("mount", "its own"),
+        match shares_mounts {
+            true => Node::new("mount", "shared with the service's other sandboxes")
+                .why("everything in it is read-only, and mount calls are denied"),
+            false => Node::new("mount", "its own"),
+        },
         Node::new("pid", "its own").why("all processes end with the first one"),
         Node::new("net", own(network == namespaces::Network::Own))
             .why("empty, and lo is down; without socket(2) sandboxes cannot meet there"),
@@ -430,6 +439,7 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::Init | Step::InitFilter => plan.init,
         Step::Base => purpose == Purpose::Serve,
         Step::Parked => service.park != Park::None,
+        Step::Inherit => shares_mounts(service, purpose),
         Step::Died => false,
         _ => true,
     }

@@ -108,12 +108,28 @@ fn resident(service: &Service) -> Node {
     Node::group("serve").with([
         Node::new("parked", format!("{} to {} sandboxes, {}", warm.min, warm.max, parked(service.park)))
             .why("each is used once"),
+        zygote(service),
         Node::number("connections", limits.total as u64),
         Node::number("connections of a source", limits.per_source as u64)
             .why(format!("a source is a /{} of IPv4 or a /{} of IPv6", limits.prefix4, limits.prefix6)),
         Node::new("rate of a source", rate),
         Node::new("over the limit", format!("{} bytes, then the close", service.over_limit.len())),
         Node::new("drain time", time(service.drain_time)).why("for live connections after SIGTERM"),
+    ])
+}
+
+/// Which layers sandboxes inherit.
+fn zygote(service: &Service) -> Node {
+    if let Some(obstacle) = service.obstacle_to_zygote(service.park) {
+        return Node::new("zygote", "none: each sandbox is set up from the beginning").why(obstacle);
+    }
+    let inherited = "root, net, ipc, uts and cgroup namespaces, groups, bounding set, securebits, no_new_privs, W^X, \
+                     keyring, limits, Landlock domain, guard and profile";
+    let own = "pid namespace, session, descriptors, ids, capability sets, Landlock domain for signals and abstract sockets";
+    Node::new("zygote", "one, which clones the sandboxes").with([
+        Node::new("inherited", inherited)
+            .why("made and verified once; the supervisor looks at each sandbox again"),
+        Node::new("its own", own).why("made before exec by calls that carry a token, which no handler knows"),
     ])
 }
 

@@ -101,14 +101,30 @@ pub(crate) fn accepted(conn: u64, peer: &str, pid: u32, uid: u32) {
     debug!(conn, peer, pid, uid, "launched");
 }
 
+fn refusal_of(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Refused(refusal) => Some(refusal.message.as_str()),
+        _ => None,
+    }
+}
+
 /// A sandbox built ahead ended without a connection.
 pub(crate) fn parked_ended(outcome: &Outcome) {
     let (status, denied) = (outcome.status(), outcome.denied().map(ToString::to_string));
-    let why = match outcome {
-        Outcome::Refused(refusal) => Some(refusal.message.as_str()),
-        _ => None,
-    };
+    let why = refusal_of(outcome);
     warn!(outcome = outcome.name(), status, denied, why, "a sandbox ended before it had a connection");
+}
+
+/// A zygote ended that was needed still; the next sandbox is made by a new one.
+pub(crate) fn zygote_ended(service: &str, outcome: &Outcome) {
+    let (status, why) = (outcome.status(), refusal_of(outcome));
+    warn!(
+        service,
+        outcome = outcome.name(),
+        status,
+        why,
+        "the service's zygote ended; its sandboxes live on"
+    );
 }
 
 /// The handler does not make the call it was to be parked in, or dies of it.

@@ -17,6 +17,7 @@ use sandbox::step::Step;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::Errno;
+use sys::seccomp::Notification;
 
 /// How many different calls a record names.
 const KINDS_MAX: usize = 16;
@@ -66,6 +67,15 @@ pub(super) fn said(now: Instant) -> Rate {
     Rate::new(32, Duration::from_millis(250), now)
 }
 
+/// The call that a notification is of.
+pub(super) fn call_of(notification: &Notification) -> Denied {
+    Denied {
+        number: notification.nr,
+        foreign: notification.arch != sys::seccomp::NATIVE_ARCH,
+        args: notification.args,
+    }
+}
+
 impl Live {
     /// Settles one notified call: it parks the sandbox, or it is like the one that did and goes on, or it is
     /// denied: recorded, its maker killed, or answered with the errno of the profile's default verdict. A
@@ -73,11 +83,13 @@ impl Live {
     pub(super) fn hear_call(&mut self) -> Result<Call, Errno> {
         let Some(listener) = &self.listener else { return Ok(Call::Settled) };
         let notification = sys::seccomp::receive(listener.as_fd())?;
-        let call = Denied {
-            number: notification.nr,
-            foreign: notification.arch != sys::seccomp::NATIVE_ARCH,
-            args: notification.args,
-        };
+        self.settle(&notification)
+    }
+
+    /// The same of a call that was received.
+    pub(super) fn settle(&mut self, notification: &Notification) -> Result<Call, Errno> {
+        let Some(listener) = &self.listener else { return Ok(Call::Settled) };
+        let call = call_of(notification);
         let parks = self.park.is_parking_call(&call) && (self.park.is_after_exec() || !self.executed);
         if parks && self.served.is_none() && self.parked.is_none() {
             self.parked = Some(notification.id);

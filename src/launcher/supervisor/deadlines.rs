@@ -16,6 +16,8 @@ pub(super) enum Deadline {
     KillEnd(u64),
     /// A sandbox that was to be parked must be by now.
     ParkEnd(u64),
+    /// A zygote must have made what it was asked for by now.
+    ZygoteEnd(u64),
     /// A sandbox's calls are answered again.
     ResumeCalls(u64),
     /// A sandbox's stderr is read again.

@@ -18,8 +18,16 @@ impl Supervisor<'_> {
         self.on_channel(id);
         let Some(mut live) = self.live.remove(&id) else { return };
         self.unwatch(&live.sandbox);
-        if let Some(listener) = &live.listener {
-            self.epoll.delete(listener).ignoring("it is not watched any more");
+        match (live.zygote, &live.listener) {
+            (Some(zygote), _) => {
+                // Nothing says that it was executed but that it did not fail to be.
+                live.executed |= live.has_executed();
+                self.zygotes.forget(zygote, live.sandbox.pid);
+            }
+            (None, Some(listener)) => {
+                self.epoll.delete(listener.as_fd()).ignoring("it is not watched any more");
+            }
+            (None, None) => {}
         }
         self.deadlines.cancel_of_sandbox(id);
         live.drain_stderr(&mut self.services[live.service_id].lines);
@@ -38,7 +46,7 @@ impl Supervisor<'_> {
     /// Said, not left to the close: a sandbox that is being set up has copies of these for a moment, and
     /// epoll goes by the open file.
     pub(super) fn unwatch(&self, sandbox: &Sandbox) {
-        for fd in [&sandbox.channel, &sandbox.stderr, &sandbox.pidfd] {
+        for fd in sandbox.channel.iter().chain([&sandbox.stderr, &sandbox.pidfd]) {
             self.epoll.delete(fd).ignoring("it is not watched any more");
         }
     }

@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::learning::Lessons;
 use super::minimum_rate::MinimumRate;
 use super::stderr::Lines;
+use super::zygotes::ZygoteId;
 use crate::cgroup::leaves::Leaf;
 use crate::config::service::{Service, ServiceId};
 use crate::connection::{Connection, Kind};
@@ -16,6 +17,7 @@ use sandbox::Plan;
 use sandbox::Sandbox;
 use sandbox::child::reset;
 use sandbox::launch::denied::Denied;
+use sandbox::launch::zygote::SetUp;
 use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
 use sandbox::step::{Failure, Step};
@@ -55,12 +57,16 @@ pub(super) struct Live {
     pub(super) leaf: Option<Leaf>,
     /// The process that execs, if it is not the first one (with an init stub).
     handler: Option<OwnedFd>,
-    pub(super) listener: Option<OwnedFd>,
+    pub(super) listener: Option<Rc<OwnedFd>>,
+    /// The zygote that has cloned it, if one has: the listener is that one's.
+    pub(super) zygote: Option<ZygoteId>,
+    /// A zygote's sandbox that has no descriptors yet.
+    pub(super) set_up: Option<SetUp>,
     pub(super) lines: Lines,
     /// The request, as the handler's log line names it.
     pub(super) selector: Option<String>,
-    ready: bool,
-    failure: Option<Failure>,
+    pub(super) ready: bool,
+    pub(super) failure: Option<Failure>,
     pub(super) denied: Option<Denied>,
     /// Calls that the profile's default verdict answers.
     pub(super) answers: Answers,
@@ -189,6 +195,8 @@ impl Live {
             leaf: None,
             handler: None,
             listener: None,
+            zygote: None,
+            set_up: None,
             lines: Lines::new(now),
             selector: None,
             ready: false,
@@ -222,7 +230,8 @@ impl Live {
     /// Reads one report and answers it.
     pub(super) fn hear(&mut self) -> Progress {
         let mut message = [0; REPORT_LEN];
-        let count = sys::read(self.sandbox.channel.as_fd(), &mut message);
+        let Some(channel) = &self.sandbox.channel else { return Progress::Going };
+        let count = sys::read(channel.as_fd(), &mut message);
         let report = match count {
             Ok(REPORT_LEN) => Report::decode(message),
             Ok(0) => return Progress::Ended,
@@ -249,7 +258,7 @@ impl Live {
             Some(Report::Listener(number)) => {
                 match sys::process::pidfd_getfd(self.handler_pidfd(), number) {
                     Ok(listener) => {
-                        self.listener = Some(listener);
+                        self.listener = Some(Rc::new(listener));
                         return Progress::Listening;
                     }
                     Err(errno) => self.fail(Step::Listener, errno),
@@ -265,10 +274,16 @@ impl Live {
 
     /// Lets the child go on if what it reported was acted upon; if not, it is killed.
     fn answer(&mut self, step: Step, acted: Result<(), Errno>) {
-        let answered = acted.and_then(|()| sys::write(self.sandbox.channel.as_fd(), &GO_ON));
+        let answered = acted.and_then(|()| self.tell(&GO_ON));
         if let Err(errno) = answered {
             self.fail(step, errno);
         }
+    }
+
+    /// Writes to its channel.
+    pub(super) fn tell(&self, message: &[u8]) -> Result<usize, Errno> {
+        let channel = self.sandbox.channel.as_ref().ok_or(Errno::EPIPE)?;
+        sys::write(channel.as_fd(), message)
     }
 
     /// The listener is watched, or could not be: nothing of the handler runs before it is.
@@ -303,7 +318,7 @@ impl Live {
         for variable in connection.environment(&self.service.environment) {
             message.extend(variable.into_bytes_with_nul());
         }
-        sys::write(self.sandbox.channel.as_fd(), &message)?;
+        self.tell(&message)?;
         sys::seccomp::end_call(listener.as_fd(), call)
     }
 

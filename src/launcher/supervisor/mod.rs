@@ -32,6 +32,7 @@ mod time;
 mod traffic;
 mod trial;
 mod warm;
+mod zygotes;
 
 use crate::cgroup::leaves::{Delegated, Leaf};
 use crate::config::service::{Service, ServiceId};
@@ -67,6 +68,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use sys::process::Child;
 use sys::{CStrings, Errno, Ignoring};
+use zygotes::{ZygoteId, Zygotes};
 
 /// How long a refused peer may take to end its sending.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -91,6 +93,7 @@ pub(crate) struct Supervisor<'a> {
     draining: HashMap<u64, Draining>,
     /// Children that reset a connection, by the number of its sandbox.
     resets: HashMap<u64, Child>,
+    zygotes: Zygotes,
     deadlines: Deadlines,
     /// Rate-limited log of what the machine is short of.
     shortages: RateLimited,
@@ -175,6 +178,7 @@ impl<'a> Supervisor<'a> {
             awaited: HashMap::new(),
             draining: HashMap::new(),
             resets: HashMap::new(),
+            zygotes: Zygotes::default(),
             deadlines: Deadlines::default(),
             shortages: RateLimited::default(),
             unknown: RateLimited::default(),
@@ -243,9 +247,11 @@ impl<'a> Supervisor<'a> {
             || self.live.values().any(|live| !live.unkillable)
             || !self.draining.is_empty()
             || !self.resets.is_empty()
+            || self.zygotes.are_cloning()
         {
             self.turn()?;
         }
+        self.zygotes.end_all();
         self.report_all_lines();
         self.write_stats();
         Ok(())
@@ -275,6 +281,9 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::Awaited, id)) => self.on_awaited(id),
                 Some((Origin::Reset, id)) => self.on_reset(id),
                 Some((Origin::Stats, _)) => self.answer_stats(),
+                Some((Origin::ZygoteChannel, id)) => self.on_zygote_channel(ZygoteId(id)),
+                Some((Origin::ZygoteCall, id)) => self.on_zygote_call(ZygoteId(id), event.events()),
+                Some((Origin::ZygoteExit, id)) => self.on_zygote_exit(ZygoteId(id)),
                 Some((Origin::StatsClient, id)) => self.go_on_answering(id),
                 None => {}
             }
@@ -364,13 +373,11 @@ impl<'a> Supervisor<'a> {
     fn watch_sandbox(&mut self, sandbox: &Sandbox) -> Result<u64, Failure> {
         let id = self.next_id;
         self.next_id += 1;
-        let watched = [
-            (sandbox.channel.as_fd(), Origin::Channel),
-            (sandbox.stderr.as_fd(), Origin::Stderr),
-            (sandbox.pidfd.as_fd(), Origin::Exit),
-        ]
-        .into_iter()
-        .try_for_each(|(fd, origin)| self.watch(fd, origin, id));
+        let channel = sandbox.channel.as_ref().map(|channel| (channel.as_fd(), Origin::Channel));
+        let watched = channel
+            .into_iter()
+            .chain([(sandbox.stderr.as_fd(), Origin::Stderr), (sandbox.pidfd.as_fd(), Origin::Exit)])
+            .try_for_each(|(fd, origin)| self.watch(fd, origin, id));
         watched.map(|()| id).step(Step::Watch).inspect_err(|_| {
             self.unwatch(sandbox);
             sandbox.destroy();
@@ -393,7 +400,9 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Progress::Ended => {
-                self.epoll.delete(&live.sandbox.channel).ignoring("it is not watched any more");
+                if let Some(channel) = &live.sandbox.channel {
+                    self.epoll.delete(channel).ignoring("it is not watched any more");
+                }
                 if live.has_executed() && !live.executed {
                     live.executed = true;
                     let (service, begun) = (live.service_id, live.begun);
@@ -419,18 +428,22 @@ impl<'a> Supervisor<'a> {
         let Some(live) = self.live.get_mut(&id) else { return };
         // ENOENT: the caller has died between its call and our asking.
         let call = if events.contains(EpollFlags::EPOLLIN) { live.hear_call() } else { Ok(Call::Settled) };
-        match call {
-            Ok(Call::Parked) => return self.on_parked(id),
-            Ok(Call::Answered(first)) => return self.on_answered(id, first),
-            Ok(Call::Recorded(first)) => self.on_recorded(id, first),
-            Ok(Call::Settled) | Err(_) => self.watch_end(id),
-        }
+        self.on_settled(id, call);
         let Some(live) = self.live.get_mut(&id) else { return };
         // No process uses the filter any more: the end of the sandbox is near.
         if events.contains(EpollFlags::EPOLLHUP)
             && let Some(listener) = live.listener.take()
         {
-            self.epoll.delete(&listener).ignoring("it is not watched any more");
+            self.epoll.delete(listener.as_fd()).ignoring("it is not watched any more");
+        }
+    }
+
+    fn on_settled(&mut self, id: u64, call: Result<Call, Errno>) {
+        match call {
+            Ok(Call::Parked) => self.on_parked(id),
+            Ok(Call::Answered(first)) => self.on_answered(id, first),
+            Ok(Call::Recorded(first)) => self.on_recorded(id, first),
+            Ok(Call::Settled) | Err(_) => self.watch_end(id),
         }
     }
 

@@ -17,9 +17,14 @@ pub(super) enum Origin {
     Stats,
     /// Somebody who has asked for them reads.
     StatsClient,
+    /// A zygote that is set up reports.
+    ZygoteChannel,
+    /// The listener of a zygote and of all its sandboxes.
+    ZygoteCall,
+    ZygoteExit,
 }
 
-const ORIGINS: [Origin; 11] = [
+const ORIGINS: [Origin; 14] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -31,6 +36,9 @@ const ORIGINS: [Origin; 11] = [
     Origin::Reset,
     Origin::Stats,
     Origin::StatsClient,
+    Origin::ZygoteChannel,
+    Origin::ZygoteCall,
+    Origin::ZygoteExit,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {

@@ -3,6 +3,7 @@
 use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::Verdict;
+use super::zygotes::ZygoteId;
 use crate::config::service::Service;
 use crate::connection::Kind;
 use crate::log;
@@ -45,6 +46,7 @@ impl Supervisor<'_> {
             Deadline::CpuTick(id) => self.on_cpu_tick(id, now),
             Deadline::KillEnd(id) => self.on_kill_end(id),
             Deadline::ParkEnd(id) => self.on_park_end(id),
+            Deadline::ZygoteEnd(id) => self.on_zygote_end(ZygoteId(id)),
             Deadline::ResetEnd(id) => self.on_reset_end(id),
             Deadline::ResumeCalls(id) => self.resume_calls(id),
             Deadline::ResumeStderr(id) => self.resume_stderr(id),

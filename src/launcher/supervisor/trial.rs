@@ -86,7 +86,7 @@ impl Live {
             // Tracing may be forbidden here: then it is not executed at all.
             return Ok(true);
         }
-        sys::write(self.sandbox.channel.as_fd(), &GO_ON)?;
+        self.tell(&GO_ON)?;
         sys::seccomp::end_call(listener.as_fd(), call)?;
         let executed = sys::process::wait_for_exec(handler)?;
         if executed && handler != self.sandbox.pid {

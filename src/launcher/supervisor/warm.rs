@@ -42,6 +42,10 @@ impl Supervisor<'_> {
         let state = &mut self.services[service_id];
         let (service, park) = (Rc::clone(&state.service), state.pool.park);
         state.pool.building += 1;
+        if service.obstacle_to_zygote(park).is_none() {
+            self.want_sandbox(service_id, now);
+            return;
+        }
         let environment = CStrings::new(service.environment.clone());
         let launched = self.workshop.placeholder().and_then(|placeholder| {
             let ends = (placeholder.as_fd(), placeholder.as_fd());
@@ -162,7 +166,13 @@ impl Supervisor<'_> {
 
     /// Handles a sandbox that could not be parked. If no sandbox can be set up, the longest-waiting
     /// connection is refused. In a shortage, connections wait some time, because live ones will end.
-    fn on_failed_ahead(&mut self, service: ServiceId, outcome: &Outcome, ended_in: EndedIn, begun: Instant) {
+    pub(super) fn on_failed_ahead(
+        &mut self,
+        service: ServiceId,
+        outcome: &Outcome,
+        ended_in: EndedIn,
+        begun: Instant,
+    ) {
         let now = Instant::now();
         let failure = match outcome {
             Outcome::Refused(refusal) => refusal.failure,
@@ -241,6 +251,7 @@ impl Supervisor<'_> {
 
     /// Ends every sandbox of one service that has no connection.
     pub(super) fn retire_all_of(&mut self, service: ServiceId) {
+        self.zygotes.retire(service);
         let unused = |live: &&mut Live| live.service_id == service && live.served.is_none() && !live.retired;
         for live in self.live.values_mut().filter(unused) {
             live.retired = true;

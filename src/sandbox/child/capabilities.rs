@@ -59,9 +59,17 @@ pub fn drop_all() -> Result<(), Failure> {
 /// Reads the sets back. The kernel keeps the ambient set within the permitted and inheritable ones
 /// (capabilities(7)), so it is empty too.
 pub fn verify_none(last: u32) -> Result<(), Failure> {
+    verify_sets()?;
+    verify_bounding(last)
+}
+
+pub(super) fn verify_sets() -> Result<(), Failure> {
+    let sets = privilege::capabilities().step(Step::VerifyCapabilities)?;
+    verify(Step::VerifyCapabilities, sets == privilege::NO_CAPABILITIES)
+}
+
+pub(super) fn verify_bounding(last: u32) -> Result<(), Failure> {
     let step = Step::VerifyCapabilities;
-    let sets = privilege::capabilities().step(step)?;
-    verify(step, sets == privilege::NO_CAPABILITIES)?;
     for capability in 0..=last {
         verify(
             step,

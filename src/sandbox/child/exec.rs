@@ -8,6 +8,7 @@ use super::rootfs::Tree;
 use super::step::{AtStep, Failure, Step, verify};
 use super::wire::{self, Report};
 use super::{Context, filters};
+use crate::plan::Plan;
 use crate::plan::park::{self, Park};
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -36,28 +37,39 @@ pub struct Filtered(());
 /// that no rule names. *Keeps* the connection, the link to the supervisor, and the handler's file.
 pub fn restrict(_: Unprivileged, context: &Context<'_>, tree: &Tree) -> Result<Restricted, Failure> {
     let plan = context.plan;
-    if plan.keyring {
-        let joined = privilege::join_new_session_keyring().step(Step::Keyring)?;
-        verify(Step::Keyring, privilege::session_keyring().step(Step::Keyring)? == joined)?;
-    }
+    join_keyring(plan)?;
     if plan.dumpable_off_early {
         switch_dumpable_off()?;
     }
     put_stdio(context)?;
     sys::dup_to(tree.handler.as_fd(), EXEC_FD, libc::O_CLOEXEC).step(Step::ExecDescriptor)?;
     verify(Step::Signals, process::unblock_signals().step(Step::Signals)?)?;
-    privilege::set_no_new_privs().step(Step::NoNewPrivs)?;
-    verify(Step::NoNewPrivs, privilege::no_new_privs().step(Step::NoNewPrivs)?)?;
-    if plan.mdwe {
-        privilege::set_mdwe().step(Step::Mdwe)?;
-        verify(Step::Mdwe, privilege::mdwe().step(Step::Mdwe)?)?;
-    }
+    forbid_gains(plan)?;
     if let Some(path) = &plan.start.directory {
         go_to(path, tree.root.as_fd())?;
     }
     landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
     landlock::restrict(&plan.landlock, context.ruleset, context.canary)?;
     Ok(Restricted(()))
+}
+
+pub(super) fn join_keyring(plan: &Plan) -> Result<(), Failure> {
+    if plan.keyring {
+        let joined = privilege::join_new_session_keyring().step(Step::Keyring)?;
+        verify(Step::Keyring, privilege::session_keyring().step(Step::Keyring)? == joined)?;
+    }
+    Ok(())
+}
+
+/// Privilege by exec, and memory that is writable and executable.
+pub(super) fn forbid_gains(plan: &Plan) -> Result<(), Failure> {
+    privilege::set_no_new_privs().step(Step::NoNewPrivs)?;
+    verify(Step::NoNewPrivs, privilege::no_new_privs().step(Step::NoNewPrivs)?)?;
+    if plan.mdwe {
+        privilege::set_mdwe().step(Step::Mdwe)?;
+        verify(Step::Mdwe, privilege::mdwe().step(Step::Mdwe)?)?;
+    }
+    Ok(())
 }
 
 /// Enters the handler's directory as the handler's user, so that it starts in no directory that it could not
@@ -71,7 +83,7 @@ fn go_to(path: &CStr, root: BorrowedFd<'_>) -> Result<(), Failure> {
     verify(step, found == identify(directory.as_fd(), c"").step(step)?)
 }
 
-fn switch_dumpable_off() -> Result<(), Failure> {
+pub(super) fn switch_dumpable_off() -> Result<(), Failure> {
     privilege::set_not_dumpable().step(Step::Dumpable)?;
     verify(Step::Dumpable, !privilege::is_dumpable().step(Step::Dumpable)?)
 }
@@ -79,12 +91,16 @@ fn switch_dumpable_off() -> Result<(), Failure> {
 /// 0 and 1 become the connection, 2 the supervisor's pipe.
 fn put_stdio(context: &Context<'_>) -> Result<(), Failure> {
     for (number, given) in (0..).zip([context.input, context.output, context.stderr]) {
-        sys::dup_to(given, number, 0).step(Step::Stdio)?;
-        let put = sys::borrowed(number).step(Step::Stdio)?;
-        let (put, given) = (identify(put, c"").step(Step::Stdio)?, identify(given, c"").step(Step::Stdio)?);
-        verify(Step::Stdio, put == given)?;
+        put(given, number)?;
     }
     Ok(())
+}
+
+pub(super) fn put(given: BorrowedFd<'_>, number: RawFd) -> Result<(), Failure> {
+    sys::dup_to(given, number, 0).step(Step::Stdio)?;
+    let put = sys::borrowed(number).step(Step::Stdio)?;
+    let (put, given) = (identify(put, c"").step(Step::Stdio)?, identify(given, c"").step(Step::Stdio)?);
+    verify(Step::Stdio, put == given)
 }
 
 /// Passed descriptors are above all numbers used here, and the numbers below the channel are free by now.

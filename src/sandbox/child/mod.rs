@@ -11,6 +11,7 @@ pub mod step;
 pub mod subvolume;
 pub mod supervisor_link;
 pub mod wire;
+pub mod zygote;
 
 pub mod binds;
 pub mod credentials;
@@ -21,8 +22,8 @@ mod identity;
 mod init;
 mod limits;
 
-use crate::plan::Plan;
 use crate::plan::park::Park;
+use crate::plan::{Plan, Start};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -56,7 +57,7 @@ pub struct Begun(());
 
 /// The child's main: becomes the handler, or reports why not and ends.
 pub(crate) fn main(given: &Context<'_>) -> ! {
-    let failure = match move_channel(given) {
+    let failure = match move_channel(given.link).map(|link| Context { link, ..*given }) {
         Err(failure) => failure,
         Ok(context) => match set_up(&context) {
             Ok(never) => match never {},
@@ -71,12 +72,12 @@ pub(crate) fn main(given: &Context<'_>) -> ! {
 }
 
 /// Marks everything inherited close-on-exec and puts the channel at its number for good.
-fn move_channel<'a>(given: &Context<'a>) -> Result<Context<'a>, Failure> {
+fn move_channel(link: SupervisorLink<'_>) -> Result<SupervisorLink<'_>, Failure> {
     let step = Step::CloseInherited;
     sys::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).step(step)?;
-    sys::dup_to(given.link.channel, exec::CHANNEL_FD, libc::O_CLOEXEC).step(step)?;
+    sys::dup_to(link.channel, exec::CHANNEL_FD, libc::O_CLOEXEC).step(step)?;
     let channel = sys::borrowed(exec::CHANNEL_FD).step(step)?;
-    Ok(Context { link: SupervisorLink { channel, ..given.link }, ..*given })
+    Ok(SupervisorLink { channel, ..link })
 }
 
 /// Exit status of a child whose set-up failed, as `run` has it; the supervisor goes by the report instead.
@@ -99,10 +100,13 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
 /// *Removes* the controlling terminal, the caller's personality, life beyond the supervisor.
 /// *Keeps* every privilege: mounts come next.
 fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
-    let start = &context.plan.start;
     context.link.die_with_it()?;
     process::setsid().step(Step::Session)?;
     verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
+    begin_process(&context.plan.start)
+}
+
+fn begin_process(start: &Start) -> Result<Begun, Failure> {
     process::set_umask(UMASK);
     process::reset_personality().step(Step::Personality)?;
     verify(Step::Personality, has_default_personality().step(Step::Personality)?)?;

@@ -114,6 +114,7 @@ steps! {
     ProfileFilter, "profile-filter", "install the profile's filter";
     Listener, "listener", "pass the seccomp listener to the supervisor";
     VerifyFilters, "verify-filters", "verify that the filters are in force";
+    Inherit, "inherit", "verify what the sandbox has inherited";
     Parked, "parked", "wait for the connection";
     Exec, "exec", "execute the handler";
     // Found by the supervisor.

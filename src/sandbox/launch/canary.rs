@@ -11,7 +11,7 @@ pub(super) fn make_canary() -> Result<OwnedFd, Errno> {
     mount::fsconfig_string(fs.as_fd(), c"mode", c"0755")?;
     let attributes = mount::MOUNT_ATTR_NOSUID | mount::MOUNT_ATTR_NODEV | mount::MOUNT_ATTR_NOEXEC;
     let directory = mount::fsmount(fs.as_fd(), attributes)?;
-    mount::create(directory.as_fd(), CANARY, 0o444)?;
-    mount::chmod(directory.as_fd(), CANARY, 0o444)?;
+    mount::create(directory.as_fd(), CANARY, 0o644)?;
+    mount::chmod(directory.as_fd(), CANARY, 0o644)?;
     Ok(directory)
 }

@@ -7,6 +7,7 @@ pub mod namespaces;
 pub mod park;
 pub mod snapshots;
 pub mod stack;
+pub mod zygote;
 
 mod canary;
 mod idmap;
@@ -58,8 +59,8 @@ pub struct Sandbox {
     pub pid: u32,
     pub pidfd: OwnedFd,
     pub identity: Identity,
-    /// Reports come from it; its end says that exec has succeeded or the child is dead.
-    pub channel: OwnedFd,
+    /// Reports come from it; its end says that exec has succeeded or the child is dead. None of a zygote's.
+    pub channel: Option<OwnedFd>,
     /// The handler's stderr.
     pub stderr: OwnedFd,
     /// Pipe on which an init stub writes the handler's wait status before it exits.
@@ -84,8 +85,7 @@ pub fn launch(
     let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
     sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
     if plan.rootfs.dev {
-        // The pipe is root's. Whoever opens /dev/stderr opens it anew, to write, as the sandbox's uid.
-        fchmod(&child_stderr, Mode::from_bits_truncate(0o622)).step(Step::StderrPipe)?;
+        let_stderr_be_opened(child_stderr.as_fd()).step(Step::StderrPipe)?;
     }
     let status = if plan.init { Some(pipe().step(Step::Channel)?) } else { None };
     let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
@@ -108,17 +108,20 @@ pub fn launch(
         status: status.as_ref().map(|(_, write)| write.as_fd()),
     };
     let child = sys::process::spawn(AT_CLONE, group, child::main, &context).step(Step::Clone)?;
-    let sandbox = Sandbox {
+    let mut sandbox = Sandbox {
         identity: plan.ids.identity(child.pid),
         pid: child.pid,
         pidfd: child.pidfd,
-        channel,
+        channel: None,
         stderr,
         status: status.map(|(read, _)| read),
         _snapshot: snapshot,
     };
-    match release(plan, workshop, &sandbox) {
-        Ok(()) => Ok(sandbox),
+    match release(plan, workshop, &sandbox, channel.as_fd()) {
+        Ok(()) => {
+            sandbox.channel = Some(channel);
+            Ok(sandbox)
+        }
         Err(failure) => {
             sandbox.destroy();
             Err(failure)
@@ -128,7 +131,12 @@ pub fn launch(
 
 /// Tells the child who it is; for an idmapped snapshot and for writable binds, with the maps. While it
 /// mounts, the network namespace is made that it joins then.
-fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Failure> {
+fn release(
+    plan: &Plan,
+    workshop: &Workshop,
+    sandbox: &Sandbox,
+    channel: BorrowedFd<'_>,
+) -> Result<(), Failure> {
     let (rootfs, identity) = (&plan.rootfs, sandbox.identity);
     let supervisor = workshop.supervisor.as_fd();
     let userns = if rootfs.is_idmapped() {
@@ -138,7 +146,6 @@ fn release(plan: &Plan, workshop: &Workshop, sandbox: &Sandbox) -> Result<(), Fa
         None
     };
     let message = wire::encode_identity(identity);
-    let channel = sandbox.channel.as_fd();
     sys::socket::send_with_fd(channel, &message, userns.as_ref().map(AsFd::as_fd)).step(Step::Release)?;
     if !rootfs.in_user_namespace {
         send_maps(rootfs, identity, supervisor, channel)?;
@@ -179,6 +186,11 @@ impl Sandbox {
             sys::process::wait_for_end(self.pidfd.as_fd());
         }
     }
+}
+
+/// The pipe is root's. Whoever opens /dev/stderr opens it anew, to write, as the sandbox's uid.
+fn let_stderr_be_opened(pipe: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchmod(pipe, Mode::from_bits_truncate(0o622))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {

@@ -14,10 +14,13 @@ use super::park::Park;
 use super::profile;
 use seccomp::abi::Files;
 use seccomp::abi::Variant;
+use seccomp::admit;
 use seccomp::compile::CompileError;
 use seccomp::guard;
 use std::borrow::Cow;
+use sys::names;
 use sys::seccomp::Instruction;
+use sys::token::{self, Token};
 
 /// Both programs, compiled once a service, or with dayfly itself.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub struct Plan {
     pub init: Vec<Instruction>,
     /// All files are the sandbox's own: they can be locked if the profile says `locks own`.
     pub locks: bool,
+    /// The profile notifies of each attempt to make a process, so a zygote can wait in one, and a sandbox is
+    /// one process.
+    pub notifies_of_processes: bool,
 }
 
 impl Plan {
@@ -49,7 +55,16 @@ impl Plan {
                 .transpose()?,
             init: guard::init_program(),
             locks: variant.locks,
+            notifies_of_processes: profile.notifies_of_processes(),
         })
+    }
+
+    /// The profile's program for the sandboxes of a zygote, which are parked so, with the token's calls in
+    /// front.
+    pub(crate) fn profile_with(&self, token: Token, park: Park) -> Vec<Instruction> {
+        let calls = token::CALLS.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let arch = names::NATIVE.audit_arch();
+        admit::with_token(self.profile_for(park), arch, token.word(), &calls)
     }
 
     /// The profile's program for a sandbox that is parked so.

@@ -5,8 +5,8 @@
 //! effort, under which a kernel without Landlock is a success.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
-    Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetError, Scope,
 };
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -98,6 +98,11 @@ impl Plan {
         if self.abi() >= ABI_UDP { "TCP and UDP" } else { "TCP" }
     }
 
+    /// The rights on the canary of sandboxes that have a domain of their own on top.
+    pub(crate) fn truncation(&self) -> u64 {
+        (AccessFs::WriteFile | AccessFs::Truncate).bits()
+    }
+
     /// Whether the kernel would audit denials, and can be told not to.
     pub fn is_quiet(&self) -> bool {
         self.abi() >= ABI_QUIET
@@ -138,8 +143,23 @@ impl Plan {
         if self.scopes {
             ruleset = ruleset.scope(Scope::from_all(self.abi))?;
         }
-        let fd: Option<OwnedFd> = ruleset.create()?.into();
-        fd.ok_or(RulesetError::CreateRuleset(landlock::CreateRulesetError::MissingHandledAccess))
+        created(ruleset.create()?)
+    }
+
+    /// The ruleset of a domain that parts sandboxes which share another: scopes, and no rule. None where
+    /// there are no scopes.
+    ///
+    /// So that it shows whether it is in force, it forbids one thing more, which the other allows on the
+    /// canary alone.
+    pub fn scopes(&self) -> Result<Option<OwnedFd>, RulesetError> {
+        if !self.scopes {
+            return Ok(None);
+        }
+        let ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::Truncate)?
+            .scope(Scope::from_all(self.abi))?;
+        created(ruleset.create()?).map(Some)
     }
 
     pub(crate) fn bits(&self, right: Right) -> Bits {
@@ -148,6 +168,11 @@ impl Plan {
             Right::ReadWrite => self.read_write,
         }
     }
+}
+
+fn created(ruleset: RulesetCreated) -> Result<OwnedFd, RulesetError> {
+    let fd: Option<OwnedFd> = ruleset.into();
+    fd.ok_or(RulesetError::CreateRuleset(landlock::CreateRulesetError::MissingHandledAccess))
 }
 
 fn names(bits: u64) -> Vec<String> {

@@ -10,6 +10,7 @@ pub mod namespaces;
 pub mod park;
 pub mod profile;
 pub mod rootfs;
+pub mod zygote;
 
 use crate::child::operand::Operand;
 use crate::child::step::{Failure, Step};

@@ -33,6 +33,7 @@ pub struct BuiltIn {
     killing: &'static [u32],
     meets_in_ipc: bool,
     refuses_code: bool,
+    notifies_of_processes: bool,
     programs: [&'static [Instruction]; Variant::ALL.len()],
 }
 
@@ -105,6 +106,14 @@ impl Loaded {
         match self {
             Loaded::BuiltIn(built_in) => built_in.refuses_code,
             Loaded::File { profile, .. } => profile.refuses_code(),
+        }
+    }
+
+    /// Whether a zygote can clone its sandboxes.
+    pub fn notifies_of_processes(&self) -> bool {
+        match self {
+            Loaded::BuiltIn(built_in) => built_in.notifies_of_processes,
+            Loaded::File { profile, .. } => profile.notifies_of_processes(),
         }
     }
 

@@ -134,6 +134,14 @@ impl Profile {
             .all(|entry| !entry.when.is_empty() && entry.when.iter().all(|all| all.iter().any(refuses)))
     }
 
+    /// Whether the supervisor is told of each attempt to make a process, and never answers one and lets the
+    /// sandbox live on.
+    pub fn notifies_of_processes(&self) -> bool {
+        const MAKING: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
+        let decided = self.entries.iter().any(|e| MAKING.contains(&e.name) && e.action != Action::Notify);
+        self.traits.default == Action::Notify && !decided
+    }
+
     /// Whether two sandboxes could meet in an ipc namespace: System V IPC or POSIX message queues.
     pub fn meets_in_ipc(&self) -> bool {
         const MEETING: [&str; 5] = ["shmget", "shmat", "semget", "msgget", "mq_open"];

@@ -1,0 +1,75 @@
+//! In front of a profile: calls that are allowed to whoever knows a token, whatever the profile says.
+//!
+//! The sandboxes of a zygote inherit the profile before their own set-up. The calls that it takes carry a
+//! random word in the last argument, at which the kernel does not look. Exec replaces the memory that the
+//! word is in, so no handler knows it. One that guesses is killed by the profile at the first attempt.
+
+use super::bpf::{ALLOW, Field, Instruction, JUMP_EQUAL, RETURN, load};
+
+/// The arguments begin at 16, two words each; the last is the sixth.
+const LAST_ARGUMENT: u8 = 5;
+
+/// The profile's program, with the token's calls in front of it.
+#[allow(clippy::cast_possible_truncation, reason = "the words of the token, and a list that is short")]
+#[must_use]
+pub fn with_token(profile: &[Instruction], audit_arch: u32, token: u64, calls: &[u32]) -> Vec<Instruction> {
+    let (low, high) = (token as u32, (token >> 32) as u32);
+    let mut program = Vec::new();
+    // Each comparison that fails goes on with the profile, which loads what it looks at.
+    let length = 7 + calls.len() + 1;
+    let mut check = |field: Instruction, wanted: u32| {
+        program.push(field);
+        let rest = length - program.len() - 1;
+        program.push(Instruction { code: JUMP_EQUAL, jt: 0, jf: rest as u8, k: wanted });
+    };
+    let high_word = Instruction { k: load(Field::ArgLow(LAST_ARGUMENT)).k + 4, ..load(Field::Number) };
+    check(load(Field::ArgLow(LAST_ARGUMENT)), low);
+    check(high_word, high);
+    check(load(Field::Arch), audit_arch);
+    program.push(load(Field::Number));
+    for (index, call) in calls.iter().enumerate() {
+        // To the one return behind them; after the last one, to the profile.
+        let (jt, is_last) = ((calls.len() - index - 1) as u8, index + 1 == calls.len());
+        program.push(Instruction { code: JUMP_EQUAL, jt, jf: u8::from(is_last), k: *call });
+    }
+    program.push(Instruction { code: RETURN, jt: 0, jf: 0, k: ALLOW });
+    program.extend_from_slice(profile);
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::NOTIFY;
+    use crate::interpret::{Call, interpret};
+    use sys::names::Machine;
+
+    const TOKEN: u64 = 0x0123_4567_89ab_cdef;
+    const CALLS: [u32; 3] = [10, 112, 126];
+
+    fn answer(number: u32, arch: u32, last: u64) -> u32 {
+        let profile = [load(Field::Number), Instruction { code: RETURN, jt: 0, jf: 0, k: NOTIFY }];
+        let program = with_token(&profile, Machine::X86_64.audit_arch(), TOKEN, &CALLS);
+        interpret(&program, &Call { number, name: "", arch, args: [0, 0, 0, 0, 0, last] })
+    }
+
+    #[test]
+    fn exactly_the_calls_that_carry_the_token_are_allowed() {
+        let arch = Machine::X86_64.audit_arch();
+        for number in 0..1024 {
+            let expected = if CALLS.contains(&number) { ALLOW } else { NOTIFY };
+            assert_eq!(answer(number, arch, TOKEN), expected, "{number}");
+            assert_eq!(answer(number, Machine::Aarch64.audit_arch(), TOKEN), NOTIFY, "{number}");
+            assert_eq!(answer(number | 0x4000_0000, arch, TOKEN), NOTIFY, "{number}");
+        }
+    }
+
+    #[test]
+    fn every_bit_of_the_token_counts() {
+        for bit in 0..64 {
+            for number in CALLS {
+                assert_eq!(answer(number, Machine::X86_64.audit_arch(), TOKEN ^ 1 << bit), NOTIFY, "{bit}");
+            }
+        }
+    }
+}

@@ -21,6 +21,12 @@ pub fn runtime_directory() -> Option<PathBuf> {
     Some(PathBuf::from(first))
 }
 
+/// Where an ordinary user's supervisors have theirs, without a runtime directory of their own.
+pub fn users_directory() -> Option<PathBuf> {
+    let directory = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
+    directory.is_absolute().then(|| directory.join("dayfly"))
+}
+
 fn candidates_in(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let is_ours = |path: &PathBuf| {
@@ -39,6 +45,7 @@ pub fn candidates() -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> = below.filter(|path| path.is_dir()).collect();
     directories.push(shared.to_owned());
     directories.extend(runtime_directory());
+    directories.extend(users_directory());
     let mut paths: Vec<PathBuf> = directories.iter().flat_map(|directory| candidates_in(directory)).collect();
     paths.sort();
     paths.dedup();

@@ -2,6 +2,8 @@
 
 use common::{Launch, Site, Wire, a_site, process};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const USER: &str = "65534";
 const DEGRADED: [&str; 2] = ["--allow-degraded", "uid,groups"];
@@ -224,4 +226,45 @@ fn a_file_for_root_alone_stays_so() {
     let ended = user.runs(site.probe(&["try", "open", "/etc/secret"]).options(&DEGRADED)).talk(b"");
     ended.expect(0, "exited");
     assert!(ended.text().contains(&format!("errno {} ", libc::EACCES)), "{ended}");
+}
+
+#[test]
+fn a_users_supervisor_is_found_by_its_user_without_a_runtime_directory_of_its_own() {
+    let mut site = a_site!();
+    let Some(user) = user(&mut site) else { return };
+    let beside = common::site::Beside::new(&site);
+    let runtime = beside.0.join("runtime");
+    common::site::make_directory(&runtime, 0o700);
+    common::site::give_to(&runtime, USER.parse().unwrap());
+    let dayfly = |words: &[&str]| {
+        let mut command = Command::new(&user.before[0]);
+        command.args(&user.before[1..]).arg(&user.launcher).args(words);
+        command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", &runtime);
+        command.stdin(Stdio::null());
+        command
+    };
+    let template = site.template();
+    let mark = format!("@{}", site.tag());
+    let words = ["serve", "--template", template.to_str().unwrap(), "--listen", "127.0.0.1:0", "-q"];
+    let handler = ["--", "/bin/probe", &mark, "sleep"];
+    let mut serving = dayfly(&[&words[..], &DEGRADED, &handler].concat()).spawn().unwrap();
+    let end = Instant::now() + common::PATIENCE;
+    let told = loop {
+        let output = dayfly(&["stats", "--json"]).output().unwrap();
+        if output.status.success() {
+            break String::from_utf8(output.stdout).unwrap();
+        }
+        if Instant::now() > end {
+            serving.kill().unwrap();
+            serving.wait().unwrap();
+            panic!("{output:?}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let socket = runtime.join(format!("dayfly/stats-{}", serving.id()));
+    let was_there = socket.exists();
+    common::sys::kill(serving.id(), libc::SIGTERM).unwrap();
+    assert_eq!(serving.wait().unwrap().code(), Some(0));
+    assert!(was_there && told.contains("\"live\":0"), "{told}");
+    assert!(!socket.exists(), "it goes with the supervisor");
 }

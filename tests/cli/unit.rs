@@ -70,3 +70,45 @@ fn what_cannot_be_a_unit_is_refused() {
         assert!(String::from_utf8_lossy(&said.stderr).contains(named), "{said:?}");
     }
 }
+
+#[test]
+fn files_are_replaced_only_if_asked_and_what_was_done_is_said() {
+    let mut site = a_site!();
+    let file = site.file("x.toml", "handler = [\"/bin/x\"]\n");
+    let beside = common::site::Beside::new(&site);
+    let directory = beside.0.to_str().unwrap();
+    let unit = |words: &[&str]| {
+        let mut command = Command::new(dayfly());
+        command.args(["unit", "--output", directory]).args(words).arg(&file);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (socket, service) = (format!("{directory}/x.socket"), format!("{directory}/x.service"));
+    let (status, said) = unit(&["--listen", ":79"]);
+    assert_eq!((status, said), (Some(0), format!("{socket} is written\n{service} is written\n")));
+    let (status, said) = unit(&["--listen", ":79"]);
+    assert_eq!((status, said), (Some(0), format!("{socket} is unchanged\n{service} is unchanged\n")));
+    // The one that is missing is not written either.
+    std::fs::remove_file(&service).unwrap();
+    let (status, said) = unit(&["--listen", ":80"]);
+    assert!(status == Some(2) && said.contains(&format!("{socket} is there already")), "{said}");
+    assert!(said.contains("--replace") && !Path::new(&service).exists(), "{said}");
+    assert!(std::fs::read_to_string(&socket).unwrap().contains("79"));
+    let (status, said) = unit(&["--listen", ":80", "--replace"]);
+    assert_eq!((status, said), (Some(0), format!("{socket} is replaced\n{service} is written\n")));
+}
+
+#[test]
+fn a_unit_starts_the_launcher_that_has_made_it() {
+    let mut site = a_site!();
+    let file = site.file("x.toml", "handler = [\"/bin/x\"]\n");
+    for form in [&["--inetd"][..], &[]] {
+        let said =
+            Command::new(dayfly()).args(["unit", "--listen", ":79"]).args(form).arg(&file).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        let path = dayfly().canonicalize().unwrap();
+        let line = format!("ExecStart={} ", path.display());
+        assert!(said.lines().any(|found| found.starts_with(&line)), "{said}");
+    }
+}

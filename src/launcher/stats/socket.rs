@@ -4,7 +4,7 @@
 use crate::listener::{SocketFile, bind_unix};
 use nix::sys::socket::{Backlog, SockFlag, accept4, listen};
 use report::Report;
-use report::place::{PATIENCE, SHARED, candidates, runtime_directory};
+use report::place::{PATIENCE, SHARED, candidates, runtime_directory, users_directory};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -29,9 +29,11 @@ impl StatsSocket {
         let paths = match runtime_directory() {
             // Somebody may live there already.
             Some(directory) => vec![directory.join("stats"), directory.join(own)],
+            // The first that this user can write.
             None => {
-                fs::create_dir_all(SHARED)?;
-                vec![Path::new(SHARED).join(own)]
+                let shared = [Some(SHARED.into()), users_directory()].into_iter().flatten();
+                let made = shared.filter(|directory| fs::create_dir_all(directory).is_ok());
+                made.map(|directory| directory.join(&own)).collect()
             }
         };
         sweep();

@@ -35,6 +35,9 @@ pub(crate) struct UnitOptions {
     /// Write files into the existing directory DIR instead of printing them
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Replace files of --output that are there and differ
+    #[arg(long, requires = "output")]
+    replace: bool,
 }
 
 /// The shipped units: resident, and a launcher for each connection.
@@ -70,6 +73,7 @@ pub(crate) fn write_new(name: &str, listen: &str, directory: &Path) -> Result<Ve
         systemd: 252,
         drop_in: false,
         output: None,
+        replace: false,
     };
     let write = |unit: UnitText| {
         let path = directory.join(&unit.name);
@@ -82,7 +86,10 @@ fn units_of(given: &UnitOptions) -> Result<Vec<UnitText>, ConfigError> {
     let service = Some(vec![given.name.clone()]);
     let settings = config::load(Options { service, ..Options::default() })?;
     let file = given.name.contains('/').then(|| std::path::absolute(&given.name).unwrap_or_default());
-    let units = units(given, &settings, file.as_deref())?;
+    let mut units = units(given, &settings, file.as_deref())?;
+    if let Some(path) = own_path() {
+        start_by(&path, &mut units);
+    }
     let ignored: Vec<_> = adapt::ignored(given, &settings.options).into_iter().map(key_of).collect();
     if !ignored.is_empty() {
         log::warning(&format!(
@@ -158,20 +165,56 @@ fn renamed(text: &str, name: &str) -> String {
 }
 
 fn deliver(units: &[UnitText], given: &UnitOptions) -> Result<(), ConfigError> {
+    let mut files = Vec::new();
     for unit in units {
-        let (file, text) = match given.drop_in {
-            false => (unit.name.clone(), unit.text()),
-            true => match unit.drop_in() {
-                Some(text) => (format!("{}.d/dayfly.conf", unit.name), text),
-                None => continue,
-            },
-        };
-        match &given.output {
-            None => stdout_line(&format!("# /etc/systemd/system/{file}\n{text}")),
-            Some(directory) => write(&directory.join(file), &text)?,
+        match given.drop_in {
+            false => files.push((unit.name.clone(), unit.text())),
+            true => files.extend(unit.drop_in().map(|text| (format!("{}.d/dayfly.conf", unit.name), text))),
         }
     }
+    let Some(directory) = &given.output else {
+        files.iter().for_each(|(file, text)| stdout_line(&format!("# /etc/systemd/system/{file}\n{text}")));
+        return Ok(());
+    };
+    let files: Vec<_> = files.into_iter().map(|(file, text)| (directory.join(file), text)).collect();
+    // All of them or none.
+    let states: Vec<_> = files.iter().map(|(path, text)| State::of(path, text)).collect();
+    let different = files.iter().zip(&states).find(|(_, state)| **state == State::Different);
+    if let Some(((path, _), _)) = different.filter(|_| !given.replace) {
+        return Err(ConfigError::usage(format!(
+            "{} is there already and differs: give --replace, or write to another directory",
+            path.display()
+        )));
+    }
+    for ((path, text), state) in files.iter().zip(states) {
+        let done = match state {
+            State::Same => "is unchanged",
+            State::Missing | State::Different => {
+                write(path, text)?;
+                if state == State::Missing { "is written" } else { "is replaced" }
+            }
+        };
+        stdout_line(&format!("{} {done}", path.display()));
+    }
     Ok(())
+}
+
+/// What is at the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Missing,
+    Same,
+    Different,
+}
+
+impl State {
+    fn of(path: &Path, text: &str) -> State {
+        match fs::read(path) {
+            Ok(content) if content == text.as_bytes() => State::Same,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::Missing,
+            _ => State::Different,
+        }
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
@@ -179,6 +222,25 @@ fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
     let made = directory.map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::write(path, text))
         .map_err(|error| ConfigError::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The path of this launcher as a unit can name it; None if it is the installed one.
+fn own_path() -> Option<String> {
+    let path = std::env::current_exe().ok()?.to_str()?.to_owned();
+    // systemd.service(5) gives a meaning to some characters, and to blanks.
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte));
+    (is_plain && path != INSTALLED).then_some(path)
+}
+
+/// The launcher in the shipped units.
+const INSTALLED: &str = "/usr/bin/dayfly";
+
+fn start_by(path: &str, units: &mut [UnitText]) {
+    for unit in units {
+        if let Some(line) = unit.value("ExecStart").map(|line| line.replacen(INSTALLED, path, 1)) {
+            unit.set("Service", "ExecStart", line);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ fn given(inetd: bool, listen: &[&str]) -> UnitOptions {
         systemd: 252,
         drop_in: false,
         output: None,
+        replace: false,
     }
 }
 

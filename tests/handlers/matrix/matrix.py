@@ -20,6 +20,7 @@ import time
 from typing import Callable
 
 DAYFLY, TREE = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+KEYS = TREE.parent / "keys"
 ROUNDS = 20
 FILES = 1000
 
@@ -71,6 +72,14 @@ def clone(port, work):
     shutil.rmtree(work / "clone")
 
 
+def login(port, work):
+    options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={work}/hosts", "BatchMode=yes", "LogLevel=ERROR"]
+    words = [word for option in options for word in ("-o", option)]
+    said = run(["ssh", "-F", "none", "-T", "-p", str(port), "-i", str(KEYS / "user"), *words, "handler@127.0.0.1", "cat; echo there"],
+               input=b"here\n")
+    assert said == b"here\nthere\n", said
+
+
 def page(port, _work):
     wanted(ask(port, b"GET /index.html HTTP/1.0\r\n\r\n"), rb"200 O[Kk](.|\n)*A page")
 
@@ -92,6 +101,8 @@ class Row:
     lines: str = ""
 
 
+# The uid of each connection is another one.
+NAMED = 'echo "handler:x:$(id -u):$(id -g)::/tmp:/bin/sh" >>/etc/passwd'
 POLICY = (b"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=127.0.0.1\nclient_name=localhost\nhelo_name=x\n"
           b"sender=a@example.org\nrecipient=b@example.org\ninstance=1\n\n")
 
@@ -120,8 +131,11 @@ ROWS = [
         says(b"pragma journal_mode=wal; create table t(a); insert into t values(42); select a from t;\n", rb"42"), profile="sqlite"),
     Row("go", "a static Go program", ["/srv/app/hello-go"], says(b"hello\n", rb"go: hello"), profile="go"),
     Row("efingerd", "`efingerd`", ["/usr/sbin/efingerd", "-n"], says(b"nobody\r\n", rb"\S")),
+    Row("sshd", "`sshd -i`, with a name for its user: runs a command",
+        ["/bin/sh", "-c", f"{NAMED}; exec /usr/sbin/sshd -i -e -f /etc/ssh/handler"], login,
+        options=["--memory", "256M", "--credential", f"host:{KEYS}/host"]),
     Row("cvs", "`cvs pserver`, which must find its user: asks for the version of a repository",
-        ["/bin/sh", "-c", 'echo "handler:x:$(id -u):$(id -g)::/tmp:/bin/sh" >>/etc/passwd; exec cvs -f --allow-root=/srv/cvs pserver'],
+        ["/bin/sh", "-c", f"{NAMED}; exec cvs -f --allow-root=/srv/cvs pserver"],
         lines="remove setuid setgid\nallow setuid setgid # to the ids that it has; the kernel refuses others\n", session=
         says(b"BEGIN AUTH REQUEST\n/srv/cvs\nanonymous\nA\nEND AUTH REQUEST\nRoot /srv/cvs\nversion\n", rb"I LOVE YOU(.|\n)*CVS")),
 ]
@@ -208,7 +222,7 @@ def main():
             try:
                 lines, median = measure(row, work)
                 shown = ", ".join(f"`{line.removeprefix('allow ')}`" for line in lines) or "none"
-                print(f"| {row.does} | `{row.profile}` | {shown} | {median:.1f} ms |", flush=True)
+                print(f"| {row.does} | `{row.profile}` | {shown} | {median:.0f} ms |", flush=True)
             except (AssertionError, OSError, subprocess.SubprocessError) as error:
                 failed = True
                 print(f"| {row.does} | `{row.profile}` | **failed** | |", flush=True)

@@ -93,8 +93,10 @@ fn quoted_after(text: &str, before: &str) -> Vec<String> {
 
 /// In a package that is essential, or in the program's own path.
 fn is_everywhere(program: &str) -> bool {
-    let essential =
-        ["sh", "bash", "cat", "cp", "env", "ldd", "mkfifo", "mknod", "touch", "true", "umount", "dpkg-deb"];
+    let essential = [
+        "sh", "bash", "cat", "cp", "env", "ldd", "mkfifo", "mknod", "timeout", "touch", "true", "umount",
+        "dpkg-deb",
+    ];
     program.contains('/') || essential.contains(&program)
 }
 

@@ -111,7 +111,10 @@ fn of_two_hundred_calls_made_by_four_threads_at_once_each_is_counted() {
     assert_eq!(calls.len(), 200);
     let mut words = vec!["flood", "4", "50"];
     words.extend(calls.iter().map(|(_, number)| *number));
-    let ended = school.learn(&words).options(&["--tasks", "8", "--memory", "256M"]).talk(b"");
+    let ended = school
+        .learn(&words)
+        .options(&["--tasks", "8", "--memory", "256M", "--idle-time", "infinity", "--wall-time", "5min"])
+        .talk(b"");
     ended.expect(0, "exited");
     assert!(ended.text().starts_with("made 40000 in "), "{ended}");
     let text = school.text();

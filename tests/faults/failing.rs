@@ -24,8 +24,13 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("*", "mmap munmap mprotect brk mremap madvise", "", ALL, Skip, "memory: an allocation that fails aborts"),
     line("*", "close", "", ALL, Skip, "releases the descriptor whatever it answers: that it is not made can be had from no kernel"),
     line("*", "getpid getuid geteuid getgid getegid umask", "", ALL, Skip, "cannot fail"),
-    line("launcher", "arch_prctl set_tid_address sigaltstack poll getrandom", "", ALL, Skip, "libc's and Rust's start, before main; seeds of hashes"),
+    line("launcher", "arch_prctl set_tid_address sigaltstack poll getrandom clock_gettime", "", ALL, Skip, "libc's and Rust's start, before main; seeds of hashes; CPU time of a sandbox that lives for long"),
     line("launcher", "rt_sigaction rt_sigprocmask", "", ALL, Skip, "fail for wrong arguments only; a signal that is not blocked ends the launcher, and with it all it has made"),
+
+    // The count of what the connection moves.
+    line("launcher", "getsockopt", "\"socket\",0x1,0x39", ALL, Runs, "names the connection for the count of its bytes; without it the wall time holds"),
+    line("launcher", "getsockopt", "\"socket\",0x1,0x47", ALL, Runs, "names the network where its bytes are counted; without it the wall time holds"),
+    line("launcher", "socket", "0x10", ALL, Runs, "asks for its bytes; that they are not counted is logged, and the wall time holds"),
 
     // The launcher puts its descriptors in order: an error of the start, before there is a connection to
     // refuse.

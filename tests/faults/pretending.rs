@@ -19,11 +19,14 @@ pub(crate) const OF_RUN: &[Line] = &[
     line("*", "mmap munmap mprotect brk mremap madvise", "", Skip, "memory: an allocation at address 0 is a crash"),
     line("*", "close", "", Skip, "releases the descriptor whatever it answers: that it is not made can be had from no kernel"),
     line("*", "getpid getuid geteuid getgid getegid umask", "", Skip, "cannot fail"),
-    line("launcher", "arch_prctl set_tid_address sigaltstack poll getrandom", "", Skip, "libc's and Rust's start, before main; seeds of hashes"),
+    line("launcher", "arch_prctl set_tid_address sigaltstack poll getrandom clock_gettime", "", Skip, "libc's and Rust's start, before main; seeds of hashes; CPU time of a sandbox that lives for long"),
     line("launcher", "rt_sigaction rt_sigprocmask", "", Runs, "signals of the launcher: what is left is an ignored SIGPIPE, or one that ends the launcher and all it has made"),
     line("launcher", "clone3", "", Skip, "the launcher takes itself for the child, whose session is not that of a new pid namespace, or for the id map's holder, and waits: tried below by the flags"),
     line("launcher", "ppoll waitid pidfd_send_signal", "", Skip, "the id map's holder is not ended, and the launcher waits for its end: nothing runs"),
     line("launcher", "epoll_ctl", "0x1,\"anon_inode:[pidfd]\"", Skip, "the launcher does not hear of the end and waits: nothing runs any more"),
+
+    // The count of what the connection moves.
+    line("launcher", "socket", "0x10", Runs, "asks for its bytes; that they are not counted is logged, and the wall time holds"),
 
     // Descriptors of the launcher. The child closes everything again, and looks.
     line("launcher", "close_range dup2 dup3", "", Runs, "the child closes everything again, and looks"),

@@ -38,6 +38,7 @@ const NOT_TRIED: &[&str] = &[
     "getpid",
     "geteuid",
     "getegid",
+    "clock_gettime",
 ];
 
 /// Calls whose failure is told in words, not by the errno's name.

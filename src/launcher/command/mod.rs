@@ -18,7 +18,7 @@ use crate::config::options::key_of;
 use crate::config::options::{LogFormat, Net, Options};
 use crate::config::service::{Purpose, Service};
 use crate::config::{self, ConfigError, ErrorKind, Settings};
-use crate::connection::Connection;
+use crate::connection::{Connection, Kind};
 use crate::diag::Diag;
 use crate::kernel::Kernel;
 use crate::log::{self, Verbosity};
@@ -44,6 +44,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Instant;
 use sys::{Errno, Ignoring};
+
+/// Remark at the start of a launcher that cannot ask for the bytes of connections.
+const NOT_COUNTED: &str = "the kernel does not tell what connections move (sock_diag(7)): --idle-time and --min-rate \
+    are not in force; hint: AF_NETLINK in RestrictAddressFamilies= of the unit";
 
 const USAGE: u8 = 2;
 const SERVE_FAILED: u8 = 1;
@@ -160,6 +164,9 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
         (settings.name.clone(), settings.options.on_refusal.clone().unwrap_or_default().0);
     // It belongs to the connection's network, which is left next.
     let diag = Diag::open(connection.ends().0);
+    if diag.is_none() && connection.kind != Kind::ByHand {
+        log::remark(NOT_COUNTED);
+    }
     let outcome = match prepare(vec![settings], Purpose::Run) {
         Ok(prepared) => match prepared.run(connection, diag, began, learner) {
             Ok(outcome) => outcome,

@@ -74,9 +74,7 @@ fn start(
     // It belongs to the listeners' network, which is left next.
     let diag = listeners.first().and_then(|listener| Diag::open(listener.as_fd()));
     if diag.is_none() {
-        log::remark(
-            "the kernel does not tell what connections move (sock_diag(7)): --idle-time and --min-rate are not in force; hint: AF_NETLINK in RestrictAddressFamilies= of the unit",
-        );
+        log::remark(super::NOT_COUNTED);
     }
     let prepared = prepare(settings, Purpose::Serve).map_err(|error| {
         let status = if error.kind == ErrorKind::Usage { USAGE } else { SERVE_FAILED };

@@ -1,6 +1,7 @@
 //! `dayfly unit`: makes a socket and a service unit for a service file, from the shipped units.
 
 mod adapt;
+mod comments;
 mod text;
 
 use crate::config::options::{Options, key_of};
@@ -129,8 +130,10 @@ fn units(
                 continue;
             }
             adapt::socket(&mut unit, &subject);
+            comments::of_socket(&mut unit, &subject);
         } else {
             adapt::service(&mut unit, &subject)?;
+            comments::of_service(&mut unit, &subject);
         }
         units.push(unit);
     }

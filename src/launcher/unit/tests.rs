@@ -191,3 +191,40 @@ fn slices_and_poll_limits_are_there_for_who_asks() {
     assert_eq!(value(&units, "ListenStream"), "/run/x");
     assert_eq!(value(&units, "SocketMode"), "0660");
 }
+
+/// What the comments of the shipped units say, and when it is not so.
+#[test]
+fn no_comment_says_what_is_not_so_in_this_unit() {
+    let much = "profile = \"tree\"\nmemory = \"1M\"\nmax_connections = 1000\ndrain_time = \"1min\"\n";
+    let text = |inetd: bool, listen: &[&str], more: &str| -> String {
+        made(&given(inetd, listen), "much", &format!("{much}{more}")).iter().map(UnitText::text).collect()
+    };
+    let own = text(false, &[], "listen = [\":79\"]\nbind = [\"/var/lib/x:/data\"]\n");
+    let resident = text(false, &["unix:/run/x"], "");
+    let inetd = text(true, &["unix:/run/x"], "bind = [\"/var/lib/x:/data\"]\n");
+    for (unit, wrong, right) in [
+        (&own, "of much.socket:", "which listens itself: one sandbox"),
+        (&own, "systemd binds the port", "NET_BIND_SERVICE binds ports below 1024"),
+        (&own, "itself needs no network", "binds its addresses itself"),
+        (&own, "opens only /dev/null", "making or opening devices"),
+        (&own, "# The launcher writes only", "The paths of ReadWritePaths= are written for sandboxes."),
+        (&own, "A service with snapshot", "copy the template's files up"),
+        (&own, "256 connections", "up to 1000 connections"),
+        (&own, "for 10 s at most", "as long as drain_time says"),
+        (
+            &resident,
+            "whatever net.ipv6.bindv6only",
+            "MKNOD makes the devices of its /dev. NET_BIND_SERVICE is not needed",
+        ),
+        (&inetd, "64M for the handler", "what the service file gives the handler"),
+        (&inetd, "# The launcher writes no file", "The paths of ReadWritePaths="),
+    ] {
+        // A comment may be wrapped anywhere.
+        let flat = unit.replace("\n# ", " ");
+        assert!(!flat.contains(wrong) && flat.contains(right), "{wrong} | {right}\n{unit}");
+    }
+    for unit in [own, resident, inetd] {
+        let long = unit.lines().find(|line| line.starts_with('#') && line.len() > 126);
+        assert_eq!(long, None);
+    }
+}

@@ -50,6 +50,24 @@ impl UnitText {
         self.lines.drain(at - comments..=at);
     }
 
+    /// Says something else in the comment directly above a setting, which is wrapped again.
+    pub(super) fn say_instead(&mut self, key: &str, wrong: &str, right: &str) {
+        let Some(at) = self.lines.iter().position(|line| value_of(line, key).is_some()) else { return };
+        let count = self.lines[..at].iter().rev().take_while(|line| line.starts_with('#')).count();
+        let block = self.lines[at - count..at].iter().map(|line| line.trim_start_matches(['#', ' ']));
+        let text = block.collect::<Vec<_>>().join(" ");
+        if text.contains(wrong) {
+            self.lines.splice(at - count..at, comment(&text.replacen(wrong, right, 1)));
+        }
+    }
+
+    /// The same in the first line, which says what the unit is.
+    pub(super) fn say_first(&mut self, wrong: &str, right: &str) {
+        if let Some(first) = self.lines.first_mut() {
+            *first = first.replacen(wrong, right, 1);
+        }
+    }
+
     fn end_of(&self, section: &str) -> usize {
         let head = format!("[{section}]");
         let start = self.lines.iter().position(|line| *line == head).unwrap_or(0);
@@ -83,6 +101,25 @@ impl UnitText {
     }
 }
 
+/// Columns of a comment in the shipped units.
+const COLUMNS: usize = 124;
+
+fn comment(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = "#".to_owned();
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > COLUMNS {
+            lines.push(std::mem::replace(&mut line, "#".to_owned()));
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    if line.len() > 1 {
+        lines.push(line);
+    }
+    lines
+}
+
 fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.strip_prefix(key)?.strip_prefix('=')
 }
@@ -106,6 +143,18 @@ mod tests {
             unit.drop_in().as_deref(),
             Some("[Socket]\nListenStream=\nListenStream=79\n[Unit]\nBefore=c\n")
         );
+    }
+
+    #[test]
+    fn a_comment_says_something_else_and_fits_its_columns() {
+        let mut unit = UnitText::new("x".to_owned(), TEXT);
+        unit.say_instead("Requires", "Why.", &format!("Because {}", "of it ".repeat(30)));
+        unit.say_instead("After", "Why.", "this has no comment of its own");
+        unit.say_first("Head", "Top");
+        let text = unit.text();
+        assert!(text.starts_with("# Top\n\n[Unit]\n# Because of it of it"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= COLUMNS) && text.contains("\n# of it"), "{text}");
+        assert!(text.contains("Requires=a\nAfter=a\n") && !text.contains("no comment"), "{text}");
     }
 
     #[test]

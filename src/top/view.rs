@@ -25,7 +25,7 @@ const SOURCES_SHOWN: usize = 8;
 
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     let [head, table, foot] =
-        Layout::vertical([Constraint::Length(HEAD), Constraint::Min(2), Constraint::Length(1)])
+        Layout::vertical([Constraint::Length(HEAD), Constraint::Min(1), Constraint::Length(1)])
             .areas(frame.area());
     draw_head(frame, head, app);
     draw_table(frame, table, app);
@@ -273,6 +273,13 @@ mod tests {
         );
         assert!(lines[7].contains("192.0.2.1:5") && lines.len() == 8, "{page}");
         assert!(lines[4].contains("2001:db8:aaaa:bbbb:cccc::1 1"), "{page}");
+    }
+
+    #[test]
+    fn the_head_is_whole_where_no_sandbox_is_live() {
+        let page = text(&app(Vec::new())).unwrap();
+        let begins: Vec<&str> = page.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert_eq!(begins, ["dayfly", "ended", "half,", "ran,", "0", "SERVICE"], "{page}");
     }
 
     #[test]

@@ -112,3 +112,22 @@ fn a_unit_starts_the_launcher_that_has_made_it() {
         assert!(said.lines().any(|found| found.starts_with(&line)), "{said}");
     }
 }
+
+#[test]
+fn systemd_has_nothing_against_the_unit_of_a_user_in_the_page_on_life_without_root() {
+    let analyze = need!("systemd-analyze");
+    let site = a_site!();
+    let beside = common::site::Beside::new(&site);
+    let page = std::fs::read_to_string(common::checkout().join("docs/rootless.md")).unwrap();
+    let unit = page.split("```ini\n").nth(1).unwrap().split("```").next().unwrap();
+    let unit =
+        beside.file("hello.service", &unit.replace("/usr/bin/dayfly", dayfly().to_str().unwrap()), 0o644);
+    let verified = Command::new(analyze)
+        .args(["--user", "verify"])
+        .arg(unit)
+        .env("XDG_RUNTIME_DIR", &beside.0)
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success() && complaints.is_empty(), "{complaints}");
+}

@@ -20,6 +20,29 @@ fn a_handler_that_has_used_its_burst_of_cpu_time_yields_to_all_others() {
     }
 }
 
+/// Sandboxes that are cloned from a zygote have sessions of their own: one that yields takes no other with it.
+#[test]
+fn a_handler_that_has_used_its_burst_leaves_the_zygote_and_the_others_their_weight() {
+    let mut site = a_site!();
+    std::fs::remove_dir(site.template().join("tmp")).unwrap();
+    site.settle();
+    let options = ["--snapshot", "readonly", "--warm", "2", "--cpu-burst", "20ms", "--idle-time", "infinity"];
+    let serving = Serve::probe(&site, &["spin"]).options(&options).start();
+    let _client = serving.connect();
+    let pid = process::until(|| serving.served().first().copied());
+    let yields = |pid: u32| process::read(pid, "autogroup").contains("nice 19");
+    process::until(|| yields(pid).then_some(()));
+    let supervisor = serving.supervisor();
+    let children = || process::read(supervisor, &format!("task/{supervisor}/children"));
+    // The zygote, and the sandboxes that wait.
+    let others = || -> Vec<u32> {
+        children().split_whitespace().map(|pid| pid.parse().unwrap()).filter(|child| *child != pid).collect()
+    };
+    process::until(|| (others().len() >= 3).then_some(()));
+    assert!(!others().into_iter().any(yields));
+    serving.murder();
+}
+
 #[test]
 fn a_handler_that_waits_keeps_its_weight() {
     let site = a_site!();

@@ -34,6 +34,8 @@ warm() {
         dayfly_at readonly "$work/small" $park 0
         set -- "$@" "dayfly serve, readonly, $park" $port
     done
+    dayfly_at readonly "$work/bare" entry 0
+    set -- "$@" 'dayfly serve, readonly without /tmp, entry' $port
     dayfly_at overlay "$work/small" entry 0
     set -- "$@" 'dayfly serve, overlay, entry' $port
     dayfly_at readonly "$work/small" none 0 --net private
@@ -51,6 +53,8 @@ throughput() {
     set -- 'the floor: the same namespaces and mounts' $port
     dayfly_at readonly "$work/small" entry 0
     set -- "$@" 'dayfly serve, readonly' $port
+    dayfly_at readonly "$work/bare" entry 0
+    set -- "$@" 'dayfly serve, readonly without /tmp' $port
     dayfly_at overlay "$work/small" entry 0
     set -- "$@" 'dayfly serve, overlay' $port
     dayfly_at readonly "$work/small" entry 0 --net private

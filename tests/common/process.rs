@@ -61,14 +61,20 @@ pub fn inside<T: Send + 'static>(pid: u32, kind: &str, look: impl FnOnce() -> T 
 
 /// The target of each open descriptor of a process.
 pub fn descriptors(pid: u32) -> BTreeMap<u32, String> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a living process");
-    entries
+    descriptors_if_alive(pid).expect("descriptors of a living process")
+}
+
+/// The same; None of a process that has ended.
+pub fn descriptors_if_alive(pid: u32) -> Option<BTreeMap<u32, String>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let targets = entries
         .flatten()
         .filter_map(|entry| {
             let number = entry.file_name().to_str()?.parse().ok()?;
             Some((number, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
         })
-        .collect()
+        .collect();
+    Some(targets)
 }
 
 /// The soft and hard value of a row of /proc/PID/limits.

@@ -235,8 +235,9 @@ impl Serving<'_> {
 
     /// Those that have a connection: a parked one has /dev/null in its place.
     pub fn served(&self) -> Vec<u32> {
-        let has_one =
-            |pid: &u32| process::descriptors(*pid).get(&0).is_some_and(|name| name.starts_with("socket:"));
+        // One that ends meanwhile has none.
+        let first = |pid: u32| process::descriptors_if_alive(pid)?.remove(&0);
+        let has_one = |pid: &u32| first(*pid).is_some_and(|name| name.starts_with("socket:"));
         self.handlers().into_iter().filter(has_one).collect()
     }
 

@@ -21,6 +21,21 @@ fn a_call_that_a_file_allows_is_made() {
     assert!(ended.text().starts_with("inotify_init1 ok "), "{ended}");
 }
 
+/// The profile is for the handler: under `run` the set-up itself makes no call of it but execveat(2).
+#[test]
+fn a_file_without_close_stops_no_handler_that_makes_no_close() {
+    let mut site = a_site!();
+    let file = site.file("p.profile", &format!("{HEAD}remove close # not made by it"));
+    let content = std::fs::read(common::test_bin("c/banner")).unwrap();
+    site.add("bin/banner", &content, 0o711);
+    for init in ["--init=yes", "--init=no"] {
+        let launch = site.handler(&["/bin/banner"]).options(&["--profile", file.to_str().unwrap(), init]);
+        let ended = launch.talk(b"a line\n");
+        ended.expect(0, "exited");
+        assert_eq!(ended.text(), "banner: speak\na line\n", "{init}");
+    }
+}
+
 #[test]
 fn an_errno_of_a_file_is_answered_and_the_call_is_not_made() {
     let mut site = a_site!();

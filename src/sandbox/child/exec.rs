@@ -175,6 +175,8 @@ pub fn filter(_: Restricted, context: &Context<'_>) -> Result<Filtered, Failure>
         .step(Step::ProfileFilter)?;
     filters::verify()?;
     context.link.report_and_wait(Report::Listener(listener.as_raw_fd()), Step::Listener)?;
+    // It is close-on-exec (seccomp(2)): close(2) is a call that the profile may deny.
+    std::mem::forget(listener);
     if !plan.dumpable_off_early {
         // Rootless the supervisor could not have fetched the listener from a process that is not dumpable.
         // Reading back is forbidden by now.

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Make templates: the tree or image that a sandbox sees as its root
 #[derive(Debug, Parser)]
-#[command(name = "dayfly template", version, max_term_width = 100)]
+#[command(name = "dayfly template", bin_name = "dayfly template", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// dayfly top asks every supervisor that `dayfly stats` finds, and reads processor time and memory from
 /// /proc. It needs to be root, or the user that the supervisor runs as.
 #[derive(Debug, Parser)]
-#[command(name = "dayfly top", version, max_term_width = 100, after_help = KEYS)]
+#[command(name = "dayfly top", bin_name = "dayfly top", version, max_term_width = 100, after_help = KEYS)]
 pub(crate) struct Options {
     /// Show this service only
     #[arg(value_name = "SERVICE")]

@@ -129,8 +129,10 @@ fn unknown(name: &str) -> ConfigError {
     let known: Vec<_> = profile::names_built_in().collect();
     let known = known.join(" ");
     let packaged = packaged().map(|directory| names_in(&directory, "profile").join(" ")).unwrap_or_default();
+    let packaged = if packaged.is_empty() { "none is installed" } else { &packaged };
     ConfigError::usage(format!(
-        "unknown profile '{name}': it is not built in ({known}), not of the package ({packaged}), and {PROFILES} has no such file"
+        "unknown profile '{name}': it is not built in ({known}), not of the package ({packaged}), and {PROFILES} has no such \
+         file; for a file elsewhere give a path with a /, such as ./{name}"
     ))
 }
 

@@ -109,7 +109,8 @@ const MACHINES: [&str; 3] = ["/var/lib/machines", "/usr/local/lib/machines", "/u
 
 fn tree(root: &Root) -> Result<PathBuf, String> {
     match root {
-        Root::Directory(path) => Ok(PathBuf::from(path)),
+        // What looks at it later walks from the root.
+        Root::Directory(path) => std::path::absolute(path).map_err(|error| format!("-D {path}: {error}")),
         Root::Here => {
             std::env::current_dir().map_err(|error| format!("cannot find the current directory: {error}"))
         }

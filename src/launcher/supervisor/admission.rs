@@ -124,8 +124,13 @@ impl Admission {
         Admission { limits, total: 0, by_source, restless, rejections: RateLimited::default() }
     }
 
-    /// Other limits for those who come from now on.
+    /// Other limits for those who come from now on. Under another rate all sources begin at rest.
     pub(super) fn change(&mut self, limits: Limits) {
+        if self.limits.rate != limits.rate {
+            while !self.restless.is_empty() {
+                self.forget_first();
+            }
+        }
         self.limits = limits;
     }
 
@@ -406,6 +411,20 @@ mod tests {
         assert_eq!(admission.count_in(one, now + SECOND), Err(Rejected::Rate));
         assert!(admission.count_in(one, now + SECOND * 2).is_ok());
         assert_eq!(admission.count_in(one, now + SECOND * 2), Err(Rejected::Rate));
+    }
+
+    #[test]
+    fn under_another_rate_a_source_begins_at_rest() {
+        let (mut admission, now) = (with_rate(1), Instant::now());
+        let one = Source::V4(1);
+        assert!(admission.count_in(one, now).is_ok());
+        assert_eq!(admission.count_in(one, now), Err(Rejected::Rate));
+        admission.change(admission.limits);
+        assert_eq!(admission.count_in(one, now), Err(Rejected::Rate));
+        let rate = Some(Rate { count: 100, time: SECOND });
+        admission.change(Limits { rate, ..admission.limits });
+        assert!(admission.count_in(one, now).is_ok());
+        assert!(admission.restless.iter().all(|(rested_at, _)| *rested_at < now + SECOND));
     }
 
     #[test]

@@ -228,13 +228,6 @@ pub fn any_call(number: c_long, args: [u64; 6]) -> i32 {
     if result == -1 { Errno::last_raw() } else { 0 }
 }
 
-/// Calls a number that no kernel has, with three words for whoever is notified of the call, and gives the answer.
-pub fn tell(number: u32, words: [u64; 3]) -> Result<i64> {
-    let [a, b, c] = words;
-    // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
-    check(unsafe { libc::syscall(c_long::from(number), a, b, c) })
-}
-
 /// Calls a number that no kernel has and gives the errno that came back: ENOSYS from the kernel, or the fixed
 /// errno of the filter that knows the number (the canary). Raw, because the canaries' errnos stand in no
 /// table.

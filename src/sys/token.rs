@@ -62,6 +62,14 @@ impl Token {
         check(unsafe { libc::syscall(number, a, b, c, d, 0_usize, self.0) })
     }
 
+    /// Calls a number that no kernel has, with three words for whoever is notified of the call, and gives the
+    /// answer. The token tells him that no handler calls.
+    pub fn tell(self, number: u32, words: [u64; 3]) -> Result<i64> {
+        let ([a, b, c], number) = (words, c_long::from(number));
+        // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
+        check(unsafe { libc::syscall(number, a, b, c, 0_usize, 0_usize, self.0) })
+    }
+
     /// setsid(2).
     pub fn setsid(self) -> Result<()> {
         self.numbers(libc::SYS_setsid, [0; 4]).map(drop)

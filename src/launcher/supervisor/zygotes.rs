@@ -7,7 +7,7 @@
 
 use super::answers::call_of;
 use super::deadlines::Deadline;
-use super::live::{Live, refusal};
+use super::live::{Call, Live, refusal};
 use super::origin::Origin;
 use super::pool::EndedIn;
 use super::warm::PARK_TIME;
@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::time::Instant;
 use sys::process;
 use sys::seccomp::Notification;
+use sys::token::Token;
 use sys::{CStrings, Errno, Ignoring};
 
 /// Among all that a supervisor makes.
@@ -294,7 +295,7 @@ impl Supervisor<'_> {
             sys::seccomp::let_call(listener.as_fd(), notification.id).ignoring("it has died");
             return;
         }
-        if let Some(failure) = zygote::failure_of(&call) {
+        if let Some(failure) = zygote::failure_of(&call, zygote.process.token) {
             zygote.failure.get_or_insert(failure);
             sys::seccomp::end_call(listener.as_fd(), notification.id).ignoring("it has died");
             return;
@@ -403,16 +404,17 @@ impl Supervisor<'_> {
 
     fn on_call_of_sandbox(&mut self, id: ZygoteId, notification: &Notification) {
         let Some(zygote) = self.zygotes.0.get(&id) else { return };
-        let filters = zygote.filters;
+        let (filters, token) = (zygote.filters, zygote.process.token);
         let known = zygote.sandboxes.get(&notification.pid).copied();
         let Some(number) = known.or_else(|| self.adopt(id, notification.pid)) else { return };
         let Some(live) = self.live.get_mut(&number) else { return };
         if live.set_up.is_some() {
-            live.answer_set_up(notification);
+            live.answer_set_up(notification, token);
             self.watch_end(number);
-        } else if !live.hears_of_failed_exec(notification) {
-            live.look_once(filters);
-            let settled = live.settle(notification);
+        } else if !live.hears_of_failed_exec(notification, token) {
+            // One that has not inherited everything is given no connection.
+            let is_whole = live.look_once(filters);
+            let settled = if is_whole { live.settle(notification) } else { Ok(Call::Settled) };
             self.on_settled(number, settled);
         }
     }
@@ -457,10 +459,10 @@ impl Supervisor<'_> {
 
 impl Live {
     /// Settles one notified call of its set-up.
-    fn answer_set_up(&mut self, notification: &Notification) {
+    fn answer_set_up(&mut self, notification: &Notification, token: Token) {
         let (Some(set_up), Some(listener)) = (self.set_up.take(), &self.listener) else { return };
         let (listener, id, call) = (listener.as_fd(), notification.id, call_of(notification));
-        let answered = match set_up.judge(&call) {
+        let answered = match set_up.judge(&call, token) {
             Answer::Equip => {
                 // It reports if it fails from here on, and executes the handler if not.
                 self.ready = true;
@@ -478,20 +480,22 @@ impl Live {
     }
 
     /// At its first call that the profile notifies: it was executed. What it has inherited is looked at
-    /// before it has a connection.
-    fn look_once(&mut self, filters: u32) {
+    /// before it has a connection. False: it is killed.
+    fn look_once(&mut self, filters: u32) -> bool {
         if std::mem::replace(&mut self.executed, true) {
-            return;
+            return true;
         }
-        if let Err(failure) = zygote::verify_inherited(&self.sandbox, filters) {
+        let looked = zygote::verify_inherited(&self.sandbox, filters);
+        if let Err(failure) = looked {
             self.failure.get_or_insert(failure);
             self.kill();
         }
+        looked.is_ok()
     }
 
     /// Whether the call says that the handler could not be executed.
-    fn hears_of_failed_exec(&mut self, notification: &Notification) -> bool {
-        let failure = zygote::failure_of(&call_of(notification)).filter(|_| !self.executed);
+    fn hears_of_failed_exec(&mut self, notification: &Notification, token: Token) -> bool {
+        let failure = zygote::failure_of(&call_of(notification), token).filter(|_| !self.executed);
         let (Some(failure), Some(listener)) = (failure, &self.listener) else { return false };
         self.failure.get_or_insert(failure);
         sys::seccomp::end_call(listener.as_fd(), notification.id).ignoring("it has died");

@@ -221,7 +221,7 @@ fn clone_sandboxes(inherited: Inherited, context: &Context<'_>) -> ! {
     let mut answer = 0;
     loop {
         if let Err(failure) = make_stderr(context.token, answer) {
-            tell_failure(failure);
+            tell_failure(context.token, failure);
             process::exit_now(super::SETUP_FAILED);
         }
         answer = match process::clone_sibling(answer) {
@@ -230,7 +230,8 @@ fn clone_sandboxes(inherited: Inherited, context: &Context<'_>) -> ! {
             // Twice in a row: nobody listens any more, or it is not made at all. Another zygote may do
             // better.
             Err(errno) if answer < 0 => {
-                tell_failure(Failure { step: Step::Clone, operand: Operand::None, errno });
+                let failure = Failure { step: Step::Clone, operand: Operand::None, errno };
+                tell_failure(context.token, failure);
                 process::exit_now(super::SETUP_FAILED)
             }
             Err(errno) => -i64::from(errno as i32),
@@ -258,15 +259,15 @@ fn become_handler(inherited: Inherited, context: &Context<'_>) -> ! {
     match own_set_up(inherited, context) {
         Ok(never) => match never {},
         Err(failure) => {
-            tell_failure(failure);
+            tell_failure(context.token, failure);
             process::exit_now(super::SETUP_FAILED)
         }
     }
 }
 
-fn tell_failure(Failure { step, operand, errno }: Failure) {
+fn tell_failure(token: Token, Failure { step, operand, errno }: Failure) {
     let words = [step as u64, u64::from(operand.to_number()), u64::from((errno as i32).unsigned_abs())];
-    sys::tell(FAIL_CALL, words).ignoring("nobody hears it, so nobody waits");
+    token.tell(FAIL_CALL, words).ignoring("nobody hears it, so nobody waits");
 }
 
 fn own_set_up(inherited: Inherited, context: &Context<'_>) -> Result<Infallible, Failure> {
@@ -279,7 +280,7 @@ fn own_set_up(inherited: Inherited, context: &Context<'_>) -> Result<Infallible,
 /// The supervisor puts the descriptors in their places while we wait, and answers with the uid.
 fn arrive(_: Inherited, context: &Context<'_>) -> Result<Identity, Failure> {
     let step = Step::ReceiveIdentity;
-    let id = sys::tell(ARRIVE_CALL, [0; 3]).step(step)?;
+    let id = context.token.tell(ARRIVE_CALL, [0; 3]).step(step)?;
     let id = u32::try_from(id).ok().filter(|id| *id != 0).ok_or(Errno::EBADE).step(step)?;
     let passed = HANDED_FD + RawFd::from(place(context.plan.passed_fds.len()).cast_signed());
     for number in 0..passed {

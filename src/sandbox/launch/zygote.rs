@@ -27,6 +27,8 @@ pub struct Zygote {
     pub pidfd: OwnedFd,
     /// Its set-up reports on it; its end says nothing.
     pub channel: OwnedFd,
+    /// What it and its sandboxes say later carries it.
+    pub token: Token,
 }
 
 /// Begins a zygote; it goes on by itself and reports on the channel.
@@ -54,7 +56,7 @@ pub fn make(plan: &Plan, workshop: &Workshop, environment: &CStrings, park: Park
     // Not in a pid namespace: the first process of one cannot clone children of its parent (clone(2),
     // CLONE_PARENT).
     let child = process::spawn(0, None, zygote::main, &context).step(Step::Clone)?;
-    let zygote = Zygote { pid: child.pid, pidfd: child.pidfd, channel };
+    let zygote = Zygote { pid: child.pid, pidfd: child.pidfd, channel, token };
     let released =
         sys::socket::send_with_fd(zygote.channel.as_fd(), &wire::encode_identity(Identity::ROOT), None);
     match released.step(Step::Release) {
@@ -141,11 +143,11 @@ pub fn adopt(
 
 impl SetUp {
     /// Judges a notified call of its only process.
-    pub fn judge(&self, call: &Denied) -> Answer {
+    pub fn judge(&self, call: &Denied, token: Token) -> Answer {
         match call.number.cast_unsigned() {
-            _ if call.foreign => Answer::Deny,
+            _ if call.foreign || call.args[5] != token.word() => Answer::Deny,
             ARRIVE_CALL => Answer::Equip,
-            FAIL_CALL => failure_of(call).map_or(Answer::Deny, Answer::Failed),
+            FAIL_CALL => failure_of(call, token).map_or(Answer::Deny, Answer::Failed),
             _ => Answer::Deny,
         }
     }
@@ -159,10 +161,11 @@ impl SetUp {
     }
 }
 
-/// A call by which a sandbox says that its set-up, or the exec, has failed.
-pub fn failure_of(call: &Denied) -> Option<Failure> {
-    let [step, operand, errno, ..] = call.args;
-    let is_report = call.number.cast_unsigned() == FAIL_CALL && !call.foreign;
+/// A call by which a sandbox says that its set-up, or the exec, has failed. A handler that makes it does not
+/// know the token.
+pub fn failure_of(call: &Denied, token: Token) -> Option<Failure> {
+    let [step, operand, errno, .., word] = call.args;
+    let is_report = call.number.cast_unsigned() == FAIL_CALL && !call.foreign && word == token.word();
     Some(Failure {
         step: Step::from_number(u16::try_from(step).ok().filter(|_| is_report)?)?,
         operand: Operand::from_number(u16::try_from(operand).ok()?)?,
@@ -247,22 +250,30 @@ mod tests {
 
     #[test]
     fn a_sandbox_that_has_no_descriptors_yet_makes_no_call_but_to_ask_for_them() {
-        let set_up = SetUp { ends: Vec::new() };
-        assert_eq!(set_up.judge(&call(ARRIVE_CALL.into(), [0; 6])), Answer::Equip);
-        let foreign = Denied { foreign: true, ..call(ARRIVE_CALL.into(), [0; 6]) };
-        assert_eq!(set_up.judge(&foreign), Answer::Deny);
+        let (set_up, token) = (SetUp { ends: Vec::new() }, Token::random().unwrap());
+        let args = [0, 0, 0, 0, 0, token.word()];
+        assert_eq!(set_up.judge(&call(ARRIVE_CALL.into(), args), token), Answer::Equip);
+        let foreign = Denied { foreign: true, ..call(ARRIVE_CALL.into(), args) };
+        assert_eq!(set_up.judge(&foreign, token), Answer::Deny);
+        assert_eq!(set_up.judge(&call(ARRIVE_CALL.into(), [0; 6]), token), Answer::Deny);
         for number in [libc::SYS_clone, libc::SYS_setresuid, libc::SYS_recvmsg, libc::SYS_seccomp] {
-            assert_eq!(set_up.judge(&call(number, [0; 6])), Answer::Deny, "{number}");
+            assert_eq!(set_up.judge(&call(number, args), token), Answer::Deny, "{number}");
         }
     }
 
     #[test]
-    fn a_report_names_its_step() {
+    fn a_report_names_its_step_and_carries_the_token() {
+        let token = Token::random().unwrap();
         let failure = Failure { step: Step::Uid, operand: Operand::None, errno: Errno::EAGAIN };
-        let args = [Step::Uid as u64, 0, libc::EAGAIN.unsigned_abs().into(), 0, 0, 0];
-        assert_eq!(failure_of(&call(FAIL_CALL.into(), args)), Some(failure));
-        assert_eq!(failure_of(&call(ARRIVE_CALL.into(), args)), None);
-        assert_eq!(failure_of(&call(FAIL_CALL.into(), [u64::MAX; 6])), None);
+        let args = [Step::Uid as u64, 0, libc::EAGAIN.unsigned_abs().into(), 0, 0, token.word()];
+        assert_eq!(failure_of(&call(FAIL_CALL.into(), args), token), Some(failure));
+        assert_eq!(failure_of(&call(ARRIVE_CALL.into(), args), token), None);
+        let max = u64::MAX;
+        assert_eq!(failure_of(&call(FAIL_CALL.into(), [max, max, max, 0, 0, token.word()]), token), None);
+        for bit in 0..64 {
+            let guessed = [args[0], args[1], args[2], 0, 0, token.word() ^ 1 << bit];
+            assert_eq!(failure_of(&call(FAIL_CALL.into(), guessed), token), None, "{bit}");
+        }
     }
 
     #[test]

@@ -19,8 +19,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The calls that can carry a token.
-pub const CALLS: [c_long; 18] = [
+/// The calls that can carry a token, whatever their other arguments.
+pub const CALLS: [c_long; 16] = [
     libc::SYS_setsid,
     libc::SYS_getsid,
     libc::SYS_rt_sigprocmask,
@@ -31,14 +31,20 @@ pub const CALLS: [c_long; 18] = [
     libc::SYS_getresuid,
     libc::SYS_capset,
     libc::SYS_capget,
-    libc::SYS_prctl,
-    libc::SYS_fcntl,
     libc::SYS_ppoll,
     libc::SYS_pipe2,
     libc::SYS_dup3,
     libc::SYS_close,
     libc::SYS_fstat,
     libc::SYS_openat,
+];
+
+/// Calls that can carry one with these arguments alone, each by its index and its low word: what else they do
+/// takes no capability.
+pub const JUDGED: [(c_long, &[(u8, c_int)]); 3] = [
+    (libc::SYS_prctl, &[(0, libc::PR_SET_PDEATHSIG), (1, libc::SIGKILL)]),
+    (libc::SYS_prctl, &[(0, libc::PR_GET_PDEATHSIG)]),
+    (libc::SYS_fcntl, &[(1, libc::F_GETFD)]),
 ];
 
 impl Token {

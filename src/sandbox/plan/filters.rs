@@ -62,9 +62,11 @@ impl Plan {
     /// The profile's program for the sandboxes of a zygote, which are parked so, with the token's calls in
     /// front.
     pub(crate) fn profile_with(&self, token: Token, park: Park) -> Vec<Instruction> {
-        let calls = token::CALLS.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let number = |call| u32::try_from(call).unwrap_or(u32::MAX);
+        let calls = token::CALLS.map(number);
+        let judged = token::JUDGED.map(|(call, arguments)| (number(call), arguments));
         let arch = names::NATIVE.audit_arch();
-        admit::with_token(self.profile_for(park), arch, token.word(), &calls)
+        admit::with_token(self.profile_for(park), arch, token.word(), (&calls, &judged))
     }
 
     /// The profile's program for a sandbox that is parked so.

@@ -9,28 +9,42 @@ use super::bpf::{ALLOW, Field, Instruction, JUMP_EQUAL, give, load};
 /// The arguments begin at 16, two words each; the last is the sixth.
 const LAST_ARGUMENT: u8 = 5;
 
+/// Into the index register, and back: BPF_ALU | BPF_XOR | BPF_K, BPF_MISC | BPF_TAX, BPF_ALU | BPF_OR | BPF_X.
+const XOR: u16 = 0xa4;
+const TO_INDEX: u16 = 0x07;
+const OR_INDEX: u16 = 0x4c;
+
+fn alu(code: u16, k: u32) -> Instruction {
+    Instruction { code, jt: 0, jf: 0, k }
+}
+
 /// Calls that are admitted with any arguments, and those that are with these low words alone.
 type Calls<'a> = (&'a [u32], &'a [(u32, &'a [(u8, i32)])]);
 
 /// The profile's program, with the token's calls in front of it.
 #[allow(clippy::cast_possible_truncation, reason = "the words of the token, and a list that is short")]
 #[must_use]
-pub fn with_token(profile: &[Instruction], audit_arch: u32, token: u64, (calls, judged): Calls<'_>) -> Vec<Instruction> {
+pub fn with_token(
+    profile: &[Instruction],
+    audit_arch: u32,
+    token: u64,
+    (calls, judged): Calls<'_>,
+) -> Vec<Instruction> {
     let (low, high) = (token as u32, (token >> 32) as u32);
-    let mut program = Vec::new();
+    let high_word = Instruction { k: load(Field::ArgLow(LAST_ARGUMENT)).k + 4, ..load(Field::Number) };
+    // Both halves in one comparison: by the time that a call takes, a handler could guess one after the other.
+    let mut program = vec![load(Field::ArgLow(LAST_ARGUMENT)), alu(XOR, low), alu(TO_INDEX, 0)];
+    program.extend([high_word, alu(XOR, high), alu(OR_INDEX, 0)]);
     // Each comparison that fails goes on with the profile, which loads what it looks at.
     let blocks: usize = judged.iter().map(|(_, arguments)| 3 + 2 * arguments.len()).sum();
-    let length = 7 + calls.len() + 1 + blocks;
-    let mut check = |field: Instruction, wanted: u32| {
-        program.push(field);
+    let length = program.len() + 4 + calls.len() + 1 + blocks;
+    let mut check = |wanted: u32, next: Field| {
         let rest = length - program.len() - 1;
         program.push(Instruction { code: JUMP_EQUAL, jt: 0, jf: rest as u8, k: wanted });
+        program.push(load(next));
     };
-    let high_word = Instruction { k: load(Field::ArgLow(LAST_ARGUMENT)).k + 4, ..load(Field::Number) };
-    check(load(Field::ArgLow(LAST_ARGUMENT)), low);
-    check(high_word, high);
-    check(load(Field::Arch), audit_arch);
-    program.push(load(Field::Number));
+    check(0, Field::Arch);
+    check(audit_arch, Field::Number);
     for (index, call) in calls.iter().enumerate() {
         // To the one return behind them; after the last one, beyond it.
         let (jt, is_last) = ((calls.len() - index - 1) as u8, index + 1 == calls.len());
@@ -102,6 +116,15 @@ mod tests {
             assert_eq!(answer_to(number, arch, [a, b, 0, 0, 0, TOKEN]), expected, "{number} {a} {b}");
             assert_eq!(answer_to(number, arch, [a, b, 0, 0, 0, TOKEN ^ 1]), NOTIFY, "{number} {a} {b}");
         }
+    }
+
+    #[test]
+    fn no_call_takes_longer_because_half_of_the_token_is_right() {
+        let profile = [give(NOTIFY)];
+        let program = with_token(&profile, Machine::X86_64.audit_arch(), TOKEN, (&CALLS, &JUDGED));
+        let jump = program.iter().position(|instruction| instruction.code == JUMP_EQUAL).unwrap();
+        let loads = program[..jump].iter().filter(|instruction| instruction.code == 0x20).map(|load| load.k);
+        assert!(loads.eq([56, 60]));
     }
 
     #[test]

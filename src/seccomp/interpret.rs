@@ -30,7 +30,7 @@ impl Call {
 
 /// The answer of a program.
 pub(crate) fn interpret(program: &[Instruction], call: &Call) -> u32 {
-    let (mut word, mut at) = (0, 0);
+    let (mut word, mut index, mut at) = (0, 0, 0);
     loop {
         let Instruction { code, jt, jf, k } = program[at];
         let jump = |holds: bool| if holds { usize::from(jt) } else { usize::from(jf) };
@@ -38,6 +38,9 @@ pub(crate) fn interpret(program: &[Instruction], call: &Call) -> u32 {
         match code {
             0x20 => word = call.word(k),
             0x54 => word &= k,
+            0xa4 => word ^= k,
+            0x07 => index = word,
+            0x4c => word |= index,
             0x05 => at += k as usize,
             0x15 => at += jump(word == k),
             0x25 => at += jump(word > k),

@@ -2,7 +2,8 @@
 //!
 //! The sandboxes of a zygote inherit the profile before their own set-up. The calls that it takes carry a
 //! random word in the last argument, at which the kernel does not look. Exec replaces the memory that the
-//! word is in, so no handler knows it. One that guesses is killed by the profile at the first attempt.
+//! word is in, so no handler knows it. A guess among 2^64 words tells nothing of another: both halves are
+//! compared at once, and a call that the profile does not allow anyway ends the handler.
 
 use super::bpf::{ALLOW, Field, Instruction, JUMP_EQUAL, give, load};
 

@@ -25,6 +25,7 @@ mod rate_limited;
 pub(crate) mod renewal;
 mod resets;
 mod services;
+mod set_up;
 pub(crate) mod statistics;
 mod status;
 pub(crate) mod stderr;

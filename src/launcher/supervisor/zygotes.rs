@@ -15,7 +15,7 @@ use super::{Service, ServiceId, Supervisor};
 use crate::log;
 use crate::outcome::Outcome;
 use nix::sys::epoll::EpollFlags;
-use sandbox::launch::zygote::{self, Answer};
+use sandbox::launch::zygote;
 use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
 use sandbox::step::{AtStep, Failure, Step};
@@ -26,7 +26,6 @@ use std::rc::Rc;
 use std::time::Instant;
 use sys::process;
 use sys::seccomp::Notification;
-use sys::token::Token;
 use sys::{CStrings, Errno, Ignoring};
 
 /// Among all that a supervisor makes.
@@ -353,9 +352,8 @@ impl Supervisor<'_> {
         let (service_id, service) = (zygote.service_id, Rc::clone(&zygote.service));
         let (park, retired, listener) = (zygote.park, zygote.retired, zygote.listener.clone());
         let begun = zygote.begun;
-        // At its entry nothing of the handler has run, and the connection takes the place of the zygote's.
-        let shares_placeholder = park == Park::Entry;
-        let placeholder = (!shares_placeholder).then(|| self.workshop.placeholder()).transpose();
+        // Its own, in the place of the zygote's: a handler may run code before its first notified call.
+        let placeholder = self.workshop.placeholder();
         let stderr = zygote.next_stderr.take().ok_or(Errno::EPROTO).step(Step::StderrPipe);
         let adopted = placeholder.and_then(|placeholder| {
             zygote::adopt(&service.plan, pid, stderr?, placeholder, service.passed_fds.open()?)
@@ -454,51 +452,5 @@ impl Supervisor<'_> {
             pool.building = pool.building.saturating_sub(outstanding - 1);
             self.on_failed_ahead(service_id, &outcome, EndedIn::SetUp, begun);
         }
-    }
-}
-
-impl Live {
-    /// Settles one notified call of its set-up.
-    fn answer_set_up(&mut self, notification: &Notification, token: Token) {
-        let (Some(set_up), Some(listener)) = (self.set_up.take(), &self.listener) else { return };
-        let (listener, id, call) = (listener.as_fd(), notification.id, call_of(notification));
-        let answered = match set_up.judge(&call, token) {
-            Answer::Equip => {
-                // It reports if it fails from here on, and executes the handler if not.
-                self.ready = true;
-                set_up.equip(listener, id, self.sandbox.identity)
-            }
-            Answer::Failed(failure) => {
-                self.failure.get_or_insert(failure);
-                sys::seccomp::end_call(listener, id)
-            }
-            Answer::Deny => Err(Errno::EPERM),
-        };
-        if let Err(errno) = answered {
-            self.fail(Step::Release, errno);
-        }
-    }
-
-    /// At its first call that the profile notifies: it was executed. What it has inherited is looked at
-    /// before it has a connection. False: it is killed.
-    fn look_once(&mut self, filters: u32) -> bool {
-        if std::mem::replace(&mut self.executed, true) {
-            return true;
-        }
-        let looked = zygote::verify_inherited(&self.sandbox, filters);
-        if let Err(failure) = looked {
-            self.failure.get_or_insert(failure);
-            self.kill();
-        }
-        looked.is_ok()
-    }
-
-    /// Whether the call says that the handler could not be executed.
-    fn hears_of_failed_exec(&mut self, notification: &Notification, token: Token) -> bool {
-        let failure = zygote::failure_of(&call_of(notification), token).filter(|_| !self.executed);
-        let (Some(failure), Some(listener)) = (failure, &self.listener) else { return false };
-        self.failure.get_or_insert(failure);
-        sys::seccomp::end_call(listener.as_fd(), notification.id).ignoring("it has died");
-        true
     }
 }

@@ -125,18 +125,15 @@ pub fn adopt(
     plan: &Plan,
     pid: u32,
     stderr: OwnedFd,
-    placeholder: Option<OwnedFd>,
+    placeholder: OwnedFd,
     passed: Vec<OwnedFd>,
 ) -> Result<(Sandbox, SetUp), Failure> {
     let pidfd = process::pidfd_open(pid).step(Step::Clone)?;
     verify(Step::Clone, process::is_own_child(pidfd.as_fd()))?;
     let identity = plan.ids.identity(pid);
     let sandbox = Sandbox { pid, pidfd, identity, channel: None, stderr, status: None, _snapshot: None };
-    let mut ends = Vec::new();
-    if let Some(placeholder) = placeholder {
-        ends.push((1, placeholder.try_clone().map_err(|error| errno_of(&error)).step(Step::Stdio)?));
-        ends.push((0, placeholder));
-    }
+    let copy = placeholder.try_clone().map_err(|error| errno_of(&error)).step(Step::Stdio)?;
+    let mut ends = vec![(1, copy), (0, placeholder)];
     ends.extend((HANDED_FD.unsigned_abs()..).zip(passed));
     Ok((sandbox, SetUp { ends }))
 }

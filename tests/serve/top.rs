@@ -297,7 +297,7 @@ fn five_hundred_sandboxes_are_told_whole() {
     let mut clients: Vec<_> = (0..500).map(|_| serving.connect()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.line(), "ready"));
     // The kernel counts the pages of a process for each processor, and tells none where it has not summed them up yet.
-    common::process::until(|| {
+    process::until(|| {
         let report = json(&site, &[]);
         let rows = report["sandboxes"].as_array().unwrap();
         let known =

@@ -234,6 +234,15 @@ pub fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
     number.ok_or(Errno::ESRCH)
 }
 
+/// kill(2), by number: right as long as the process is not reaped, and only we do that.
+pub fn signal(pid: u32, signal: c_int) -> Result<()> {
+    match i32::try_from(pid) {
+        // SAFETY: two ints.
+        Ok(pid) if pid > 0 => check(unsafe { libc::kill(pid, signal) }.into()).map(drop),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// A copy of descriptor `number` of that process (pidfd_getfd(2), Linux 5.6). Needs CAP_SYS_PTRACE over it.
 pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: c_int) -> Result<OwnedFd> {
     // SAFETY: three ints.

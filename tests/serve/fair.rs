@@ -20,6 +20,56 @@ fn a_handler_that_has_used_its_burst_of_cpu_time_yields_to_all_others() {
     }
 }
 
+/// The state of a process, as proc_pid_stat(5) has it: `T` is stopped.
+fn state(pid: u32) -> Option<char> {
+    process::read(pid, "stat").rsplit_once(") ")?.1.chars().next()
+}
+
+/// Nanoseconds on a processor.
+fn ran(pid: u32) -> u64 {
+    process::read(pid, "schedstat").split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0)
+}
+
+/// By its weight alone, each of many would keep a newcomer waiting.
+#[test]
+fn handlers_that_want_more_processors_than_there_are_run_in_turns() {
+    let site = a_site!();
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let count = processors * 4;
+    for init in ["--init=no", "--init=yes"] {
+        let options = [init, "--cpu-burst", "20ms", "--idle-time", "infinity", "--max-per-source", "1000"];
+        let serving = Serve::probe(&site, &["spin"]).options(&options).start();
+        let _clients: Vec<_> = (0..count).map(|_| serving.connect()).collect();
+        let pids = process::until(|| Some(serving.served()).filter(|pids| pids.len() == count));
+        let stopped = || pids.iter().filter(|pid| state(**pid) == Some('T')).count();
+        process::until(|| (stopped() == count - processors).then_some(()));
+        let before: Vec<u64> = pids.iter().map(|pid| ran(*pid)).collect();
+        // Each has its turn.
+        process::until(|| pids.iter().zip(&before).all(|(pid, before)| ran(*pid) > *before).then_some(()));
+        serving.murder();
+    }
+}
+
+#[test]
+fn a_stopped_handler_goes_on_when_the_others_have_ended() {
+    let site = a_site!();
+    let count = std::thread::available_parallelism().unwrap().get() * 4;
+    let options = ["--cpu-burst", "20ms", "--idle-time", "infinity", "--max-per-source", "1000"];
+    let serving = Serve::probe(&site, &["spin"]).options(&options).start();
+    let clients: Vec<_> = (0..count).map(|_| serving.connect()).collect();
+    let pids = process::until(|| Some(serving.served()).filter(|pids| pids.len() == count));
+    let stopped = |pid: &&u32| state(**pid) == Some('T');
+    let last = *process::until(|| pids.iter().find(stopped));
+    for pid in pids.iter().filter(|pid| **pid != last) {
+        process::kill(*pid);
+    }
+    let before = ran(last);
+    process::until(|| (ran(last) > before + 200_000_000).then_some(()));
+    assert_ne!(state(last), Some('T'));
+    drop(clients);
+    serving.murder();
+}
+
 /// Sandboxes that are cloned from a zygote have sessions of their own: one that yields takes no other with it.
 #[test]
 fn a_handler_that_has_used_its_burst_leaves_the_zygote_and_the_others_their_weight() {

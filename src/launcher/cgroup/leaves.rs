@@ -239,9 +239,15 @@ impl Leaf {
         }
     }
 
+    /// Stops everything in it, until it is thawed or killed (Linux 5.2).
+    pub(crate) fn freeze(&self, frozen: bool) -> Result<(), GroupError> {
+        write(&self.fd, "cgroup.freeze", if frozen { "1" } else { "0" })
+    }
+
     /// As it was made.
     fn promote(&mut self) -> Result<(), GroupError> {
         if std::mem::take(&mut self.demoted) {
+            self.freeze(false)?;
             match write(&self.fd, "cpu.idle", "0") {
                 Ok(()) | Err(GroupError { errno: Errno::ENOENT, .. }) => {}
                 other => other?,

@@ -44,8 +44,10 @@ impl Supervisor<'_> {
             return;
         }
         live.demote();
+        let processes = live.has_processes() && live.leaf.is_none();
+        self.join_turns(id, now);
         // A single process can make no other.
-        if live.has_processes() && live.leaf.is_none() {
+        if processes {
             self.deadlines.set(now + TICK_AGED, Deadline::CpuTick(id));
         }
     }
@@ -64,7 +66,7 @@ impl Live {
         self.service.plan.init
     }
 
-    fn cpu_time(&self) -> Duration {
+    pub(super) fn cpu_time(&self) -> Duration {
         if let Some(time) =
             self.leaf.as_ref().filter(|_| self.has_processes()).and_then(|leaf| leaf.cpu_time())
         {
@@ -88,6 +90,30 @@ impl Live {
         found
     }
 
+    /// Whether it wants a processor all the time, as far as can be told: of `elapsed`, it has used half, or it wants
+    /// one now.
+    pub(super) fn is_hungry(&self, used: Duration, elapsed: Duration) -> bool {
+        used >= elapsed / 2 || self.processes().into_iter().any(is_runnable)
+    }
+
+    /// Stops what runs in it: it has neither a say in that nor a way to go on.
+    pub(super) fn pause(&self) {
+        self.stop_or_go_on(true, libc::SIGSTOP);
+    }
+
+    pub(super) fn resume(&self) {
+        self.stop_or_go_on(false, libc::SIGCONT);
+    }
+
+    fn stop_or_go_on(&self, frozen: bool, signal: i32) {
+        if self.leaf.as_ref().is_some_and(|leaf| leaf.freeze(frozen).is_ok()) {
+            return;
+        }
+        for pid in self.processes() {
+            process::signal(pid, signal).ignoring("it has ended");
+        }
+    }
+
     fn demote(&mut self) {
         let in_group = self.leaf.as_mut().is_some_and(|leaf| leaf.demote().is_ok());
         if in_group {
@@ -103,6 +129,12 @@ impl Live {
             }
         }
     }
+}
+
+/// Whether it runs or waits for a processor: it is at no place in the kernel then (proc_pid_wchan(5)). Unlike
+/// /proc/PID/stat this holds nothing of the process, not even its memory for a moment.
+fn is_runnable(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/wchan")).is_ok_and(|place| place == b"0")
 }
 
 fn may_schedule() -> bool {

@@ -12,6 +12,10 @@ pub(super) enum Deadline {
     IdleTick(u64),
     /// Time to look how much CPU time a sandbox has used.
     CpuTick(u64),
+    /// Time to look who of those that have used their burst still wants the processors.
+    LookAtAged,
+    /// The turn of those that take turns is over.
+    Turn,
     /// A sandbox that was killed must have ended by now.
     KillEnd(u64),
     /// A sandbox that was to be parked must be by now.

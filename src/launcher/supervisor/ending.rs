@@ -30,6 +30,7 @@ impl Supervisor<'_> {
             (None, None) => {}
         }
         self.deadlines.cancel_of_sandbox(id);
+        self.turns.leave(id);
         live.drain_stderr(&mut self.services[live.service_id].lines);
         self.report_lines_later(live.service_id);
         let outcome = live.outcome(ending);

@@ -32,6 +32,7 @@ pub(crate) mod stderr;
 mod time;
 mod traffic;
 mod trial;
+mod turns;
 mod warm;
 mod zygotes;
 
@@ -69,6 +70,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use sys::process::Child;
 use sys::{CStrings, Errno, Ignoring};
+use turns::Turns;
 use zygotes::{ZygoteId, Zygotes};
 
 /// How long a refused peer may take to end its sending.
@@ -96,6 +98,7 @@ pub(crate) struct Supervisor<'a> {
     resets: HashMap<u64, Child>,
     zygotes: Zygotes,
     deadlines: Deadlines,
+    turns: Turns,
     /// Rate-limited log of what the machine is short of.
     shortages: RateLimited,
     unknown: RateLimited,
@@ -181,6 +184,7 @@ impl<'a> Supervisor<'a> {
             resets: HashMap::new(),
             zygotes: Zygotes::default(),
             deadlines: Deadlines::default(),
+            turns: Turns::default(),
             shortages: RateLimited::default(),
             unknown: RateLimited::default(),
             answers_said: answers::said(Instant::now()),

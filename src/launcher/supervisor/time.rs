@@ -44,6 +44,8 @@ impl Supervisor<'_> {
             Deadline::Wall(id) => self.end_with(id, Verdict::WallTime),
             Deadline::IdleTick(id) => self.on_idle_tick(id, now),
             Deadline::CpuTick(id) => self.on_cpu_tick(id, now),
+            Deadline::LookAtAged => self.on_look_at_aged(now),
+            Deadline::Turn => self.on_turn(now),
             Deadline::KillEnd(id) => self.on_kill_end(id),
             Deadline::ParkEnd(id) => self.on_park_end(id),
             Deadline::ZygoteEnd(id) => self.on_zygote_end(ZygoteId(id)),

@@ -12,7 +12,7 @@ use crate::answer::{self, Target};
 use crate::charset::Charset;
 use crate::clean;
 use crate::crawl::{Crawl, Found};
-use crate::menu::{self, Menu};
+use crate::menu::{self, Menu, Sink};
 use crate::natural;
 use crate::output::Output;
 use crate::path::TreePath;
@@ -76,8 +76,14 @@ pub(crate) fn answer(
     below: &TreePath,
     output: &mut Output<'_>,
 ) -> io::Result<()> {
+    page(tree, site, below, output)?;
+    menu::end(output)
+}
+
+/// A page of the newest texts.
+pub(crate) fn page(tree: &Tree, site: &Site<'_>, below: &TreePath, sink: &mut dyn Sink) -> io::Result<()> {
     let latest = entries(tree, site, below, site.settings.latest_entries)?;
-    let mut menu = Menu::new(output, site);
+    let mut menu = Menu::new(sink, site);
     let name = [site.host.as_bytes(), &site.user_prefix, &below.selector()].concat();
     menu.title(&[b"The latest of ", name.strip_suffix(b"/").unwrap_or(&name)].concat())?;
     menu.info(b"")?;
@@ -91,7 +97,7 @@ pub(crate) fn answer(
         menu.info(b"")?;
         menu.info(b"(there may be newer ones: not all pages were looked through)")?;
     }
-    menu::end(output)
+    Ok(())
 }
 
 /// The newest texts that the pages of a directory link to and that are below it.

@@ -7,7 +7,7 @@
 //! [`listing`]; [`link`] completes their links. [`document`] sends files, [`fixed`] and [`web`] have answers
 //! that are in no tree, and [`search`], [`latest`], [`feed`] and [`stats`] have pages of their own. [`clean`]
 //! is the only way for bytes of a file name, a map or a request to reach a menu or the log. [`lint`] tells an
-//! author what a reader would trip over.
+//! author what a reader would trip over. [`gemini`] is a second program: it serves the same tree over Gemini.
 //!
 //! This program checks everything itself and does not rely on the sandbox around it: started by hand or by
 //! any inetd, it gives the same answers and the same refusals.
@@ -30,6 +30,7 @@ mod filetype;
 mod fixed;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod gemini;
 mod gemtext;
 mod gophermap;
 mod gph;
@@ -63,6 +64,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cli::{Command, Options};
+pub use gemini::main as gemini_main;
 use settings::Settings;
 
 /// The exit status for a wrong command line or configuration.

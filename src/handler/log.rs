@@ -92,7 +92,7 @@ pub(crate) fn diagnose(text: &str) {
 }
 
 /// An error is ignored: a request does not fail because its log line cannot be written.
-fn emit(line: &[u8]) {
+pub(crate) fn emit(line: &[u8]) {
     std::io::stderr().write_all(line).unwrap_or_default();
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::gemini::url;
 use crate::request::{self, Scan};
 
 /// How long a client may take for its request line, all of it.
@@ -29,11 +30,32 @@ pub(crate) enum Received {
 
 /// Reads one request line. End of file ends it as a line end does: `printf /x | nc` must work.
 pub(crate) fn request(fd: BorrowedFd<'_>) -> Received {
+    until_line(fd, request::scan)
+}
+
+/// Reads one request of Gemini, to whose URL a CR-LF belongs. Without that it is no URL.
+pub(crate) fn url(fd: BorrowedFd<'_>) -> Received {
+    let mut ended = false;
+    let received = until_line(fd, |bytes| {
+        let scan = url::scan(bytes);
+        ended = matches!(scan, Scan::Line(_));
+        scan
+    });
+    match received {
+        Received::Line(mut bytes) if !ended => {
+            bytes.push(b'\n');
+            Received::Line(bytes)
+        }
+        received => received,
+    }
+}
+
+fn until_line(fd: BorrowedFd<'_>, mut scan: impl FnMut(&[u8]) -> Scan) -> Received {
     let deadline = Instant::now() + REQUEST_DEADLINE;
     let mut bytes = Vec::new();
     let mut chunk = [0; 2048];
     loop {
-        match request::scan(&bytes) {
+        match scan(&bytes) {
             Scan::More => {}
             Scan::Line(length) => {
                 bytes.truncate(length);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clean;
 use crate::crawl::{Crawl, Found};
-use crate::menu::{self, Menu};
+use crate::menu::{self, Menu, Sink};
 use crate::output::Output;
 use crate::site::Site;
 use crate::tree::Tree;
@@ -53,8 +53,13 @@ pub(crate) fn query(site: &Site<'_>, selector: &[u8], extra: Option<&[u8]>) -> O
     Some(Query { below: below.to_vec(), words })
 }
 
-/// A page of what was found: first what is named so, then what says so.
 pub(crate) fn answer(tree: &Tree, site: &Site<'_>, query: &Query, output: &mut Output<'_>) -> io::Result<()> {
+    page(tree, site, query, output)?;
+    menu::end(output)
+}
+
+/// A page of what was found: first what is named so, then what says so.
+pub(crate) fn page(tree: &Tree, site: &Site<'_>, query: &Query, sink: &mut dyn Sink) -> io::Result<()> {
     let (mut named, mut saying) = (Vec::new(), Vec::new());
     let mut crawl = Crawl::new(tree, site, Instant::now() + SEARCH_DEADLINE).with_texts();
     if !query.words.is_empty() {
@@ -69,7 +74,7 @@ pub(crate) fn answer(tree: &Tree, site: &Site<'_>, query: &Query, output: &mut O
             named.len() + saying.len() < RESULTS_MAX
         })?;
     }
-    let mut menu = Menu::new(output, site);
+    let mut menu = Menu::new(sink, site);
     let shown = query.words.join(" ");
     menu.title(format!("Search: {shown}").as_bytes())?;
     menu.info(b"")?;
@@ -89,7 +94,7 @@ pub(crate) fn answer(tree: &Tree, site: &Site<'_>, query: &Query, output: &mut O
         menu.info(b"")?;
         menu.info(b"(there may be more: the search reached its limit)")?;
     }
-    menu::end(output)
+    Ok(())
 }
 
 enum Match {

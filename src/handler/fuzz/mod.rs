@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what the checks find is a panic")]
 
 pub mod config;
+pub mod gemini;
 pub mod gophermap;
 pub mod menus;
 pub mod request;
@@ -30,6 +31,11 @@ fn seeds_of_maps_pass() {
 #[test]
 fn seeds_of_other_menus_pass() {
     each_of("menus", menus::check);
+}
+
+#[test]
+fn seeds_of_urls_pass() {
+    each_of("gemini", gemini::check);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod closing;
 mod command_line;
 mod configuration;
 mod documents;
+mod gemini;
 mod harness;
 mod hosts;
 mod kept;

@@ -51,12 +51,13 @@ fn section(manifest: &str, kind: &str) -> Vec<String> {
 }
 
 /// Each crate below src, and those of ours that it may use.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("sys", &[]),
     ("seccomp", &["sys"]),
     ("sandbox", &["seccomp", "sys"]),
     ("handler", &[]),
     ("learn", &["seccomp", "sys"]),
+    ("logwatch", &[]),
     ("report", &[]),
     ("template", &[]),
     ("top", &["report", "sys"]),

@@ -18,6 +18,17 @@ pub(crate) fn service(
     files: &[(&str, &str)],
     host: Option<(&str, &Path)>,
 ) -> PathBuf {
+    service_of(site, name, &test_bin(&format!("c/{name}")), files, host)
+}
+
+/// The same with a handler that is not built from one file.
+pub(crate) fn service_of(
+    site: &mut Site,
+    name: &str,
+    handler: &Path,
+    files: &[(&str, &str)],
+    host: Option<(&str, &Path)>,
+) -> PathBuf {
     let from = site.directory().join("from");
     fs::create_dir(&from).unwrap();
     for (file, content) in files {
@@ -29,7 +40,7 @@ pub(crate) fn service(
         .arg("--from")
         .arg(&from)
         .arg("--handler")
-        .arg(test_bin(&format!("c/{name}")))
+        .arg(handler)
         .arg(&template)
         .output()
         .unwrap();

@@ -7,13 +7,13 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, getsockname,
     sockopt,
 };
-use nix::sys::stat::{Mode, fchmod, umask};
+use nix::sys::stat::{Mode, fchmod, fstat, umask};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -70,6 +70,27 @@ fn tcp_address(text: &str) -> Result<SocketAddr, String> {
             "it is not a numeric address with a port (names are not looked up)".to_owned()
         }
     })
+}
+
+impl Address {
+    /// Where a socket listens; None for a unix socket without a path.
+    fn of(local: &SockaddrStorage) -> Option<Address> {
+        if let Some(path) = local.as_unix_addr().and_then(UnixAddr::path) {
+            return Some(Address::Unix { path: path.to_owned(), mode: UNIX_MODE });
+        }
+        let v4 = local.as_sockaddr_in().map(|v4| SocketAddr::from(SocketAddrV4::from(*v4)));
+        let v6 = || local.as_sockaddr_in6().map(|v6| SocketAddr::from(SocketAddrV6::from(*v6)));
+        v4.or_else(v6).map(Address::Tcp)
+    }
+
+    /// Whether a client finds both in the same place.
+    fn is_same_place(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Tcp(one), Address::Tcp(other)) => one == other,
+            (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => one == other,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Address {
@@ -148,11 +169,13 @@ pub(crate) struct Listener {
     fd: OwnedFd,
     pub(crate) address: String,
     /// The address of `--listen`; None for a passed socket.
-    pub(crate) own: Option<Address>,
+    own: Option<Address>,
+    /// The address of a passed socket.
+    passed: Option<Address>,
     /// The service of its connections.
     pub(crate) service: ServiceId,
     /// A socket file that is ours: removed with this.
-    _own_file: Option<SocketFile>,
+    own_file: Option<SocketFile>,
 }
 
 impl Listener {
@@ -178,8 +201,9 @@ impl Listener {
             fd,
             address: local.map_or_else(|| address.to_string(), |local| local.to_string()),
             own: Some(address.clone()),
+            passed: None,
             service,
-            _own_file: own_file,
+            own_file,
         })
     }
 
@@ -207,8 +231,42 @@ impl Listener {
                 format!("cannot keep descriptors out of the listening socket '{name}': {errno}")
             })?;
         }
+        let passed = local.as_ref().ok().and_then(Address::of);
         let address = local.map_or_else(|_errno| name.to_owned(), |local| local.to_string());
-        Ok(Listener { fd, address, own: None, service, _own_file: None })
+        Ok(Listener { fd, address, own: None, passed, service, own_file: None })
+    }
+
+    /// A socket that the process before this one made for `--listen`.
+    pub(crate) fn take_over(fd: OwnedFd, name: &str, service: ServiceId) -> Result<Listener, String> {
+        let mode = fstat(&fd).map_or(UNIX_MODE, |found| found.st_mode & 0o777);
+        let mut listener = Listener::adopt(fd, name, service)?;
+        listener.own = listener.passed.take().map(|address| match address {
+            Address::Unix { path, .. } => Address::Unix { path, mode },
+            tcp @ Address::Tcp(_) => tcp,
+        });
+        if let Some(Address::Unix { path, .. }) = &listener.own {
+            listener.own_file = SocketFile::find(path).ok();
+        }
+        Ok(listener)
+    }
+
+    /// Whether it was passed, not made for `--listen`.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.own.is_none()
+    }
+
+    /// Whether nothing has to be bound for this address of `--listen`: it is this socket's, or a socket unit's
+    /// that has the same.
+    pub(crate) fn has(&self, address: &Address) -> bool {
+        let same = |passed: &Address| passed.is_same_place(address);
+        self.own.as_ref() == Some(address) || self.passed.as_ref().is_some_and(same)
+    }
+
+    /// The socket's file is the next process's now.
+    pub(crate) fn leave_file(&mut self) {
+        if let Some(file) = self.own_file.take() {
+            file.leave();
+        }
     }
 
     /// The next connection; None if none waits.
@@ -247,6 +305,8 @@ impl AsFd for Listener {
 pub(crate) struct SocketFile {
     directory: OwnedFd,
     name: OsString,
+    /// Another process has it now.
+    left: bool,
 }
 
 impl SocketFile {
@@ -255,12 +315,21 @@ impl SocketFile {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(SocketFile { directory: open(parent, flags, Mode::empty())?, name: name.to_owned() })
+        let directory = open(parent, flags, Mode::empty())?;
+        Ok(SocketFile { directory, name: name.to_owned(), left: false })
+    }
+
+    /// Leaves the file where it is.
+    pub(crate) fn leave(mut self) {
+        self.left = true;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         unlinkat(&self.directory, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
             .ignoring("a socket file that stays is replaced at the next start");
     }

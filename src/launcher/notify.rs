@@ -33,6 +33,11 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
+    /// The process with this number is the service's main process from now on, and serves.
+    pub(crate) fn succeeded(&self, pid: u32, status: &str) {
+        self.send(&format!("MAINPID={pid}\nREADY=1\nSTATUS={status}"));
+    }
+
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=draining");
     }

@@ -61,17 +61,23 @@ pub fn fork() -> Result<Option<Child>> {
     clone(0, None)
 }
 
+/// The same, but the child is one of our own parent's (CLONE_PARENT): that one learns of its end, we do not.
+pub fn fork_sibling() -> Result<Option<Child>> {
+    clone(libc::CLONE_PARENT, None)
+}
+
 /// uapi/linux/sched.h; beyond an int.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-fn clone(namespaces: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
+fn clone(how: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
     let mut pidfd: c_int = -1;
     let into_group = group.map_or(0, |_| CLONE_INTO_CGROUP);
     let mut args = CloneArgs {
-        flags: u64::from((namespaces | libc::CLONE_PIDFD).unsigned_abs()) | into_group,
+        flags: u64::from((how | libc::CLONE_PIDFD).unsigned_abs()) | into_group,
         cgroup: group.map_or(0, |group| u64::from(group.as_raw_fd().unsigned_abs())),
         pidfd: ptr::from_mut(&mut pidfd).addr() as u64,
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        // A sibling has its parent's own (clone(2), CLONE_PARENT), and none may be asked for.
+        exit_signal: if how & libc::CLONE_PARENT == 0 { u64::from(libc::SIGCHLD.unsigned_abs()) } else { 0 },
         ..CloneArgs::default()
     };
     // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here

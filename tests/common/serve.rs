@@ -2,12 +2,13 @@
 
 use super::inject::{Injector, REPORT_FD};
 use super::{Client, PATIENCE, Site, dayfly, process, sys};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -27,6 +28,8 @@ pub struct Serve<'s> {
     /// Where they listen.
     bind: &'static str,
     injector: Option<Injector>,
+    /// Another copy of the launcher.
+    program: PathBuf,
 }
 
 impl<'s> Serve<'s> {
@@ -48,6 +51,7 @@ impl<'s> Serve<'s> {
             kept: None,
             bind,
             injector: None,
+            program: dayfly(),
         }
     }
 
@@ -67,6 +71,7 @@ impl<'s> Serve<'s> {
             kept: None,
             bind,
             injector: None,
+            program: dayfly(),
         }
     }
 
@@ -94,6 +99,12 @@ impl<'s> Serve<'s> {
 
     pub fn before(mut self, command: &[&str]) -> Self {
         self.before = command.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// By this copy of the launcher.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
         self
     }
 
@@ -141,7 +152,7 @@ impl<'s> Serve<'s> {
             let script = format!(r#"LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec "$0" "$@""#);
             words.extend(["/bin/sh", "-c", &script].map(OsString::from));
         }
-        words.extend([dayfly().into_os_string(), self.verb.into()]);
+        words.extend([self.program.into_os_string(), self.verb.into()]);
         words.extend(self.options.iter().cloned());
         if !self.handler.is_empty() {
             words.push("--".into());
@@ -160,7 +171,26 @@ impl<'s> Serve<'s> {
         sys::place(&mut command, fds);
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         drop(command);
-        Serving { site: self.site, child, address: addresses[0], addresses, log: lines(err) }
+        let successors = Vec::new();
+        Serving {
+            site: self.site,
+            child,
+            successors,
+            address: addresses[0],
+            addresses,
+            log: lines(err),
+            records: Cell::new(0),
+        }
+    }
+}
+
+/// The status of a process that has taken over: a child of the test's, as of systemd's.
+fn reap(pid: u32) -> i32 {
+    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+    match nix::sys::wait::waitpid(pid, None).expect("a child to wait for") {
+        nix::sys::wait::WaitStatus::Exited(_, status) => status,
+        nix::sys::wait::WaitStatus::Signaled(_, signal, _) => -(signal as i32),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -181,14 +211,40 @@ fn lines(fd: OwnedFd) -> Receiver<String> {
 pub struct Serving<'s> {
     site: &'s Site,
     child: Child,
+    /// Processes that have taken over, one after the other.
+    successors: Vec<u32>,
     pub address: SocketAddr,
     pub addresses: Vec<SocketAddr>,
     log: Receiver<String>,
+    /// Records of connections among the lines that were read.
+    records: Cell<usize>,
 }
 
 impl Serving<'_> {
+    /// The process that accepts.
     pub fn supervisor(&self) -> u32 {
-        self.child.id()
+        self.successors.last().copied().unwrap_or(self.child.id())
+    }
+
+    /// Has a new process take over, by this signal; the number of the one before.
+    pub fn succeed(&mut self, signal: i32) -> u32 {
+        let before = self.supervisor();
+        self.signal(signal);
+        let line = self.await_log(&["a new process has taken over"]);
+        let pid = line.split("pid=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        self.successors.push(pid.expect("a line with the number of the new process"));
+        before
+    }
+
+    /// Waits for the end of a process that has been succeeded; its status.
+    pub fn end_of(&mut self, pid: u32) -> i32 {
+        let pidfd = sys::pidfd(pid).expect("a child not waited for has a pidfd");
+        assert!(sys::readable(pidfd.as_fd(), PATIENCE), "{}", process::describe(&[pid]));
+        if pid == self.child.id() {
+            return self.child.wait().ok().and_then(|status| status.code()).unwrap_or(-1);
+        }
+        self.successors.retain(|successor| *successor != pid);
+        reap(pid)
     }
 
     pub fn connect(&self) -> Client {
@@ -247,12 +303,30 @@ impl Serving<'_> {
         let mut seen = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.log.recv_timeout(left) {
+            let line = self.log.recv_timeout(left).inspect(|line| self.count_record(line));
+            match line {
                 Ok(line) if words.iter().all(|word| line.contains(word)) => return line,
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("no log line with {words:?} in\n{}", seen.join("\n")),
             }
         }
+    }
+
+    fn count_record(&self, line: &str) {
+        let is_record = line.contains(" ended ") && line.contains(" peer=");
+        self.records.set(self.records.get() + usize::from(is_record));
+    }
+
+    /// How many connections have left a record, once there are so many, or after some patience.
+    pub fn records_until(&self, wanted: usize) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        while self.records.get() < wanted {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.count_record(&line),
+                Err(_) => break,
+            }
+        }
+        self.records.get()
     }
 
     pub fn signal(&self, signal: i32) {
@@ -267,8 +341,10 @@ impl Serving<'_> {
             self.signal(libc::SIGKILL);
             panic!("serve did not end within {PATIENCE:?}; there is\n{there}\n{}", log.join("\n"));
         }
-        let status = self.child.wait().expect("a child to wait for");
-        status.code().unwrap_or_else(|| -status.signal().expect("ended by code or signal"))
+        // Those before it end first.
+        let first = self.child.wait().expect("a child to wait for");
+        let first = first.code().unwrap_or_else(|| -first.signal().expect("ended by code or signal"));
+        self.successors.iter().fold(first, |_, pid| reap(*pid))
     }
 
     /// Waits for the end it comes to by itself; its status and its log.

@@ -6,6 +6,7 @@ mod kills;
 mod logwatch;
 mod restart;
 mod soak;
+mod succession;
 
 /// Held by the test that runs: two loads at once would measure each other.
 static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

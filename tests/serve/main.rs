@@ -13,6 +13,7 @@ mod shortage;
 mod sighup;
 mod statistics;
 mod stop;
+mod succession;
 mod top;
 mod warm;
 mod zygote;

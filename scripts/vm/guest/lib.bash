@@ -98,6 +98,23 @@ eventually() {
     done
 }
 
+main_of() { systemctl show --value --property=MainPID "$1"; }
+
+# other_main UNIT PID: whether the unit's main process is there, and another one.
+other_main() {
+    local now
+    now=$(systemctl show --value --property MainPID "$1")
+    [ "$now" != 0 ] && [ "$now" != "$2" ] && is_active "$1"
+}
+
+is_active() { [ "$(systemctl is-active "$1")" = active ]; }
+
+# unit_says UNIT PATTERN: whether its journal has such a line of dayfly's since this check began.
+unit_says() {
+    journalctl --sync
+    journalctl --quiet --no-pager --since "@$BEGAN" --unit "$1" | grep -q "dayfly.*$2"
+}
+
 # Pids of all processes in sandboxes, zombies included.
 sandboxes() {
     awk -v first="$FIRST_UID" '$1 == "Uid:" && $2 >= first { split(FILENAME, p, "/"); print p[3] }' \

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use sys::{Errno, Ignoring};
@@ -23,6 +23,8 @@ use sys::{Errno, Ignoring};
 /// (cgroups(7)).
 const SUPERVISOR: &str = "supervisor";
 const LEAF: &str = "sandbox-";
+/// The group of a successor, its sandboxes included, while the one before it has the delegated group.
+const SUCCESSOR: &str = "next-";
 /// cpu.weight (Documentation/admin-guide/cgroup-v2.rst): the most, what a group begins with, the least.
 const WEIGHT_MAX: &str = "10000";
 const WEIGHT: &str = "100";
@@ -84,7 +86,29 @@ pub(crate) struct Delegated {
     next: Cell<u32>,
 }
 
+/// The delegated group, if this one is that of a supervisor that has succeeded another.
+pub(super) fn root_of_successor(group: &Path) -> Option<&Path> {
+    let parent = group.parent()?;
+    let is_successors = parent.file_name()?.to_str()?.starts_with(SUCCESSOR);
+    (group.ends_with(SUPERVISOR) && is_successors).then(|| parent.parent()).flatten()
+}
+
 impl Delegated {
+    /// The group to make others in: the delegated one, or a new one below it, if another supervisor has made
+    /// groups there already.
+    pub(crate) fn place(group: &Path) -> Result<PathBuf, GroupError> {
+        let used = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
+        if used.trim().is_empty() {
+            return Ok(group.to_owned());
+        }
+        sweep_successors(group);
+        let own = group.join(format!("{SUCCESSOR}{}", std::process::id()));
+        fs::create_dir(&own)
+            .map_err(|error| failed(format!("make the cgroup {}", own.display()))(errno_of(&error)))?;
+        fs::write(own.join("cpu.weight"), WEIGHT_MAX).ignoring("it has an equal part then");
+        Ok(own)
+    }
+
     /// Moves the supervisor to the delegated group itself; with DelegateSubgroup= it was put below.
     pub(crate) fn go_to(group: &Path) -> Result<(), GroupError> {
         let file = group.join("cgroup.procs");
@@ -160,6 +184,21 @@ fn sweep(group: &Path) {
     for entry in fs::read_dir(group).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(LEAF) {
             fs::remove_dir(entry.path()).ignoring("the number is taken again and the group used as it is");
+        }
+    }
+}
+
+/// Groups of successors that have ended.
+fn sweep_successors(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let events = fs::read_to_string(path.join("cgroup.events")).unwrap_or_default();
+        let is_successors = entry.file_name().to_string_lossy().starts_with(SUCCESSOR);
+        if is_successors && value(&events, "populated") == Some(0) {
+            for below in fs::read_dir(&path).into_iter().flatten().flatten() {
+                fs::remove_dir(below.path()).ignoring("it is a file of the group");
+            }
+            fs::remove_dir(&path).ignoring("it goes with the unit's group");
         }
     }
 }
@@ -315,6 +354,17 @@ impl Drop for Leaves {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_group_of_a_successor_is_two_steps_below_the_delegated_one() {
+        let root = |group| root_of_successor(Path::new(group));
+        assert_eq!(
+            root("/sys/fs/cgroup/s.slice/a.service/next-7/supervisor"),
+            Some(Path::new("/sys/fs/cgroup/s.slice/a.service"))
+        );
+        assert_eq!(root("/sys/fs/cgroup/u@1.service/app.slice/supervisor"), None);
+        assert_eq!(root("/sys/fs/cgroup/u@1.service/next-7/a.service"), None);
+    }
 
     #[test]
     fn a_value_is_found_by_its_whole_name() {

@@ -23,7 +23,10 @@ pub(crate) fn delegated() -> Option<&'static Path> {
 fn find_delegated() -> Option<PathBuf> {
     let own = own_group()?;
     // Under DelegateSubgroup= (systemd 254) the launcher is in a group below the delegated one.
-    let group = [own.as_path(), own.parent()?].into_iter().find(|group| is_delegated(group))?;
+    // A successor begins in its predecessor's group, which may be one step further down.
+    let above = own.ancestors().take(2);
+    let above = above.chain(leaves::root_of_successor(&own));
+    let group = above.into_iter().find(|group| is_delegated(group))?;
     let controllers = fs::read_to_string(group.join("cgroup.controllers")).ok()?;
     let has = |name: &str| controllers.split_whitespace().any(|known| known == name);
     (has("memory") && has("pids")).then(|| group.to_owned())

@@ -3,6 +3,7 @@
 mod learn;
 mod reload;
 mod serve;
+mod successor;
 mod trial;
 
 pub(crate) use learn::learn;
@@ -31,7 +32,7 @@ use clap::error::{ContextKind, ErrorKind as ErrorKindOfClap};
 use learn::Lesson;
 use sandbox::IdSource;
 use sandbox::Workshop;
-use sandbox::launch::base::{self, Base, Clones};
+use sandbox::launch::base::{Base, Clones, HostNamespaces};
 use sandbox::launch::namespaces;
 use sandbox::launch::snapshots::Snapshots;
 use sandbox::plan::namespaces::Network;
@@ -255,10 +256,10 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
             Purpose::Serve => log::remark(&remark),
         }
     }
-    let host_network = (purpose == Purpose::Serve).then(base::network);
+    let host = (purpose == Purpose::Serve).then(HostNamespaces::open);
     let (workshop, groups) = seal(&mut services, purpose)?;
     services.iter_mut().try_for_each(claim_place)?;
-    let base = host_network.map(|network| enter_base(&mut services, network)).transpose()?;
+    let base = host.map(|host| enter_base(&mut services, host)).transpose()?;
     Ok(Prepared { services, workshop, groups, base })
 }
 
@@ -333,15 +334,15 @@ fn claim_place(service: &mut Service) -> Result<(), ConfigError> {
 }
 
 /// Leaves the host's mounts; the services' trees stand ready in the new ones.
-fn enter_base(services: &mut [Service], host_network: Result<OwnedFd, Errno>) -> Result<Base, ConfigError> {
+fn enter_base(services: &mut [Service], host: Result<HostNamespaces, Errno>) -> Result<Base, ConfigError> {
     let clones = services
         .iter()
         .map(|service| Clones::take(&service.plan.rootfs).map_err(|failure| in_words(service, failure)))
         .collect::<Result<Vec<_>, _>>()?;
     let in_user_namespace = services.iter().any(|service| service.plan.rootfs.in_user_namespace);
-    let base = host_network
+    let base = host
         .step(Step::Base)
-        .and_then(|network| Base::enter(network, in_user_namespace))
+        .and_then(|host| Base::enter(host, in_user_namespace))
         .map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
     attach(&base, services, clones)?;
     Ok(base)
@@ -393,15 +394,16 @@ fn seal(
         })?;
     }
     let in_groups = services.iter().any(|service| service.cgroup.is_some());
-    let group = in_groups.then(cgroup::delegated).flatten();
     let no_group = |error: GroupError| ConfigError::sandbox(error.to_string());
+    let group = in_groups.then(cgroup::delegated).flatten();
+    let group = group.map(Delegated::place).transpose().map_err(no_group)?;
     // A process may be put only into groups below the root of its cgroup namespace, which is the group it is
     // made in.
-    group.map(Delegated::go_to).transpose().map_err(no_group)?;
+    group.as_deref().map(Delegated::go_to).transpose().map_err(no_group)?;
     namespaces::seal(&service.hostname, keep_network).map_err(|error| {
         ConfigError::sandbox(format!("cannot {}: {:?} ({})", error.what, error.errno, error.errno.desc()))
     })?;
-    let groups = group.map(Delegated::enter).transpose().map_err(no_group)?.map(Rc::new);
+    let groups = group.as_deref().map(Delegated::enter).transpose().map_err(no_group)?.map(Rc::new);
     let workshop =
         Workshop::open().map_err(|failure| ConfigError::sandbox(log::refusal_message(&failure, None)))?;
     Ok((workshop, groups))

@@ -1,16 +1,20 @@
 //! Reloads of `serve`: all services at SIGHUP, and a single one when its files were replaced.
 
-use super::serve::{Wanted, bind_new, wanted};
+use super::serve::{Wanted, bind_new, stats_socket, wanted};
+use super::successor;
 use super::{attach, claim_place, in_words, resolve};
 use crate::config::options::{Net, Options};
 use crate::config::service::{Purpose, Service, ServiceId};
 use crate::config::{self, ConfigError, Settings};
 use crate::listener::Listener;
 use crate::stats::public;
+use crate::stats::socket::StatsSocket;
 use crate::supervisor::renewal::{Reload, Reloaded};
+use crate::supervisor::succession::{PassedOn, Successor};
 use sandbox::launch::base::{Base, Clones};
 use sandbox::launch::namespaces;
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 /// Where services come from.
 pub(super) struct Origin<'a> {
@@ -20,6 +24,8 @@ pub(super) struct Origin<'a> {
     pub(super) settings: RefCell<Vec<Settings>>,
     pub(super) base: &'a Base,
     pub(super) has_groups: bool,
+    /// Its own file, where a successor's will be.
+    pub(super) program: PathBuf,
 }
 
 impl Reload for Origin<'_> {
@@ -62,6 +68,18 @@ impl Reload for Origin<'_> {
         let whole = service.plan.rootfs.prebuilt.as_ref().is_none_or(|prebuilt| prebuilt.is_whole());
         let changed = service.sources.changed(self.base.host_root()).map(|changed| changed.to_string());
         changed.or_else(|| (!whole).then(|| "a mount point was removed from the template".to_owned()))
+    }
+
+    fn program_is_replaced(&self) -> bool {
+        self.base.in_host(|| successor::is_replaced(&self.program)).unwrap_or(false)
+    }
+
+    fn succeed(&self, passed: &PassedOn<'_>) -> Result<Successor, String> {
+        successor::start(self.base, &self.program, passed)
+    }
+
+    fn stats_socket(&self) -> Option<StatsSocket> {
+        self.base.in_host(stats_socket).ok().flatten()
     }
 }
 

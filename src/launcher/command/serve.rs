@@ -2,6 +2,7 @@
 
 use super::learn::Lesson;
 use super::reload::Origin;
+use super::successor::{self, Predecessor};
 use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, open_log_on_error, prepare};
 use crate::activation::{self, Inherited};
 use crate::config::options::Options;
@@ -35,7 +36,8 @@ pub(super) fn serve_and_learn(options: Options, lesson: Option<&mut Lesson>) -> 
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.message, USAGE),
     };
-    let inherited = activation::take(None);
+    let mut inherited = activation::take(None);
+    let predecessor = inherited.as_mut().ok().and_then(Predecessor::take);
     if let Some(first) = settings.first() {
         init_log(&first.options, stderr_is_connection);
     }
@@ -50,12 +52,12 @@ pub(super) fn serve_and_learn(options: Options, lesson: Option<&mut Lesson>) -> 
         Ok(learner) => learner,
         Err(message) => return fail(&message, SERVE_FAILED),
     };
-    let listeners = match listeners(&settings, again.listen.is_some(), inherited) {
+    let listeners = match listeners(&settings, again.listen.is_some(), inherited, predecessor.as_ref()) {
         Ok(listeners) => listeners,
         Err((message, status)) => return fail(&message, status),
     };
     let notifier = Notifier::connect();
-    match start(settings, listeners, &again, (notifier, learner)) {
+    match start(settings, listeners, &again, (notifier, learner, predecessor)) {
         Ok(()) => 0,
         Err((message, status)) => fail(&message, status),
     }
@@ -65,11 +67,13 @@ fn start(
     mut settings: Vec<Settings>,
     listeners: Vec<Listener>,
     options: &Options,
-    (notifier, learner): (Notifier, Option<Learner>),
+    (notifier, learner, predecessor): (Notifier, Option<Learner>, Option<Predecessor>),
 ) -> Result<(), (String, u8)> {
+    let program = successor::program();
+    let (predecessors, stats) = predecessor.map(Predecessor::into_parts).unwrap_or_default();
     let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
-    let targets = StatsTargets { socket: stats_socket(), public };
+    let targets = StatsTargets { socket: stats.or_else(stats_socket), public };
     let in_force = settings.clone();
     // It belongs to the listeners' network, which is left next.
     let diag = listeners.first().and_then(|listener| Diag::open(listener.as_fd()));
@@ -89,12 +93,14 @@ fn start(
     }
     let Some(base) = &prepared.base else { return Err((String::from("there is no base"), SERVE_FAILED)) };
     let has_groups = prepared.groups.is_some();
-    let origin = Origin { options: options.clone(), settings: RefCell::new(in_force), base, has_groups };
+    let settings = RefCell::new(in_force);
+    let origin = Origin { options: options.clone(), settings, base, has_groups, program };
     // The services are not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners, diag)
+            .and_then(|supervisor| supervisor.with_learner(learner).after(predecessors))
             .map_err(failed)?;
-    supervisor.with_learner(learner).serve(Box::new(origin), notifier, targets).map_err(failed)
+    supervisor.serve(Box::new(origin), notifier, targets).map_err(failed)
 }
 
 /// Descriptors of a sandbox: channel, stderr, pidfd, listener; with an init stub its status pipe and the
@@ -116,7 +122,7 @@ fn remark_on_descriptors(services: &[Service]) {
 }
 
 /// Statistics are not a layer: without the socket the service runs anyway.
-fn stats_socket() -> Option<StatsSocket> {
+pub(super) fn stats_socket() -> Option<StatsSocket> {
     match StatsSocket::bind() {
         Ok(socket) => Some(socket),
         Err(error) => {
@@ -130,7 +136,7 @@ fn stats_socket() -> Option<StatsSocket> {
 pub(super) fn wanted(settings: &[Settings], listeners: &[Listener]) -> Result<Vec<Wanted>, Refused> {
     let wanted = addresses(settings)?;
     check_all_listen(settings, |service| {
-        let passed = |listener: &Listener| listener.own.is_none() && listener.service == service;
+        let passed = |listener: &Listener| listener.is_passed() && listener.service == service;
         wanted.iter().any(|(of, ..)| *of == service) || listeners.iter().any(passed)
     })?;
     Ok(wanted)
@@ -142,9 +148,8 @@ pub(super) fn bind_new(
     wanted: &[Wanted],
     listeners: &[Listener],
 ) -> Result<Vec<Listener>, String> {
-    let is_new = |(service, address, _): &&Wanted| {
-        !listeners.iter().any(|l| l.service == *service && l.own.as_ref() == Some(address))
-    };
+    let is_new =
+        |(service, address, _): &&Wanted| !listeners.iter().any(|l| l.service == *service && l.has(address));
     let new: Vec<_> = wanted.iter().filter(is_new).collect();
     if new.is_empty() {
         return Ok(Vec::new());
@@ -162,11 +167,12 @@ pub(super) type Refused = (String, u8);
 /// An address that a service wants to listen on, with its backlog.
 pub(super) type Wanted = (ServiceId, Address, u32);
 
-/// Listeners from systemd and from --listen.
+/// Listeners from systemd, from the process before this one, and from --listen.
 fn listeners(
     settings: &[Settings],
     listen_given: bool,
     inherited: Result<Inherited, String>,
+    predecessor: Option<&Predecessor>,
 ) -> Result<Vec<Listener>, Refused> {
     check_names(settings)?;
     if listen_given && settings.len() > 1 {
@@ -175,11 +181,21 @@ fn listeners(
     }
     let addresses = addresses(settings)?;
     let inherited = inherited.map_err(|message| (message, SERVE_FAILED))?;
-    let passed = inherited.passed.into_iter().map(|(fd, name)| adopt(settings, fd, &name));
-    let bound = addresses.into_iter().map(|(service, address, backlog)| {
-        Listener::bind(&address, backlog, service).map_err(|message| (message, SERVE_FAILED))
-    });
-    let listeners: Vec<Listener> = passed.chain(bound).collect::<Result<_, _>>()?;
+    let adopt = |(fd, name): (OwnedFd, String)| match predecessor {
+        Some(_) => successor::take_over(settings, fd, &name),
+        None => adopt(settings, fd, &name),
+    };
+    let mut listeners = inherited.passed.into_iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
+    let has = |listener: &Listener, (service, address, _): &Wanted| {
+        listener.service == *service && listener.has(address)
+    };
+    listeners.retain(|listener| listener.is_passed() || addresses.iter().any(|wanted| has(listener, wanted)));
+    for wanted @ (service, address, backlog) in &addresses {
+        if !listeners.iter().any(|listener| has(listener, wanted)) {
+            let bound = Listener::bind(address, *backlog, *service);
+            listeners.push(bound.map_err(|message| (message, SERVE_FAILED))?);
+        }
+    }
     check_all_listen(settings, |service| listeners.iter().any(|listener| listener.service == service))?;
     Ok(listeners)
 }

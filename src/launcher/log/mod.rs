@@ -93,6 +93,23 @@ pub(crate) fn files_are_back(service: &str) {
     info!(service, "the service's files are there again");
 }
 
+pub(crate) fn successor_started(pid: u32) {
+    info!(pid, "started a new process, which takes over when it is ready");
+}
+
+/// The new process accepts; this one ends with its last connection.
+pub(crate) fn succeeded(pid: u32, live: usize) {
+    info!(pid, live, "a new process has taken over; live connections continue here");
+}
+
+pub(crate) fn took_over() {
+    info!("took over from the process before");
+}
+
+pub(crate) fn not_succeeded(why: &str) {
+    error!("not replaced by a new process, this one continues: {why}");
+}
+
 pub(crate) fn stopping(signal: i32, live: usize) {
     info!(signal, live, "stopping");
 }

@@ -2,7 +2,7 @@
 //! of file.
 
 use crate::listener::{SocketFile, bind_unix};
-use nix::sys::socket::{Backlog, SockFlag, accept4, listen};
+use nix::sys::socket::{Backlog, SockFlag, UnixAddr, accept4, getsockname, listen};
 use report::Report;
 use report::place::{PATIENCE, SHARED, candidates, runtime_directory, users_directory};
 use std::fs;
@@ -19,10 +19,25 @@ const MODE: u32 = 0o660;
 #[derive(Debug)]
 pub(crate) struct StatsSocket {
     fd: OwnedFd,
-    _own_file: SocketFile,
+    /// Removed with this, if it is not somebody else's by then.
+    own_file: Option<SocketFile>,
 }
 
 impl StatsSocket {
+    /// Takes the socket of the process before this one.
+    pub(crate) fn adopt(fd: OwnedFd) -> StatsSocket {
+        let address = getsockname::<UnixAddr>(fd.as_raw_fd()).ok();
+        let own_file = address.as_ref().and_then(UnixAddr::path).and_then(|path| SocketFile::find(path).ok());
+        StatsSocket { fd, own_file }
+    }
+
+    /// The socket's file is the next process's now.
+    pub(crate) fn leave_file(&mut self) {
+        if let Some(file) = self.own_file.take() {
+            file.leave();
+        }
+    }
+
     /// Called before the supervisor leaves the host's mounts. Without the socket, `serve` runs anyway.
     pub(crate) fn bind() -> io::Result<StatsSocket> {
         let own = format!("stats-{}", std::process::id());
@@ -49,9 +64,9 @@ impl StatsSocket {
 
     fn bind_at(path: &Path) -> io::Result<StatsSocket> {
         let fd = bind_unix(path, MODE)?;
-        let _own_file = SocketFile::find(path)?;
+        let own_file = Some(SocketFile::find(path)?);
         listen(&fd, Backlog::MAXCONN)?;
-        Ok(StatsSocket { fd, _own_file })
+        Ok(StatsSocket { fd, own_file })
     }
 
     /// Accepts one client, for whom the document is then written.

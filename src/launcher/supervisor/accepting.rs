@@ -22,6 +22,9 @@ const ACCEPT_BATCH: usize = 16;
 
 impl Supervisor<'_> {
     pub(super) fn watch_listeners(&self) -> Result<(), Errno> {
+        if !self.succession.accepts() {
+            return Ok(());
+        }
         for (index, listener) in (0..).zip(&self.listeners) {
             match self.watch(listener, Origin::Listener, index) {
                 Err(Errno::EEXIST) => {}
@@ -36,11 +39,11 @@ impl Supervisor<'_> {
     pub(super) fn change_listeners(&mut self, wanted: &[(ServiceId, Address)], bound: Vec<Listener>) {
         // Their indices are their tokens.
         self.pause_listeners();
-        self.listeners.retain(|listener| match &listener.own {
-            None => true,
-            Some(own) => {
-                wanted.iter().any(|(service, address)| *service == listener.service && address == own)
-            }
+        self.listeners.retain(|listener| {
+            let wants = |(service, address): &(ServiceId, Address)| {
+                *service == listener.service && listener.has(address)
+            };
+            listener.is_passed() || wanted.iter().any(wants)
         });
         for listener in &bound {
             log::listening(&listener.address);
@@ -70,7 +73,7 @@ impl Supervisor<'_> {
     /// Accepts again, but only after accepted connections have their sandboxes: each of these takes more of
     /// the scarce resource.
     pub(super) fn resume_accepting(&mut self, now: Instant) {
-        if self.stopping.is_some() {
+        if self.is_leaving() {
             return;
         }
         if self.services.all().any(|(_, state)| state.pool.falls_short()) {

@@ -52,6 +52,8 @@ pub(super) enum Deadline {
     ResumeAccepting,
     /// Handlers need not wait for input any more.
     EndInput,
+    /// A new process must be ready to take over by now.
+    SuccessorEnd,
     /// Live connections of a service are killed now.
     StopEnd(ServiceId),
 }

@@ -32,6 +32,12 @@ impl Supervisor<'_> {
         self.tell(|notifier| notifier.ready(&status));
     }
 
+    /// A reload is for the program as well, where that has been replaced.
+    fn reload_or_succeed(&mut self) {
+        let replaced = self.reload.as_ref().is_some_and(|reload| reload.program_is_replaced());
+        if replaced && self.learner.is_none() { self.begin_succession() } else { self.reload() }
+    }
+
     pub(super) fn tell(&self, what: impl Fn(&Notifier)) {
         if let Some(notifier) = &self.notifier {
             what(notifier);
@@ -53,11 +59,12 @@ impl Supervisor<'_> {
         let serving = self.reload.is_some();
         let again = self.stopping.is_some();
         if serving && signal == libc::SIGHUP {
-            if !again {
-                self.reload();
+            if !self.is_leaving() {
+                self.reload_or_succeed();
             }
             return;
         }
+        self.stop_predecessors();
         self.stopping.get_or_insert(signal);
         if !serving && !again && self.live.values().any(Live::ask_to_end) {
             return;

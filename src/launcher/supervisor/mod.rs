@@ -29,6 +29,7 @@ mod set_up;
 pub(crate) mod statistics;
 mod status;
 pub(crate) mod stderr;
+pub(crate) mod succession;
 mod time;
 mod traffic;
 mod trial;
@@ -68,6 +69,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use succession::Succession;
 use sys::process::Child;
 use sys::{CStrings, Errno, Ignoring};
 use turns::Turns;
@@ -111,6 +113,7 @@ pub(crate) struct Supervisor<'a> {
     next_conn: u64,
     /// The signal that asked for the end.
     stopping: Option<i32>,
+    succession: Succession,
     stats: Option<StatsSocket>,
     /// Documents of counts that are being read.
     stats_answers: HashMap<u64, Answer>,
@@ -126,7 +129,7 @@ pub(crate) fn signal_descriptor() -> Result<SignalFd, Errno> {
     SigSet::all().thread_block()?;
     sys::process::reset_signal_dispositions();
     let mut mask = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2] {
         mask.add(signal);
     }
     SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -193,6 +196,7 @@ impl<'a> Supervisor<'a> {
             next_id: 1,
             next_conn: 1,
             stopping: None,
+            succession: Succession::default(),
             stats: None,
             stats_answers: HashMap::new(),
             diag: None,
@@ -232,7 +236,7 @@ impl<'a> Supervisor<'a> {
         if live.has_executed() { None } else { live.served.take()?.connection.map(Box::new) }
     }
 
-    /// Serves until a signal says to stop; SIGHUP makes the services anew.
+    /// Serves until a signal says to stop, or a successor takes over; SIGHUP makes the services anew.
     pub(crate) fn serve(
         mut self,
         reload: Box<dyn Reload + 'a>,
@@ -241,20 +245,21 @@ impl<'a> Supervisor<'a> {
     ) -> Result<(), Errno> {
         self.begin_telling(targets)?;
         ageing::prefer_supervisor();
-        notifier.ready(&self.status());
         self.reload = Some(reload);
-        self.notifier = Some(notifier);
+        self.begin_notifying(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
         self.deadlines.set(Instant::now() + renewal::LOOK_EVERY, Deadline::LookAtFiles);
-        self.tell_watchdog();
-        while self.stopping.is_none()
+        while !self.is_leaving()
             || self.services.anybody_waits()
             || self.live.values().any(|live| !live.unkillable)
             || !self.draining.is_empty()
             || !self.resets.is_empty()
             || self.zygotes.are_cloning()
+            || !self.awaited.is_empty()
+            || self.succession.has_predecessors()
         {
             self.turn()?;
+            self.offer_to_take_over();
         }
         self.zygotes.end_all();
         self.report_all_lines();
@@ -290,6 +295,7 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::ZygoteCall, id)) => self.on_zygote_call(ZygoteId(id), event.events()),
                 Some((Origin::ZygoteExit, id)) => self.on_zygote_exit(ZygoteId(id)),
                 Some((Origin::StatsClient, id)) => self.go_on_answering(id),
+                Some((Origin::Succession, number)) => self.on_succession(number),
                 None => {}
             }
         }
@@ -454,8 +460,10 @@ impl<'a> Supervisor<'a> {
 
     fn on_signal(&mut self) {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            let signal = i32::try_from(info.ssi_signo).unwrap_or(libc::SIGTERM);
-            self.stop(signal);
+            match i32::try_from(info.ssi_signo).unwrap_or(libc::SIGTERM) {
+                libc::SIGUSR2 => self.begin_succession(),
+                signal => self.stop(signal),
+            }
         }
     }
 }

@@ -22,9 +22,11 @@ pub(super) enum Origin {
     /// The listener of a zygote and of all its sandboxes.
     ZygoteCall,
     ZygoteExit,
+    /// A message from the process before this one, or after it.
+    Succession,
 }
 
-const ORIGINS: [Origin; 14] = [
+const ORIGINS: [Origin; 15] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -39,6 +41,7 @@ const ORIGINS: [Origin; 14] = [
     Origin::ZygoteChannel,
     Origin::ZygoteCall,
     Origin::ZygoteExit,
+    Origin::Succession,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {

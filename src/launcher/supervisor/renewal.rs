@@ -8,10 +8,12 @@
 use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::Arrival;
+use super::succession::{PassedOn, Successor};
 use crate::config::service::{Service, ServiceId};
 use crate::listener::{Address, Listener};
 use crate::log;
 use crate::outcome::Outcome;
+use crate::stats::socket::StatsSocket;
 use sandbox::plan::park::Park;
 use sandbox::step::{Failure, Step};
 use std::time::{Duration, Instant};
@@ -25,6 +27,12 @@ pub(crate) trait Reload {
     fn renew(&self, service: ServiceId) -> Result<Service, String>;
     /// The file of a service that has been replaced since the service was made.
     fn changed(&self, service: &Service) -> Option<String>;
+    /// Whether the program's file is another than the one that this process runs.
+    fn program_is_replaced(&self) -> bool;
+    /// Starts a process that shall take over.
+    fn succeed(&self, passed: &PassedOn<'_>) -> Result<Successor, String>;
+    /// Another socket for the counts.
+    fn stats_socket(&self) -> Option<StatsSocket>;
 }
 
 /// Result of a reload.
@@ -222,8 +230,9 @@ impl Supervisor<'_> {
     }
 
     fn renew(&mut self, id: ServiceId, why: &str, now: Instant) -> bool {
+        let leaving = self.is_leaving();
         let state = &mut self.services[id];
-        let Some(reload) = self.reload.as_ref().filter(|_| self.stopping.is_none()) else { return false };
+        let Some(reload) = self.reload.as_ref().filter(|_| !leaving) else { return false };
         if !state.renewal.attempts.attempts(now) {
             return false;
         }
@@ -263,7 +272,7 @@ impl Supervisor<'_> {
     }
 
     fn has_patience(&self, failure: Failure, began: Instant) -> bool {
-        let serving = self.reload.is_some() && self.stopping.is_none();
+        let serving = self.reload.is_some() && !self.is_leaving();
         serving && is_of_files(failure) && began.elapsed() < FILES_TIME
     }
 

@@ -56,25 +56,35 @@ impl Statistics {
         self.public = directory;
     }
 
-    fn count(&mut self, record: &Record<'_>, selector: Option<&str>) {
-        self.counters.ended(&Ended {
-            at: stats::now(),
-            outcome: record.outcome.name(),
-            peer: record.peer,
-            launched: record.pid != 0,
-            wait_us: record.wait_us,
-            setup_us: record.setup_us,
-            run_us: record.run_us,
-            cpu_us: record.usage.cpu_us,
-            selector,
-        });
+    pub(super) fn ended(&mut self, ended: &Ended<'_>) {
+        self.counters.ended(ended);
         self.unwritten = true;
+    }
+
+    /// Counting goes on from what the process before this one has counted.
+    pub(super) fn continue_from(&mut self, before: Counters) {
+        self.counters = before;
+        self.unwritten = true;
+    }
+}
+
+fn ended<'a>(record: &Record<'a>, selector: Option<&'a str>) -> Ended<'a> {
+    Ended {
+        at: stats::now(),
+        outcome: record.outcome.name(),
+        peer: record.peer,
+        launched: record.pid != 0,
+        wait_us: record.wait_us,
+        setup_us: record.setup_us,
+        run_us: record.run_us,
+        cpu_us: record.usage.cpu_us,
+        selector,
     }
 }
 
 impl Supervisor<'_> {
     pub(super) fn begin_telling(&mut self, targets: StatsTargets) -> Result<(), Errno> {
-        if let Some(socket) = &targets.socket {
+        if let Some(socket) = targets.socket.as_ref().filter(|_| self.succession.accepts()) {
             self.watch(socket.as_fd(), Origin::Stats, 0)?;
         }
         self.stats = targets.socket;
@@ -90,7 +100,7 @@ impl Supervisor<'_> {
         log::ended(record);
         self.tally.ended(record);
         self.on_status_change();
-        self.services[service].statistics.count(record, selector);
+        self.count(service, &ended(record, selector));
     }
 
     /// One for each service, without its sandboxes.
@@ -147,7 +157,10 @@ impl Supervisor<'_> {
 
     /// Writes changed statistics. A failure is logged once, and retried.
     pub(super) fn write_stats(&mut self) {
-        if self.services.all().all(|(_, state)| state.statistics.public.is_none()) {
+        // The files are those of the process that accepts.
+        if !self.succession.accepts()
+            || self.services.all().all(|(_, state)| state.statistics.public.is_none())
+        {
             return;
         }
         let reports = self.reports();

@@ -42,7 +42,7 @@ impl Supervisor<'_> {
 
     /// Something of it is different now.
     pub(super) fn on_status_change(&mut self) {
-        if self.notifier.is_some() && self.stopping.is_none() && !self.tally.untold {
+        if self.notifier.is_some() && !self.is_leaving() && !self.tally.untold {
             self.tally.untold = true;
             self.deadlines.set(Instant::now() + TELL_EVERY, Deadline::Status);
         }

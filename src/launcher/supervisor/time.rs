@@ -64,6 +64,7 @@ impl Supervisor<'_> {
             // The loop looks at the pools by itself.
             Deadline::ResumeBuilding => {}
             Deadline::ResumeAccepting => self.resume_accepting(now),
+            Deadline::SuccessorEnd => self.on_successor_late(),
             Deadline::EndInput => self.end_input(),
             Deadline::StopEnd(service) => self.kill_all_of(service),
         }

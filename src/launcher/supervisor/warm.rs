@@ -74,7 +74,7 @@ impl Supervisor<'_> {
         self.services[service].pool.parked();
         match self.next_waiting(service) {
             Some(arrival) => self.hand_over(id, arrival),
-            None if self.stopping.is_some() => self.retire(id),
+            None if self.is_leaving() => self.retire(id),
             None => {
                 self.services[service].pool.parked.push_back(id);
                 self.on_status_change();

@@ -21,6 +21,35 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::mount as sysmount;
 use sys::{Errno, Ignoring, cwd, process};
 
+/// The namespaces of the host, apart from its mounts, that the supervisor is in before it leaves them.
+#[derive(Debug)]
+pub struct HostNamespaces {
+    network: OwnedFd,
+    ipc: OwnedFd,
+    uts: OwnedFd,
+    cgroup: OwnedFd,
+}
+
+impl HostNamespaces {
+    /// Those that the launcher is in.
+    pub fn open() -> Result<HostNamespaces, Errno> {
+        Ok(HostNamespaces {
+            network: namespace(c"/proc/self/ns/net")?,
+            ipc: namespace(c"/proc/self/ns/ipc")?,
+            uts: namespace(c"/proc/self/ns/uts")?,
+            cgroup: namespace(c"/proc/self/ns/cgroup")?,
+        })
+    }
+
+    /// Enters all of them.
+    fn enter(&self) -> Result<(), Errno> {
+        process::setns(self.network.as_fd(), libc::CLONE_NEWNET)?;
+        process::setns(self.ipc.as_fd(), libc::CLONE_NEWIPC)?;
+        process::setns(self.uts.as_fd(), libc::CLONE_NEWUTS)?;
+        process::setns(self.cgroup.as_fd(), libc::CLONE_NEWCGROUP)
+    }
+}
+
 /// Where the small namespace has what the launcher and its children read by path.
 const PROC: &CStr = c"proc";
 
@@ -33,9 +62,9 @@ pub struct Base {
     host_root: OwnedFd,
     /// The own one.
     own: OwnedFd,
-    /// The host's network namespace, for sockets that a reload asks for, and the own one. No sandbox ever
-    /// has either.
-    host_network: OwnedFd,
+    /// The host's other namespaces. The network's is for sockets that a reload asks for. No sandbox ever has
+    /// any of these, nor the supervisor's own network.
+    others: HostNamespaces,
     own_network: OwnedFd,
     /// Each tree gets a directory by its number.
     next: Cell<u32>,
@@ -43,11 +72,11 @@ pub struct Base {
 
 impl Base {
     /// Leaves the host's mounts for a tmpfs with /proc. The network namespace is the one that sandboxes share
-    /// by now; `host_network` is the one before.
-    pub fn enter(host_network: OwnedFd, in_user_namespace: bool) -> Result<Base, Failure> {
+    /// by now; `others` are the ones before.
+    pub fn enter(others: HostNamespaces, in_user_namespace: bool) -> Result<Base, Failure> {
         let step = Step::Base;
         let host = namespace(c"/proc/self/ns/mnt").step(step)?;
-        let own_network = network().step(step)?;
+        let own_network = namespace(c"/proc/self/ns/net").step(step)?;
         let host_cwd = sysmount::openat2(cwd(), c".", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
         let host_root = sysmount::openat2(cwd(), c"/", libc::O_PATH | libc::O_DIRECTORY, 0).step(step)?;
         rootfs::unshare_and_verify(libc::CLONE_NEWNS)?;
@@ -59,7 +88,7 @@ impl Base {
         sysmount::attach_at(proc.as_fd(), root.as_fd(), PROC).step(step)?;
         rootfs::pivot(root, rootfs::FLAGS_WRITABLE)?;
         let own = namespace(c"/proc/self/ns/mnt").step(step)?;
-        Ok(Base { host, host_cwd, host_root, own, host_network, own_network, next: Cell::new(0) })
+        Ok(Base { host, host_cwd, host_root, own, others, own_network, next: Cell::new(0) })
     }
 
     /// The root of the host, for who only looks.
@@ -80,9 +109,16 @@ impl Base {
         result
     }
 
+    /// Goes back to all of the host's namespaces, for good: for a child that becomes another program.
+    pub fn leave(&self) -> Result<(), Errno> {
+        self.others.enter()?;
+        process::setns(self.host.as_fd(), libc::CLONE_NEWNS)?;
+        sysmount::fchdir(self.host_cwd.as_fd())
+    }
+
     /// Does something in the host's network namespace: a socket belongs to the one it is made in.
     pub fn in_host_network<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
-        process::setns(self.host_network.as_fd(), libc::CLONE_NEWNET)?;
+        process::setns(self.others.network.as_fd(), libc::CLONE_NEWNET)?;
         let result = work();
         if process::setns(self.own_network.as_fd(), libc::CLONE_NEWNET).is_err() {
             std::process::abort();
@@ -94,7 +130,7 @@ impl Base {
     /// the supervisor's.
     pub fn has_left_host_network(&self) -> Result<bool, Errno> {
         let number = |fd: &OwnedFd| Ok::<_, Errno>(nix::sys::stat::fstat(fd)?.st_ino);
-        Ok(number(&self.host_network)? != number(&self.own_network)?)
+        Ok(number(&self.others.network)? != number(&self.own_network)?)
     }
 
     /// Makes the trees of a service stand ready.
@@ -179,11 +215,6 @@ fn make_mount_point(tree: &OwnedFd, path: &CStr) -> Result<(), Errno> {
 
 fn namespace(path: &CStr) -> Result<OwnedFd, Errno> {
     sysmount::openat2(cwd(), path, libc::O_RDONLY, 0)
-}
-
-/// The network namespace that the launcher is in.
-pub fn network() -> Result<OwnedFd, Errno> {
-    namespace(c"/proc/self/ns/net")
 }
 
 fn directory(number: u32) -> Result<CString, Failure> {

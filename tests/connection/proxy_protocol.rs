@@ -90,9 +90,30 @@ fn a_proxys_own_connection_has_the_proxys_address() {
     let serving = behind(&site, &["env"]).start();
     let local = [&V2[..12], b"\x20\0\0\0"].concat();
     for header in [b"PROXY UNKNOWN\r\n".to_vec(), local] {
-        assert_eq!(variables(&serving.ask(&header))["REMOTE_ADDR"], "127.0.0.1");
+        let request = [&header, b"x\n".as_slice()].concat();
+        assert_eq!(variables(&serving.ask(&request))["REMOTE_ADDR"], "127.0.0.1");
+        // One that says nothing and stays is served too.
+        let mut client = serving.connect();
+        client.send(&header);
+        assert_eq!(variables(&client.rest())["REMOTE_ADDR"], "127.0.0.1");
     }
     ends_well(serving);
+}
+
+#[test]
+fn a_proxys_own_connection_that_ends_without_a_byte_leaves_no_record() {
+    let site = a_site!();
+    let serving = behind(&site, &["env"]).start();
+    let local = [&V2[..12], b"\x20\0\0\0"].concat();
+    for header in [b"PROXY UNKNOWN\r\n".to_vec(), local] {
+        assert_eq!(serving.ask(&header), b"");
+        let mut client = serving.connect();
+        client.send(&header);
+        client.reset();
+    }
+    assert_eq!(variables(&serving.ask(V1))["REMOTE_ADDR"], "192.0.2.7");
+    let log = ends_well(serving);
+    assert_eq!(log.matches(" ended ").count(), 1, "{log}");
 }
 
 #[test]

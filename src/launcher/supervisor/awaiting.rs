@@ -20,6 +20,9 @@ use sys::{Errno, Ignoring};
 /// at least.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 
+/// A health check closes as soon as it is connected. Whoever does not is served after this, silent or not.
+const CHECK_TIME: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Awaited {
     arrival: Arrival,
@@ -32,6 +35,8 @@ enum What {
     Header,
     /// The first byte of the peer's.
     Data,
+    /// The first byte of a connection that a proxy made for itself: a health check sends none.
+    DataOfProxy,
 }
 
 /// The state of a peer that has not sent data yet.
@@ -99,18 +104,33 @@ impl Supervisor<'_> {
             Header::None => drop(self.uncount(arrival)),
             Header::Wrong(why) => self.close_headless(arrival, why),
             Header::Whole(spoken) => {
-                if let Spoken::For { peer, local } = spoken {
-                    arrival.connection.set_proxied(peer, local);
+                match spoken {
+                    Spoken::For { peer, local } => arrival.connection.set_proxied(peer, local),
+                    Spoken::ForItself => return self.on_proxys_own(arrival),
                 }
-                let admission = &mut self.services[arrival.service].admission;
-                match admission.identify(&arrival.connection, Instant::now()) {
-                    Ok(source) => {
-                        self.make_room(arrival.service);
-                        self.on_arrival(Arrival { source, ..arrival });
-                    }
-                    Err(rejected) => self.reject(arrival.service, arrival.connection, &rejected),
-                }
+                self.identify(arrival);
             }
+        }
+    }
+
+    /// A proxy's own connection has a sandbox only if it asks something, or stays. A health check ends at once,
+    /// and leaves no record.
+    fn on_proxys_own(&mut self, arrival: Arrival) {
+        match look(arrival.connection.ends().0) {
+            FirstByte::Something => self.identify(arrival),
+            FirstByte::Ended => drop(self.uncount(arrival)),
+            FirstByte::Nothing => self.keep_awaiting(arrival, What::DataOfProxy),
+        }
+    }
+
+    fn identify(&mut self, arrival: Arrival) {
+        let admission = &mut self.services[arrival.service].admission;
+        match admission.identify(&arrival.connection, Instant::now()) {
+            Ok(source) => {
+                self.make_room(arrival.service);
+                self.on_arrival(Arrival { source, ..arrival });
+            }
+            Err(rejected) => self.reject(arrival.service, arrival.connection, &rejected),
         }
     }
 
@@ -139,6 +159,7 @@ impl Supervisor<'_> {
         let service = &self.services[arrival.service].service;
         let own = match what {
             What::Header => Some(HEADER_TIME),
+            What::DataOfProxy => Some(CHECK_TIME),
             What::Data => service.wait_for_data.and_then(|time| time.0),
         };
         if let Some(time) = [own, service.wall_time].into_iter().flatten().min() {
@@ -159,6 +180,13 @@ impl Supervisor<'_> {
                     self.on_header(arrival, header);
                 }
             }
+            What::DataOfProxy => {
+                if look(socket) != FirstByte::Nothing
+                    && let Some(Awaited { arrival, .. }) = self.take_awaited(id)
+                {
+                    self.on_proxys_own(arrival);
+                }
+            }
             What::Data => {
                 if look(socket) != FirstByte::Nothing
                     && let Some(Awaited { arrival, .. }) = self.take_awaited(id)
@@ -174,6 +202,7 @@ impl Supervisor<'_> {
         let wall = self.services[arrival.service].service.wall_time;
         match what {
             What::Header => self.close_headless(arrival, "it did not come in time"),
+            What::DataOfProxy => self.identify(arrival),
             What::Data if wall.is_some_and(|wall| arrival.began.elapsed() >= wall) => {
                 self.end_unserved(arrival, Outcome::WallTime);
             }

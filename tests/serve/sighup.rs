@@ -146,6 +146,28 @@ fn no_reload_puts_a_sandbox_into_the_hosts_network() {
     assert_eq!(serving.terminate().0, 0);
 }
 
+/// Another permutation of the same numbers could give two live sandboxes one uid.
+#[test]
+fn no_reload_takes_a_range_of_uids_that_overlaps_an_earlier_one() {
+    let mut site = a_site!();
+    let beside = Beside::new(&site);
+    furnish(&mut site, &beside);
+    let key = PROCESS.iter().find(|key| key.name == "user_range").unwrap();
+    let [one, apart] = key.values;
+    let write = |range| beside.file("service.toml", &text(&site, &beside.0, key, range), 0o644);
+    let serving = Serve::file(&site, &write(one)).start();
+    assert!((key.look)(&serving).starts_with(key.seen[0]));
+    // Beside one that is known already, a range may come back.
+    for (range, refused) in [(apart, false), ("\"1900000001+4194304\"", true), (one, false)] {
+        write(range);
+        serving.signal(libc::SIGHUP);
+        let words = if refused { ["not reloaded", "overlaps 1900000000+4194304"] } else { ["reloaded", ""] };
+        serving.await_log(&words);
+    }
+    assert!((key.look)(&serving).starts_with(key.seen[0]));
+    assert_eq!(serving.terminate().0, 0);
+}
+
 #[test]
 fn every_key_is_tried_or_has_a_reason() {
     let help = std::process::Command::new(dayfly()).args(["serve", "--help"]).output().unwrap();

@@ -11,8 +11,10 @@ use crate::stats::public;
 use crate::stats::socket::StatsSocket;
 use crate::supervisor::renewal::{Reload, Reloaded};
 use crate::supervisor::succession::{PassedOn, Successor};
+use sandbox::IdSource;
 use sandbox::launch::base::{Base, Clones};
 use sandbox::launch::namespaces;
+use sandbox::plan::ids::UserIds;
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -26,6 +28,39 @@ pub(super) struct Origin<'a> {
     pub(super) has_groups: bool,
     /// Its own file, where a successor's will be.
     pub(super) program: PathBuf,
+    /// Every range of ids that was in force. Sandboxes of an earlier one may still be live.
+    pub(super) ids: RefCell<Vec<UserIds>>,
+}
+
+impl Origin<'_> {
+    /// Refuses a range of ids that could give a sandbox the uid of an older one.
+    fn keep_uids_apart(&self, services: &[Service]) -> Result<(), String> {
+        let mut known = self.ids.borrow_mut();
+        for ids in ids_of(services) {
+            if let Some(old) = known.iter().find(|old| old.may_collide(ids)) {
+                return Err(format!(
+                    "user_range: {}+{} overlaps {}+{}, which was in force before: choose one that does not overlap, or restart",
+                    ids.base(),
+                    ids.size(),
+                    old.base(),
+                    old.size()
+                ));
+            }
+            if !known.contains(&ids) {
+                known.push(ids);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ranges from which sandboxes get their ids by their pids.
+pub(super) fn ids_of(services: &[Service]) -> Vec<UserIds> {
+    let by_pid = |service: &Service| match service.plan.ids {
+        IdSource::ByPid(ids) => Some(ids),
+        IdSource::Fixed(_) => None,
+    };
+    services.iter().filter_map(by_pid).collect()
 }
 
 impl Reload for Origin<'_> {
@@ -47,6 +82,7 @@ impl Reload for Origin<'_> {
             return Err("cgroups were not used until now: restart to use them".to_owned());
         }
         keep_out_of_host_network(&services, base)?;
+        self.keep_uids_apart(&services)?;
         attach(base, &mut services, clones).map_err(|error| error.message)?;
         if let Some(service) = services.first() {
             namespaces::set_hostname(&service.hostname)

@@ -1,7 +1,7 @@
 //! `serve`: assigns sockets to services, and starts.
 
 use super::learn::Lesson;
-use super::reload::Origin;
+use super::reload::{Origin, ids_of};
 use super::successor::{self, Predecessor};
 use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, open_log_on_error, prepare};
 use crate::activation::{self, Inherited};
@@ -93,8 +93,8 @@ fn start(
     }
     let Some(base) = &prepared.base else { return Err((String::from("there is no base"), SERVE_FAILED)) };
     let has_groups = prepared.groups.is_some();
-    let settings = RefCell::new(in_force);
-    let origin = Origin { options: options.clone(), settings, base, has_groups, program };
+    let (settings, ids) = (RefCell::new(in_force), RefCell::new(ids_of(&prepared.services)));
+    let origin = Origin { options: options.clone(), settings, base, has_groups, program, ids };
     // The services are not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =
         Supervisor::new(prepared.services, &prepared.workshop, prepared.groups, signals, listeners, diag)

@@ -68,13 +68,21 @@ fn require_walls(
 /// The highest `kernel.pid_max` of a 64-bit kernel (`PID_MAX_LIMIT`, include/linux/threads.h).
 const PID_MAX_LIMIT: u32 = 4 * 1024 * 1024;
 
-/// Refuses a range with fewer ids than the host can have pids. If the bound of pids cannot be read, it is taken for the highest.
+/// Refuses a range with fewer ids than the host can have pids, and one that overlaps the default. If the bound of pids cannot be read, it is taken for the highest.
 pub(super) fn check_range(range: UserRange, kernel: &Kernel) -> Result<(), ConfigError> {
     let pid_max = kernel.pid_max.unwrap_or(PID_MAX_LIMIT);
     if range.size < pid_max {
         return Err(ConfigError::usage(format!(
             "--user-range: a size of {} is below kernel.pid_max, {pid_max}: two sandboxes could get one uid",
             range.size
+        )));
+    }
+    let default = UserRange::DEFAULT;
+    let overlaps = range.base < default.base + default.size && default.base < range.base + range.size;
+    if overlaps && range != default {
+        return Err(ConfigError::usage(format!(
+            "--user-range: {}+{} overlaps {}+{}, the default that other launchers use: two sandboxes could get one uid; choose one that does not overlap",
+            range.base, range.size, default.base, default.size
         )));
     }
     Ok(())
@@ -260,6 +268,11 @@ mod tests {
         assert!(check_range(UserRange::DEFAULT, &kernel).is_ok());
         let small = UserRange { size: PID_MAX_LIMIT - 1, ..UserRange::DEFAULT };
         assert!(check_range(small, &kernel).is_err_and(|error| error.message.contains("pid_max")));
+        let overlapping = UserRange { base: UserRange::DEFAULT.base + 1, ..UserRange::DEFAULT };
+        assert!(check_range(overlapping, &kernel).is_err_and(|error| error.message.contains("overlaps")));
+        let beside =
+            UserRange { base: UserRange::DEFAULT.base + UserRange::DEFAULT.size, ..UserRange::DEFAULT };
+        assert!(check_range(beside, &kernel).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! pids are unique among live processes, and a permutation gives different numbers different images. So two
 //! live sandboxes never have one uid, and that needs no lock and no file, however many launchers there are in
-//! a pid namespace: they have the same range and the same key. The key keeps a handler, which can read its
+//! a pid namespace: they have the same key, and the same range or ranges that do not overlap. The key keeps a handler, which can read its
 //! own uid, from reading the host's pids off it: they count the processes that the host starts.
 
 /// A range of ids and the key of its permutation.
@@ -48,6 +48,13 @@ impl UserIds {
     pub fn of(self, pid: u32) -> u32 {
         let image = if pid < self.size { self.permute(pid.into()) } else { pid };
         self.base.saturating_add(image)
+    }
+
+    /// Whether the two may give one uid to two live sandboxes: their ranges overlap, and the permutations differ.
+    #[must_use]
+    pub fn may_collide(self, other: UserIds) -> bool {
+        let end = |ids: UserIds| ids.base.saturating_add(ids.size);
+        self != other && self.base < end(other) && other.base < end(self)
     }
 
     /// A Feistel network permutes the numbers of an even number of bits. One that it leads out of the range
@@ -151,5 +158,16 @@ mod tests {
         let near = (0..10_000).filter(|pid| one.of(*pid).abs_diff(one.of(pid + 1)) < 100).count();
         assert!(near < 10, "{near} of 10000");
         assert_eq!(format!("{one:?}"), "UserIds(0+4194304)");
+    }
+
+    #[test]
+    fn ranges_that_overlap_and_differ_may_collide() {
+        let ids = |base, size| UserIds::new(base, size, 7);
+        assert!(!ids(100, 50).may_collide(ids(100, 50)));
+        assert!(!ids(100, 50).may_collide(ids(150, 50)));
+        assert!(!ids(150, 50).may_collide(ids(100, 50)));
+        assert!(ids(100, 50).may_collide(ids(149, 50)));
+        assert!(ids(100, 50).may_collide(ids(100, 60)));
+        assert!(ids(100, 50).may_collide(UserIds::new(100, 50, 8)));
     }
 }

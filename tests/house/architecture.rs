@@ -263,3 +263,18 @@ fn the_fuzz_targets_copy_no_source() {
         assert!(!text.contains("#[path") && !text.contains("include!"), "{}", path.display());
     }
 }
+
+/// A match does not compile until another kind is answered; a comparison would be silent.
+#[test]
+fn closed_sets_of_kinds_are_matched_and_not_compared() {
+    let kinds = ["Snapshot::", "Purpose::", "image::Kind::"];
+    let compared = |line: &String| {
+        let operators = ["== ", "!= "];
+        let found = |operator: &&str| kinds.iter().any(|kind| line.contains(&format!("{operator}{kind}")));
+        operators.iter().any(|operator| found(operator))
+    };
+    for file in sources(&root().join("src")) {
+        let lines = code_lines(&file);
+        assert_eq!(lines.iter().find(|line| compared(line)), None, "{}", file.display());
+    }
+}

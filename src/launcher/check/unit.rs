@@ -3,7 +3,6 @@
 use super::{Finding, Level, finding};
 use crate::config::service::Service;
 use crate::privilege::Wants;
-use sandbox::plan::rootfs::Snapshot;
 use std::fs;
 
 const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
@@ -12,7 +11,7 @@ const DIRECTORIES: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/
 pub(super) fn of_service(service: &Service) -> Vec<Finding> {
     let rootfs = &service.plan.rootfs;
     let wants = Wants {
-        overlay: rootfs.snapshot == Snapshot::Overlay,
+        overlay: rootfs.snapshot.is_overlay(),
         credentials: rootfs.credentials.is_some(),
         opened: service.passed_fds.items().next().is_some(),
         owner: rootfs.owner.uid != 0,

@@ -36,7 +36,6 @@ use sandbox::launch::base::{Base, Clones, HostNamespaces};
 use sandbox::launch::namespaces;
 use sandbox::launch::snapshots::Snapshots;
 use sandbox::plan::namespaces::Network;
-use sandbox::plan::rootfs::Snapshot;
 use sandbox::step::{AtStep, Failure, Step};
 use std::fs::File;
 use std::io::Write;
@@ -256,7 +255,7 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
             Purpose::Serve => log::remark(&remark),
         }
     }
-    let host = (purpose == Purpose::Serve).then(HostNamespaces::open);
+    let host = purpose.is_serve().then(HostNamespaces::open);
     let (workshop, groups) = seal(&mut services, purpose)?;
     services.iter_mut().try_for_each(claim_place)?;
     let base = host.map(|host| enter_base(&mut services, host)).transpose()?;
@@ -270,9 +269,7 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
     let of = |settings: Settings| {
         let name = if several { format!("service '{}': ", settings.name) } else { String::new() };
         Service::resolve(settings, purpose, &kernel)
-            .and_then(
-                |service| if purpose == Purpose::Serve { with_all_places(service) } else { Ok(service) },
-            )
+            .and_then(|service| if purpose.is_serve() { with_all_places(service) } else { Ok(service) })
             .map_err(|error| ConfigError { message: format!("{name}{}", error.message), ..error })
     };
     let services = settings.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
@@ -322,7 +319,7 @@ fn once<'a>(all: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 /// A place for the snapshots of its sandboxes, swept of what earlier launchers have left.
 fn claim_place(service: &mut Service) -> Result<(), ConfigError> {
-    if service.plan.rootfs.snapshot != Snapshot::Btrfs {
+    if !service.plan.rootfs.snapshot.is_subvolume() {
         return Ok(());
     }
     let claimed = Snapshots::claim(&service.plan.rootfs, log::snapshot_stays)
@@ -365,7 +362,7 @@ fn place_network(services: &mut [Service], purpose: Purpose) -> bool {
     if services.iter().all(|service| service.net == Net::Private) {
         return true;
     }
-    if purpose == Purpose::Serve {
+    if purpose.is_serve() {
         return false;
     }
     if namespaces::network_is_empty() {

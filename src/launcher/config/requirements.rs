@@ -214,7 +214,7 @@ pub(super) fn remarks(
         remarks.push(format!("disabled by --allow-degraded: {}", degraded.names().join(" ")));
     }
     let none_wanted = options.cgroup == Some(CgroupMode::None) || degraded.has(Layer::Cgroup);
-    if purpose == Purpose::Serve && !in_cgroup && !none_wanted {
+    if purpose.is_serve() && !in_cgroup && !none_wanted {
         remarks.push(
             "no cgroup was delegated (Delegate=): only rlimits limit memory and tasks of a sandbox"
                 .to_owned(),

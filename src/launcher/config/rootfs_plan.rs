@@ -56,7 +56,7 @@ pub(super) fn rootfs_plan(
         SnapshotKind::Readonly => Snapshot::Readonly,
         SnapshotKind::Btrfs => Snapshot::Btrfs,
     };
-    if upper.is_some() && snapshot != Snapshot::Overlay {
+    if upper.is_some() && !snapshot.is_overlay() {
         return Err(ConfigError::usage("--tmpfs /: only --snapshot overlay has a writable layer in memory"));
     }
     let (size, inodes) = upper.map_or((TmpfsSpec::SIZE, TmpfsSpec::INODES), |spec| (spec.size, spec.inodes));
@@ -84,7 +84,7 @@ pub(super) fn rootfs_plan(
         proc: options.proc.is_some_and(|switch| switch.0),
         executable: exec == Exec::Tree,
         dev: dev(template, privilege, exec)?,
-        cover_canary: purpose == Purpose::Run,
+        cover_canary: !purpose.is_serve(),
         handler: c_string(handler.file.path.as_os_str().as_bytes(), "the handler's path")?,
         handler_identity: source(&handler.file.path, &handler.file.fd)?.identity,
         prebuilt: None,
@@ -132,7 +132,7 @@ fn keep_last<T>(list: &mut Vec<T>, target: fn(&T) -> &CString) {
 /// Only a mount with an id map can make another's files the handler's.
 fn owner(options: &Options, snapshot: Snapshot, privilege: Privilege) -> Result<Identity, ConfigError> {
     match options.owner {
-        Some(_) if snapshot == Snapshot::Readonly => {
+        Some(_) if !snapshot.is_writable() => {
             Err(ConfigError::usage("--owner needs --snapshot overlay or btrfs"))
         }
         Some(_) if privilege == Privilege::Rootless => {

@@ -110,6 +110,16 @@ pub(crate) enum Purpose {
     Serve,
 }
 
+impl Purpose {
+    /// Whether there will be many sandboxes, made ahead and of one plan.
+    pub(crate) fn is_serve(self) -> bool {
+        match self {
+            Purpose::Run => false,
+            Purpose::Serve => true,
+        }
+    }
+}
+
 /// PATH of a CMD without `/`, and of the handler.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -6,7 +6,7 @@ use super::trust::TrustedFile;
 use crate::privilege::Privilege;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
 use sandbox::launch::snapshots::shelf_path;
-use sandbox::plan::rootfs::{self, Snapshot};
+use sandbox::plan::rootfs;
 use std::os::fd::AsFd;
 use sys::mount::{identify, openat2};
 
@@ -55,6 +55,8 @@ fn why_not(template: &TrustedFile) -> Result<Option<&'static str>, nix::Error> {
 /// A remark for the operator, at start.
 pub(super) fn remark(rootfs: &rootfs::Plan) -> Option<String> {
     let shelf = shelf_path(&rootfs.template.path);
-    (rootfs.snapshot == Snapshot::Btrfs)
+    rootfs
+        .snapshot
+        .is_subvolume()
         .then(|| format!("sandboxes write to the disk, below {}: nothing limits the size", shelf.display()))
 }

@@ -127,7 +127,7 @@ fn given_up(layers: &[&'static str]) -> Node {
 
 /// Whether its sandboxes are cloned by a zygote, in its mount namespace.
 fn shares_mounts(service: &Service, purpose: Purpose) -> bool {
-    purpose == Purpose::Serve && service.obstacle_to_zygote(service.park).is_none()
+    purpose.is_serve() && service.obstacle_to_zygote(service.park).is_none()
 }
 
 fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str, shares_mounts: bool) -> Node {
@@ -421,8 +421,8 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
     let plan = &service.plan;
     let rootfs = &plan.rootfs;
     match step {
-        Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot == Snapshot::Overlay,
-        Step::Snapshots | Step::Snapshot => rootfs.snapshot == Snapshot::Btrfs,
+        Step::Stage | Step::Layers | Step::Overlay => rootfs.snapshot.is_overlay(),
+        Step::Snapshots | Step::Snapshot => rootfs.snapshot.is_subvolume(),
         Step::IdMap => rootfs.is_idmapped(),
         Step::BindSource | Step::BindChanged | Step::Bind => {
             rootfs.mounts().any(|mount| rootfs.source(mount).is_some())
@@ -437,7 +437,7 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::Keyring => plan.keyring,
         Step::Mdwe => plan.mdwe,
         Step::Init | Step::InitFilter => plan.init,
-        Step::Base => purpose == Purpose::Serve,
+        Step::Base => purpose.is_serve(),
         Step::Parked => service.park != Park::None,
         Step::Inherit => shares_mounts(service, purpose),
         Step::Died => false,

@@ -66,14 +66,14 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         Node::new("on refusal", format!("{} bytes", on_refusal.len()))
             .why("text for the peer if its sandbox cannot be set up"),
     ];
-    if purpose == Purpose::Serve {
+    if purpose.is_serve() {
         connection.extend([
             Node::new("PROXY header from", proxies.to_string()).why("proxies that name the peer"),
             Node::new("wait for data", wait).why("a silent connection uses no sandbox"),
         ]);
     }
     let mut nodes = vec![Node::group("connection").with(connection), self::cgroup(*cgroup)];
-    if purpose == Purpose::Serve {
+    if purpose.is_serve() {
         nodes.push(resident(service));
     }
     let unseen = "the image is not attached to a loop device here: its content is seen at the launch";

@@ -33,12 +33,20 @@ impl Kind {
             Kind::Squashfs => c"squashfs",
         }
     }
+
+    /// Whether newer kernels mount it without a block device.
+    fn mounts_from_file(self) -> bool {
+        match self {
+            Kind::Erofs => true,
+            Kind::Squashfs => false,
+        }
+    }
 }
 
 /// Mounts the image that `file`, opened for reading, is.
 pub fn mount(file: BorrowedFd<'_>, kind: Kind) -> Result<Image, Errno> {
     let path = c_path(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    if kind == Kind::Erofs {
+    if kind.mounts_from_file() {
         // Linux 6.12 needs no block device for it; ENOTBLK is of those that do.
         match mount_both(kind, &path) {
             Err(Errno::ENOTBLK) => {}
@@ -62,7 +70,7 @@ pub fn mount(file: BorrowedFd<'_>, kind: Kind) -> Result<Image, Errno> {
 /// Mounts an image for commands that only describe it: without a loop device. True: the content is visible.
 /// If it needs a loop device, an empty directory replaces it.
 pub fn look(file: BorrowedFd<'_>, kind: Kind) -> Result<(Image, bool), Errno> {
-    if kind == Kind::Erofs {
+    if kind.mounts_from_file() {
         let path = c_path(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         match mount_both(kind, &path) {
             Err(Errno::ENOTBLK) => {}

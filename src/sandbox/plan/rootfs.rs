@@ -20,6 +20,36 @@ pub enum Snapshot {
     Btrfs,
 }
 
+/// The questions that the rest of the code asks of a kind. Another kind does not compile until each is answered here.
+impl Snapshot {
+    /// Whether a handler can write into its root.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        match self {
+            Snapshot::Readonly => false,
+            Snapshot::Overlay | Snapshot::Btrfs => true,
+        }
+    }
+
+    /// Whether it is an overlay, with a tmpfs for what is written.
+    #[must_use]
+    pub fn is_overlay(self) -> bool {
+        match self {
+            Snapshot::Overlay => true,
+            Snapshot::Readonly | Snapshot::Btrfs => false,
+        }
+    }
+
+    /// Whether it is a subvolume on the template's disk, which somebody destroys in the end.
+    #[must_use]
+    pub fn is_subvolume(self) -> bool {
+        match self {
+            Snapshot::Btrfs => true,
+            Snapshot::Readonly | Snapshot::Overlay => false,
+        }
+    }
+}
+
 /// A path of the host, with the identity that was checked at start: the child resolves it again in its own
 /// mount namespace, where descriptors of another namespace cannot be cloned, and compares.
 #[derive(Debug)]
@@ -136,7 +166,7 @@ pub struct Prebuilt {
 impl Plan {
     /// Whether its template is shown with the owner's files as the sandbox's.
     pub fn is_idmapped(&self) -> bool {
-        self.snapshot != Snapshot::Readonly && !self.in_user_namespace
+        self.snapshot.is_writable() && !self.in_user_namespace
     }
 
     /// Attributes of a clone of a host mount.
@@ -165,7 +195,7 @@ impl Plan {
 
     /// Whether a mount is part of the root that the base has ready.
     pub(crate) fn is_part_of_prebuilt_root(&self, mount: Mount) -> bool {
-        let whole = self.prebuilt.is_some() && self.snapshot == Snapshot::Readonly;
+        let whole = self.prebuilt.is_some() && !self.snapshot.is_writable();
         whole && matches!(mount, Mount::Bind(_) | Mount::Dev)
     }
 

@@ -3,7 +3,6 @@
 
 use super::namespaces::Network;
 use super::park::Park;
-use super::rootfs::Snapshot;
 use super::{IdSource, Plan};
 use crate::child::operand::Mount;
 
@@ -29,7 +28,7 @@ impl Plan {
         [
             (!park.is_after_exec(), "they wait before they execute the handler"),
             (rootfs.in_user_namespace || !self.dumpable_off_early, "there is one uid for all without root"),
-            (rootfs.snapshot != Snapshot::Readonly, "each has a writable snapshot of its own"),
+            (rootfs.snapshot.is_writable(), "each has a writable snapshot of its own"),
             (has_own_mounts, "each has mounts of its own, such as /tmp"),
             (private, "each has a network or ipc namespace of its own"),
             (self.init, "an init stub is their first process"),

@@ -269,9 +269,9 @@ fn the_fuzz_targets_copy_no_source() {
 fn closed_sets_of_kinds_are_matched_and_not_compared() {
     let kinds = ["Snapshot::", "Purpose::", "image::Kind::"];
     let compared = |line: &String| {
-        let operators = ["== ", "!= "];
-        let found = |operator: &&str| kinds.iter().any(|kind| line.contains(&format!("{operator}{kind}")));
-        operators.iter().any(|operator| found(operator))
+        kinds
+            .iter()
+            .any(|kind| ["== ", "!= "].iter().any(|operator| line.contains(&format!("{operator}{kind}"))))
     };
     for file in sources(&root().join("src")) {
         let lines = code_lines(&file);

@@ -51,7 +51,7 @@ fn section(manifest: &str, kind: &str) -> Vec<String> {
 }
 
 /// Each crate below src, and those of ours that it may use.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("sys", &[]),
     ("seccomp", &["sys"]),
     ("sandbox", &["seccomp", "sys"]),
@@ -59,7 +59,10 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("learn", &["seccomp", "sys"]),
     ("logwatch", &[]),
     ("report", &[]),
+    ("signer", &["sys", "tls-wire"]),
     ("template", &[]),
+    ("tls-relay", &["sys", "tls-wire"]),
+    ("tls-wire", &[]),
     ("top", &["report", "sys"]),
 ];
 

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use sys::{self, Errno, Ignoring};
+use tls_wire::Facts;
 
 /// Both ends of a TCP connection. IPv4 addresses are IPv4 even on an IPv6 socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) kind: Kind,
     /// The ends that the PROXY header names.
     proxied: Option<Ends>,
+    /// What a relay tells of the TLS that it has ended.
+    pub(crate) tls: Option<Box<Facts>>,
 }
 
 /// Why a descriptor is not a connection.
@@ -65,12 +68,22 @@ impl Connection {
     /// A connected stream socket.
     pub(crate) fn from_socket(fd: OwnedFd) -> Result<Connection, NoConnection> {
         let kind = socket_kind(fd.as_fd())?;
-        Ok(Connection { input: fd, output: None, kind, proxied: None })
+        Ok(Connection { input: fd, output: None, kind, proxied: None, tls: None })
     }
 
     /// Something else than a socket, tried by hand.
     pub(crate) fn by_hand(input: OwnedFd, output: OwnedFd) -> Connection {
-        Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None }
+        Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None, tls: None }
+    }
+
+    /// One end of a pair of our own: a relay has the other one, which has ended the TLS between these ends.
+    pub(crate) fn plain(end: OwnedFd, ends: Option<Ends>, tls: Option<Box<Facts>>) -> Connection {
+        Connection { input: end, output: None, kind: Kind::Unix, proxied: ends, tls }
+    }
+
+    /// Gives a relay, as its descriptor 1, its end of the pair.
+    pub(crate) fn set_plain_end(&mut self, end: OwnedFd) {
+        self.output = Some(end);
     }
 
     /// The handler's descriptors 0 and 1.
@@ -146,27 +159,34 @@ impl Connection {
         }
     }
 
-    /// REMOTE_* and SERVER_* for TCP, as systemd names them; nothing for the rest. A name that is `set`
+    /// REMOTE_* and SERVER_* for TCP, as systemd names them, and TLS_* of TLS; nothing for the rest. A name that is `set`
     /// already stays as it is.
     pub(crate) fn environment(&self, set: &[CString]) -> Vec<CString> {
-        let Some(ends) = self.addresses() else { return Vec::new() };
-        [
-            format!("REMOTE_ADDR={}", ends.peer.ip()),
-            format!("REMOTE_PORT={}", ends.peer.port()),
-            format!("SERVER_ADDR={}", ends.local.ip()),
-            format!("SERVER_PORT={}", ends.local.port()),
-        ]
-        .into_iter()
-        .filter(|variable| !set.iter().any(|known| name(known.as_bytes()) == name(variable.as_bytes())))
-        // Addresses hold no NUL byte.
-        .filter_map(|variable| CString::new(variable).ok())
-        .collect()
+        let ends = self.addresses().map(|ends| {
+            [
+                format!("REMOTE_ADDR={}", ends.peer.ip()),
+                format!("REMOTE_PORT={}", ends.peer.port()),
+                format!("SERVER_ADDR={}", ends.local.ip()),
+                format!("SERVER_PORT={}", ends.local.port()),
+            ]
+        });
+        ends.into_iter()
+            .flatten()
+            .chain(self.tls.as_deref().map(tls_variables).unwrap_or_default())
+            .filter(|variable| !set.iter().any(|known| name(known.as_bytes()) == name(variable.as_bytes())))
+            // Addresses hold no NUL byte, nor do names that a relay tells.
+            .filter_map(|variable| CString::new(variable).ok())
+            .collect()
     }
 
     /// Says `bytes` and ends the sending side; gives the connection back where unread input must be drained
     /// before the close, or a reset would eat the answer.
     pub(crate) fn refuse(self, bytes: &[u8]) -> Option<Draining> {
         let (_, output) = self.ends();
+        if self.output.is_some() && self.kind != Kind::ByHand {
+            // Its relay has not got it: nobody there speaks TLS.
+            return None;
+        }
         if self.kind == Kind::ByHand {
             sys::write(output, bytes).ignoring("nobody reads it");
             return None;
@@ -177,6 +197,22 @@ impl Connection {
         let ended = socket::shutdown(output.as_raw_fd(), Shutdown::Write).is_ok();
         (said && ended).then_some(Draining { socket: self.input, budget: DRAIN_BYTES })
     }
+}
+
+/// TLS_*, of a connection whose TLS a relay has ended.
+fn tls_variables(facts: &Facts) -> Vec<String> {
+    let mut variables =
+        vec![format!("TLS_VERSION={}", tls_wire::VERSION), format!("TLS_CIPHER={}", facts.cipher.name())];
+    variables.extend(facts.server_name.iter().map(|name| format!("TLS_SERVER_NAME={name}")));
+    if let Some(client) = &facts.client {
+        variables.extend([
+            format!("TLS_CLIENT_HASH={}", client.fingerprint()),
+            format!("TLS_CLIENT_SUBJECT={}", client.subject),
+            format!("TLS_CLIENT_ISSUER={}", client.issuer),
+            format!("TLS_CLIENT_NOT_AFTER={}", client.not_after),
+        ]);
+    }
+    variables
 }
 
 /// Limit on the bytes that a peer may still send after a refusal.

@@ -344,6 +344,7 @@ fn sample(value_name: &str) -> &'static str {
         "ADDRESS" => ":70",
         "BITS" => "8",
         "BYTES" => "16",
+        "FILE" => "/etc/file.pem",
         "FROM" => "10.0.0.1",
         "N" | "N or MIN..MAX" => "4",
         "N/TIME" => "4/1s",

@@ -5,6 +5,7 @@ use sandbox::step::Failure;
 use serde::Serialize;
 use std::time::Duration;
 use sys::process::{Ending, Usage};
+use tls_wire::{Facts, Reason};
 
 /// The reason why the handler did not run.
 #[derive(Debug, Clone)]
@@ -30,11 +31,15 @@ pub(crate) enum Outcome {
     /// The kernel killed it because its cgroup ran out of memory.
     OutOfMemory,
     Refused(Refusal),
+    /// There was no TLS handshake: no handler's sandbox was spent on the connection.
+    NoHandshake(Reason),
     /// Ended with the supervisor, by this signal.
     Stopped(i32),
 }
 
 const SIGKILL_STATUS: u8 = 137;
+/// The handler did not run.
+const NO_HANDSHAKE_STATUS: u8 = 125;
 
 impl Outcome {
     pub(crate) fn name(&self) -> &'static str {
@@ -45,6 +50,7 @@ impl Outcome {
             Outcome::IdleTime | Outcome::NoData | Outcome::TooSlow | Outcome::Evicted => "idle",
             Outcome::Denied(_) => "denied",
             Outcome::OutOfMemory => "oom",
+            Outcome::NoHandshake(_) => "handshake",
             Outcome::Refused(refusal) => match refusal.status {
                 126 => "not-executable",
                 127 => "not-found",
@@ -64,6 +70,7 @@ impl Outcome {
                 124
             }
             Outcome::Denied(_) | Outcome::OutOfMemory => SIGKILL_STATUS,
+            Outcome::NoHandshake(_) => NO_HANDSHAKE_STATUS,
             Outcome::Refused(refusal) => refusal.status,
         }
     }
@@ -78,6 +85,7 @@ impl Outcome {
             | Outcome::NoData
             | Outcome::TooSlow
             | Outcome::Evicted
+            | Outcome::NoHandshake(_)
             | Outcome::Refused(_) => None,
         }
     }
@@ -94,6 +102,7 @@ impl Outcome {
             | Outcome::Evicted
             | Outcome::Denied(_)
             | Outcome::OutOfMemory
+            | Outcome::NoHandshake(_)
             | Outcome::Refused(_) => true,
             Outcome::Exited(_) | Outcome::Stopped(_) => false,
         }
@@ -107,10 +116,12 @@ impl Outcome {
             Outcome::NoData => Some("wait-for-data"),
             Outcome::TooSlow => Some("min-rate"),
             Outcome::Evicted => Some("max-connections"),
+            Outcome::NoHandshake(Reason::Time) => Some("tls-handshake-time"),
             Outcome::Exited(_)
             | Outcome::Signaled(_)
             | Outcome::Denied(_)
             | Outcome::OutOfMemory
+            | Outcome::NoHandshake(_)
             | Outcome::Refused(_)
             | Outcome::Stopped(_) => None,
         }
@@ -207,6 +218,10 @@ pub(crate) struct Record<'a> {
     pub(crate) answered: Option<(u64, String)>,
     /// `dayfly learn`: the profile denied nothing.
     pub(crate) learning: bool,
+    /// Result of the TLS handshake.
+    pub(crate) tls: Option<&'a Facts>,
+    /// The client's stream ended without a close_notify: something may be missing.
+    pub(crate) tls_cut: bool,
 }
 
 impl<'a> Record<'a> {
@@ -232,6 +247,8 @@ impl<'a> Record<'a> {
             bytes: None,
             answered: None,
             learning: false,
+            tls: None,
+            tls_cut: false,
         }
     }
 }
@@ -283,6 +300,7 @@ mod tests {
             Outcome::TooSlow,
             Outcome::Denied(denied),
             Outcome::OutOfMemory,
+            Outcome::NoHandshake(Reason::Time),
             refused(125),
             refused(126),
             refused(127),

@@ -53,7 +53,8 @@ pub(crate) fn start(
 
 const FAILED: u8 = 1;
 
-fn path_of(name: &str) -> io::Result<PathBuf> {
+/// Where the program is installed, or the directory of this name.
+pub(crate) fn path_of(name: &str) -> io::Result<PathBuf> {
     let own = std::env::current_exe()?.canonicalize()?;
     let parent = own.parent().and_then(|directory| directory.parent()).ok_or(io::ErrorKind::NotFound)?;
     Ok(parent.join("libexec/dayfly").join(name))

@@ -15,8 +15,18 @@ const DAY: u64 = 86_400;
 const HOUR: u64 = 3_600;
 
 /// Every outcome of a connection, as records name them.
-pub const OUTCOMES: [&str; 9] =
-    ["denied", "exited", "idle", "not-executable", "not-found", "oom", "refused", "signaled", "wall"];
+pub const OUTCOMES: [&str; 10] = [
+    "denied",
+    "exited",
+    "handshake",
+    "idle",
+    "not-executable",
+    "not-found",
+    "oom",
+    "refused",
+    "signaled",
+    "wall",
+];
 
 /// The options whose limit rejects a connection.
 pub const REJECTIONS: [&str; 3] = ["max-connections", "max-per-source", "rate"];

@@ -6,6 +6,7 @@
 mod content;
 mod host;
 mod template;
+mod tls;
 mod trial;
 mod unit;
 
@@ -143,6 +144,7 @@ fn service(options: Options, purpose: Option<Purpose>, kernel: &Kernel) -> Resul
         let profile = service.profile.profile().map_err(|error| error.to_string())?;
         findings.extend(profile.entries.iter().map(call));
     }
+    findings.extend(tls::finding_of(&service));
     if !service.has_os_release {
         findings.push(finding(Level::Note, "template", "etc/os-release is missing"));
     }

@@ -4,10 +4,12 @@ mod learn;
 mod reload;
 mod serve;
 mod successor;
+mod tls;
 mod trial;
 
 pub(crate) use learn::learn;
 pub(crate) use serve::serve;
+pub(crate) use tls::look as look_at_certificate;
 pub(crate) use trial::try_out;
 
 use crate::activation::{self, Inherited};
@@ -151,6 +153,10 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
         // `run` would take the proxy's header for the peer's first bytes, and the proxy for the peer.
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
     }
+    if settings.options.tls_certificate.is_some() || settings.options.tls_key.is_some() {
+        // `run` would serve in the clear whoever expects TLS.
+        return fail("tls_certificate is for serve: run does not speak TLS", USAGE);
+    }
     warn_of_ignored(&settings);
     let (connection, status) = match inherited.and_then(Inherited::into_connection) {
         Ok(taken) => taken,
@@ -263,8 +269,9 @@ fn prepare(settings: Vec<Settings>, purpose: Purpose) -> Result<Prepared, Config
 }
 
 /// Where there are several, an error names the service that it is about.
-fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, ConfigError> {
+fn resolve(mut settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, ConfigError> {
     let kernel = Kernel::probe();
+    let (mut places, mut roles) = (Vec::new(), Vec::new());
     let several = settings.len() > 1;
     let of = |settings: Settings| {
         let name = if several { format!("service '{}': ", settings.name) } else { String::new() };
@@ -272,7 +279,15 @@ fn resolve(settings: Vec<Settings>, purpose: Purpose) -> Result<Vec<Service>, Co
             .and_then(|service| if purpose.is_serve() { with_all_places(service) } else { Ok(service) })
             .map_err(|error| ConfigError { message: format!("{name}{}", error.message), ..error })
     };
-    let services = settings.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    if purpose.is_serve() {
+        places = tls::places(&settings);
+        for companion in tls::companions(&mut settings)? {
+            roles.push(companion.role);
+            settings.push(companion.settings);
+        }
+    }
+    let mut services = settings.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    tls::connect(&mut services, &places, &roles);
     check_shared_settings(&services)?;
     Ok(services)
 }

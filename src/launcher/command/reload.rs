@@ -2,9 +2,11 @@
 
 use super::serve::{Wanted, bind_new, stats_socket, wanted};
 use super::successor;
+use super::tls::places;
 use super::{attach, claim_place, in_words, resolve};
 use crate::config::options::{Net, Options};
 use crate::config::service::{Purpose, Service, ServiceId};
+use crate::config::tls::{Companions, Role};
 use crate::config::{self, ConfigError, Settings};
 use crate::listener::Listener;
 use crate::stats::public;
@@ -73,6 +75,10 @@ impl Reload for Origin<'_> {
             public::bind_all(&mut settings);
             let wanted = wanted(&settings, listeners).map_err(|(message, _)| ConfigError::usage(message))?;
             let in_force = settings.clone();
+            if places(&settings) != places(&self.settings.borrow()) {
+                let message = "tls_certificate: beginning or ending TLS of a service takes a restart";
+                return Err(ConfigError::usage(message));
+            }
             let (services, clones) = made_of(settings)?;
             let bound = bind_new(base, &wanted, listeners).map_err(ConfigError::usage)?;
             Ok::<_, ConfigError>((in_force, services, clones, wanted, bound))
@@ -94,10 +100,29 @@ impl Reload for Origin<'_> {
     }
 
     fn renew(&self, id: ServiceId) -> Result<Service, String> {
-        let settings = self.settings.borrow().get(id.index()).cloned().into_iter().collect();
+        let places = places(&self.settings.borrow());
+        // The service, or the one whose companion it is, with those that it has.
+        let owner =
+            |place: &Option<Companions>| place.is_some_and(|place| place.relay == id || place.signer == id);
+        let owner = places.iter().position(owner).unwrap_or(id.index());
+        let settings = self.settings.borrow().get(owner).cloned().into_iter().collect();
         let (mut services, clones) = of_host(self.base.in_host(|| made_of(settings)))?;
         attach(self.base, &mut services, clones).map_err(|error| error.message)?;
-        services.pop().ok_or_else(|| "there is no such service".to_owned())
+        let companions = places.get(owner).copied().flatten();
+        let (among, role) = match companions {
+            Some(companions) if companions.relay == id => (1, Role::Relay(ServiceId::at(owner))),
+            Some(companions) if companions.signer == id => (2, Role::Signer(ServiceId::at(owner))),
+            _ => (0, Role::Handler),
+        };
+        if among >= services.len() {
+            return Err("there is no such service".to_owned());
+        }
+        let mut service = services.swap_remove(among);
+        service.role = role;
+        if let Some(tls) = &mut service.tls {
+            tls.companions = companions;
+        }
+        Ok(service)
     }
 
     fn changed(&self, service: &Service) -> Option<String> {

@@ -24,6 +24,7 @@ pub(crate) mod signals;
 pub(crate) mod sources;
 mod subvolume;
 pub(crate) mod targets;
+pub(crate) mod tls;
 pub(crate) mod trust;
 pub(crate) mod values;
 pub(crate) mod words;

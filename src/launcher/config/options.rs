@@ -163,8 +163,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N or MIN..MAX", help_heading = "Options of serve")]
     pub(crate) warm: Option<Warm>,
     /// How far a sandbox is built ahead: entry (executed), ready, read, before-exec or none [default: entry;
-    /// before-exec if the handler runs under a stub (--init, or a profile with `init yes`) or with
-    /// --proxy-protocol]
+    /// before-exec if the handler runs under a stub (--init, or a profile with `init yes`), with
+    /// --proxy-protocol or with --tls-certificate]
     #[arg(long, value_name = "WHERE", help_heading = "Options of serve")]
     pub(crate) park: Option<ParkAt>,
     /// Limit on simultaneous connections [default: 256]
@@ -189,6 +189,22 @@ pub(crate) struct Options {
     /// [repeatable]
     #[arg(long, value_name = "FROM", help_heading = "Options of serve")]
     pub(crate) proxy_protocol: Option<Vec<Proxies>>,
+    /// Certificate chain in PEM, the own one first: connections speak TLS 1.3, which ends in a sandbox of its
+    /// own
+    #[arg(long, value_name = "FILE", help_heading = "Options of serve")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Key of the certificate in PEM, readable by its owner and group only; no process but the signer has it
+    #[arg(long, value_name = "FILE", help_heading = "Options of serve")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// CAs in PEM, of which every client must have a certificate [default: clients need none]
+    #[arg(long, value_name = "FILE", help_heading = "Options of serve")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Revoked certificates of clients, as CRLs in PEM [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Options of serve")]
+    pub(crate) tls_crl: Option<PathBuf>,
+    /// Time limit for a TLS handshake [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Options of serve")]
+    pub(crate) tls_handshake_time: Option<Span>,
     /// Text for a client that is over a limit [default: nothing]
     #[arg(long, value_name = "BYTES", help_heading = "Options of serve")]
     pub(crate) over_limit: Option<Bytes>,
@@ -240,6 +256,11 @@ impl Options {
             ("--rate", self.rate.is_some()),
             ("--wait-for-data", self.wait_for_data.is_some()),
             ("--proxy-protocol", self.proxy_protocol.is_some()),
+            ("--tls-certificate", self.tls_certificate.is_some()),
+            ("--tls-key", self.tls_key.is_some()),
+            ("--tls-client-ca", self.tls_client_ca.is_some()),
+            ("--tls-crl", self.tls_crl.is_some()),
+            ("--tls-handshake-time", self.tls_handshake_time.is_some()),
             ("--over-limit", self.over_limit.is_some()),
             ("--backlog", self.backlog.is_some()),
             ("--drain-time", self.drain_time.is_some()),
@@ -251,8 +272,15 @@ impl Options {
 
     /// Relative paths of a service file start at its directory.
     pub(crate) fn make_absolute(&mut self, base: &Path) {
-        if let Some(template) = &mut self.template {
-            *template = base.join(&*template);
+        let files = [
+            &mut self.template,
+            &mut self.tls_certificate,
+            &mut self.tls_key,
+            &mut self.tls_client_ca,
+            &mut self.tls_crl,
+        ];
+        for path in files.into_iter().flatten() {
+            *path = base.join(&*path);
         }
         if let Some(profile) = self.profile.as_mut().filter(|profile| profile.contains('/')) {
             *profile = base.join(&*profile).to_string_lossy().into_owned();
@@ -297,7 +325,8 @@ impl Options {
                 cpu_affinity oom_score_adjust
                 cgroup wall_time idle_time cpu_burst kill_signal send_buffer user_range on_refusal status_fd strict allow_degraded quiet
                 verbose log_format listen warm park max_connections max_per_source
-                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol over_limit backlog drain_time handler calls only_tells
+                source_prefix4 source_prefix6 rate wait_for_data min_rate proxy_protocol tls_certificate tls_key tls_client_ca tls_crl
+                tls_handshake_time over_limit backlog drain_time handler calls only_tells
                 learning notes;
             adds: bind_ro overlay_ro bind open credential tmpfs setenv rlimit
         }

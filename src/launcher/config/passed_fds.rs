@@ -28,6 +28,8 @@ pub(crate) enum How {
     Read,
     Append,
     Connect,
+    /// For reading, and always the file that was there at the start.
+    Kept,
 }
 
 impl How {
@@ -73,6 +75,13 @@ impl FromStr for OpenSpec {
     }
 }
 
+impl OpenSpec {
+    /// A file of the launcher's own choice: each sandbox gets the one that is there now.
+    pub(crate) fn kept(path: &Path, name: &str) -> OpenSpec {
+        OpenSpec { path: path.to_string_lossy().into_owned(), name: name.to_owned(), how: How::Kept }
+    }
+}
+
 impl TryFrom<String> for OpenSpec {
     type Error = ValueError;
 
@@ -87,6 +96,8 @@ pub(crate) struct Item {
     path: PathBuf,
     name: String,
     pub(crate) how: How,
+    /// Of [`How::Kept`]: the file.
+    kept: Option<OwnedFd>,
 }
 
 /// Descriptors to pass to each sandbox of a service, in order.
@@ -103,7 +114,7 @@ impl PassedFds {
         let mut items: Vec<Item> = Vec::new();
         for OpenSpec { path, name, how } in options.open.iter().flatten().cloned() {
             items.retain(|known| known.name != name);
-            items.push(Item { path: path.into(), name, how });
+            items.push(Item { path: path.into(), name, how, kept: None });
         }
         if items.len() > HANDED_MAX {
             return Err(ConfigError::usage(format!("--open: at most {HANDED_MAX} descriptors")));
@@ -112,12 +123,13 @@ impl PassedFds {
             return Ok(PassedFds { items, root: None });
         }
         let root = trust::host_root().map_err(|error| ConfigError::sandbox(error.to_string()))?;
-        for item in &items {
+        for item in &mut items {
             let shown = item.path.display();
             let file = item.find(&root).map_err(|error| {
                 ConfigError::sandbox(format!("cannot open {shown} for the handler: {error}"))
             })?;
             item.check_kind(&file).map_err(|why| ConfigError::usage(format!("--open: {shown} is {why}")))?;
+            item.kept = (item.how == How::Kept).then_some(file.fd);
         }
         Ok(PassedFds { items, root: Some(root) })
     }
@@ -168,6 +180,7 @@ impl Item {
     fn find(&self, root: &OwnedFd) -> Result<TrustedFile, TrustError> {
         let trusted = match self.how {
             How::Read | How::Append => Trusted::for_file_of_anybody(),
+            How::Kept => Trusted::for_caller(),
             How::Connect => Trusted::for_content(),
         };
         let root = root.try_clone().map_err(|error| TrustError::Failed {
@@ -179,24 +192,31 @@ impl Item {
 
     fn check_kind(&self, file: &TrustedFile) -> Result<(), &'static str> {
         match (self.how, file.stat.st_mode & libc::S_IFMT) {
-            (How::Read | How::Append, libc::S_IFREG) | (How::Connect, libc::S_IFSOCK) => Ok(()),
-            (How::Read | How::Append, _) => Err("not a regular file"),
+            (How::Read | How::Append | How::Kept, libc::S_IFREG) | (How::Connect, libc::S_IFSOCK) => Ok(()),
+            (How::Read | How::Append | How::Kept, _) => Err("not a regular file"),
             (How::Connect, _) => Err("not a socket"),
         }
     }
 
     /// Above the numbers that a sandbox's own descriptors have.
     fn open(&self, root: &OwnedFd) -> Result<OwnedFd, Errno> {
-        let file = self.find(root).map_err(|error| match error {
-            TrustError::Missing(_) => Errno::ENOENT,
-            TrustError::Unsafe { .. } => Errno::EPERM,
-            TrustError::Failed { errno, .. } => errno,
-        })?;
-        self.check_kind(&file).map_err(|_why| Errno::EINVAL)?;
+        let file;
+        let number = match &self.kept {
+            Some(kept) => kept.as_raw_fd(),
+            None => {
+                file = self.find(root).map_err(|error| match error {
+                    TrustError::Missing(_) => Errno::ENOENT,
+                    TrustError::Unsafe { .. } => Errno::EPERM,
+                    TrustError::Failed { errno, .. } => errno,
+                })?;
+                self.check_kind(&file).map_err(|_why| Errno::EINVAL)?;
+                file.fd.as_raw_fd()
+            }
+        };
         // The path leads to the descriptor that was checked: no path is resolved a second time.
-        let found = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
+        let found = format!("/proc/self/fd/{number}");
         let opened = match self.how {
-            How::Read => opened(&found, OFlag::O_RDONLY),
+            How::Read | How::Kept => opened(&found, OFlag::O_RDONLY),
             How::Append => opened(&found, OFlag::O_WRONLY | OFlag::O_APPEND),
             How::Connect => connected(&found),
         };

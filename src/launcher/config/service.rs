@@ -13,6 +13,7 @@ use super::proxies::Proxies;
 use super::requirements::{self, Degraded};
 use super::rootfs_plan::{landlock_plan, rootfs_plan};
 use super::sources::Sources;
+use super::tls::{Role, Tls};
 use super::trust::Trusted;
 use super::values::{Size, Span, UserRange, Variable, Warm};
 use super::writable_binds;
@@ -55,6 +56,9 @@ pub(crate) struct Service {
     pub(crate) cpu_burst: Option<Duration>,
     /// `run`: what its handler gets when it is told to end; None: it ends at once.
     pub(crate) kill_signal: Option<i32>,
+    /// TLS in front of the handler.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) role: Role,
     /// Proxies whose header names the peer.
     pub(crate) proxies: Proxies,
     /// A connection gets no sandbox before its first byte, for which it has so long.
@@ -100,6 +104,11 @@ impl ServiceId {
 
     pub(crate) fn index(self) -> usize {
         self.0
+    }
+
+    /// The service at this place.
+    pub(crate) fn at(index: usize) -> ServiceId {
+        ServiceId(index)
     }
 }
 
@@ -170,7 +179,6 @@ impl Service {
         let traits = profile.traits();
         let (learning, own_files) = (learning(&options, &profile)?, own_files::are_all(&options));
         let degraded = Degraded::new(&options);
-        let range = user_range(&options, kernel)?;
         requirements::check_hostname(options.hostname.as_deref())?;
         let privilege = requirements::require_kernel_and_privilege(&options, kernel, &degraded, &profile)?;
         let cgroup = requirements::cgroup(&options, purpose, traits, &degraded)?;
@@ -182,14 +190,12 @@ impl Service {
         let Template { root: template, image, is_unseen } = template;
         let passed_fds = PassedFds::new(&options)?;
         let rootfs = rootfs_plan(&options, (&template, image), &handler, privilege, purpose, traits.exec)?;
-        remarks
-            .extend(writable_binds::remarks(&rootfs, &passed_fds).into_iter().chain(host::remarks(&options)));
         let init = options.init.map_or(traits.init, |switch| switch.0);
         let park = park(&options, purpose, init);
         let plan = Plan {
             namespaces: own_namespaces(&options, &profile),
             identity: identity_plan(privilege, kernel),
-            ids: id_source(range, kernel, purpose, privilege),
+            ids: id_source(user_range(&options, kernel)?, kernel, purpose, privilege),
             limits: with_init(limits(&options, traits, cgroup.is_some())?, init),
             landlock: landlock_plan(&options, &rootfs, kernel, &degraded)?,
             seccomp: filters_plan(learning.as_ref(), &profile, &rootfs, (privilege, own_files), park)?,
@@ -202,9 +208,11 @@ impl Service {
             start: start(&options)?,
             argv: CStrings::new(handler.argv),
         };
-        remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
+        remarks.extend(remarks_on(&plan, &passed_fds, &options, privilege));
         Ok(Service {
             name,
+            tls: Tls::of(&options)?,
+            role: Role::default(),
             admission: admission_limits(&options)?,
             hostname: options.hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
             net: options.net.unwrap_or(Net::Shared),
@@ -262,6 +270,13 @@ fn filters_plan(
     let variant = Variant { dumpable_off_late, locks, ..Variant::PLAIN };
     filters::Plan::new(notifying.as_ref().unwrap_or(profile), files, variant, park)
         .map_err(|error| ConfigError::usage(error.to_string()))
+}
+
+fn remarks_on(plan: &Plan, passed_fds: &PassedFds, options: &Options, privilege: Privilege) -> Vec<String> {
+    let mut remarks = writable_binds::remarks(&plan.rootfs, passed_fds);
+    remarks.extend(host::remarks(options));
+    remarks.extend(of_rootless(privilege).into_iter().chain(limits::remarks(&plan.limits)));
+    remarks
 }
 
 fn of_rootless(privilege: Privilege) -> Option<String> {
@@ -326,15 +341,19 @@ fn identity_plan(privilege: Privilege, kernel: &Kernel) -> identity::Plan {
 }
 
 /// `run` has its connection already. A handler that may exec again would be parked again. Behind a proxy
-/// getpeername(2) answers the proxy's address: only the environment, which is made at exec, can name the
-/// peer. A service that needs no peer says so by asking for another place.
+/// getpeername(2) answers the proxy's address, behind TLS nothing: only the environment, which is made at
+/// exec, can name the peer. A service that needs no peer says so by asking for another place.
 fn park(options: &Options, purpose: Purpose, init: bool) -> Park {
     match (purpose, options.park) {
         (Purpose::Run, _) => Park::None,
         (Purpose::Serve, Some(at)) => at.into(),
-        (Purpose::Serve, None) if init || options.proxy_protocol.is_some() => Park::BeforeExec,
+        (Purpose::Serve, None) if init || names_peer(options) => Park::BeforeExec,
         (Purpose::Serve, None) => Park::Entry,
     }
+}
+
+fn names_peer(options: &Options) -> bool {
+    options.proxy_protocol.is_some() || options.tls_certificate.is_some()
 }
 
 fn user_range(options: &Options, kernel: &Kernel) -> Result<UserRange, ConfigError> {

@@ -160,7 +160,7 @@ pub(super) fn remarks(rootfs: &rootfs::Plan, passed_fds: &PassedFds) -> Vec<Stri
     let open = |(number, item): (i32, &Item)| {
         let path = item.path().display();
         match item.how {
-            How::Read => None,
+            How::Read | How::Kept => None,
             How::Append => Some(format!(
                 "handlers can append to {path}; it stays, and its size is not limited; chattr +a protects its present content"
             )),

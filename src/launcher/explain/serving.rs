@@ -3,13 +3,17 @@
 use super::tree::Node;
 use crate::cgroup::leaves::Bounds;
 use crate::config::service::{Purpose, Service};
+use crate::config::tls::Tls;
 use crate::output::size;
 use sandbox::plan::park::Park;
+use std::path::Path;
 use std::time::Duration;
 
 fn bytes(number: Option<u64>) -> String {
     number.map_or_else(|| "the system's".to_owned(), |number| number.to_string())
 }
+
+const UNSEEN: &str = "the image is not attached to a loop device here: its content is seen at the launch";
 
 pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     let Service {
@@ -20,12 +24,14 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         net: _,
         environment: _,
         passed_fds: _,
+        tls: _,
+        role: _,
         wall_time,
         idle_time,
         cpu_burst,
         kill_signal,
-        proxies,
-        wait_for_data,
+        proxies: _,
+        wait_for_data: _,
         min_rate,
         send_buffer,
         on_refusal,
@@ -44,7 +50,6 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
         handler_is_readable: _,
         learning: _,
     } = service;
-    let wait = wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
     let mut connection = vec![
         Node::new("wall time", time(*wall_time)).why("from the connection to the end"),
         Node::new("idle time", time(*idle_time)).why("without a byte in either direction; sockets only"),
@@ -67,21 +72,51 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
             .why("text for the peer if its sandbox cannot be set up"),
     ];
     if purpose.is_serve() {
-        connection.extend([
-            Node::new("PROXY header from", proxies.to_string()).why("proxies that name the peer"),
-            Node::new("wait for data", wait).why("a silent connection uses no sandbox"),
-        ]);
+        connection.extend(beginning(service));
     }
     let mut nodes = vec![Node::group("connection").with(connection), self::cgroup(*cgroup)];
     if purpose.is_serve() {
-        nodes.push(resident(service));
+        nodes.extend(service.tls.as_ref().map(tls).into_iter().chain([resident(service)]));
     }
-    let unseen = "the image is not attached to a loop device here: its content is seen at the launch";
-    let unseen = is_unseen.then(|| unseen.to_owned());
+    let unseen = is_unseen.then(|| UNSEEN.to_owned());
     let remarks = unseen.iter().chain(warnings).chain(remarks);
     let remarks = remarks.enumerate().map(|(index, remark)| Node::new(index.to_string(), remark.as_str()));
     nodes.push(Node::list("remarks", remarks).why("logged once at start"));
     nodes
+}
+
+/// What is asked of a connection before it has a sandbox.
+fn beginning(service: &Service) -> [Node; 2] {
+    let wait = service.wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
+    [
+        Node::new("PROXY header from", service.proxies.to_string()).why("proxies that name the peer"),
+        Node::new("wait for data", wait).why("a silent connection uses no sandbox"),
+    ]
+}
+
+/// The two other sandboxes of a connection with TLS.
+fn tls(tls: &Tls) -> Node {
+    let shown = |path: &Path| path.display().to_string();
+    let files = &tls.files;
+    let clients = files.client_ca.as_deref().map_or_else(|| "not asked for".to_owned(), shown);
+    let mut nodes = vec![
+        Node::new("relay", "a sandbox for each connection, parked and used once")
+            .why("ends TLS 1.3; it has no key, and the handler's stream only"),
+        Node::new("signer", "one sandbox, resident")
+            .why("the only process with the key; it signs nothing but handshakes of TLS 1.3"),
+        Node::new("handler", "this sandbox, after the handshake").why("it has the plain stream, and no TLS"),
+        Node::new("certificate", shown(&files.certificate)),
+        Node::new("key", shown(&files.key)).why("opened for the signer, never read here"),
+        Node::new("certificates of clients", clients).why("every client must have one of these CAs"),
+    ];
+    if let Some(crl) = &files.crl {
+        nodes.push(Node::new("revoked certificates", shown(crl)));
+    }
+    nodes.push(
+        Node::new("handshake time", time(tls.handshake_time))
+            .why("a stalled handshake uses no handler's sandbox"),
+    );
+    Node::group("TLS").with(nodes)
 }
 
 fn cgroup(bounds: Option<Bounds>) -> Node {

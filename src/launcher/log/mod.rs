@@ -20,6 +20,7 @@ use sandbox::launch::snapshots::Swept;
 use sandbox::step::{self, Failure};
 use seccomp::profile::constants;
 use sys::Ignoring;
+use tls_wire::Client;
 use tracing::{Level, debug, error, info, warn};
 
 /// How much is said.
@@ -144,6 +145,34 @@ pub(crate) fn zygote_ended(service: &str, outcome: &Outcome) {
     );
 }
 
+/// A signer ended that was needed still; a new one gets the key.
+pub(crate) fn signer_ended(service: &str, outcome: &Outcome) {
+    let (status, denied) = (outcome.status(), outcome.denied().map(ToString::to_string));
+    let why = refusal_of(outcome);
+    warn!(
+        service,
+        outcome = outcome.name(),
+        status,
+        denied,
+        why,
+        "the signer of the TLS key ended; starting a new one"
+    );
+}
+
+/// A relay ended by itself, otherwise than with the connection.
+pub(crate) fn relay_ended(service: &str, conn: u64, peer: &str, outcome: &Outcome) {
+    let (status, denied) = (outcome.status(), outcome.denied().map(ToString::to_string));
+    warn!(
+        service,
+        conn,
+        peer,
+        outcome = outcome.name(),
+        status,
+        denied,
+        "the TLS relay of a connection ended early"
+    );
+}
+
 /// The handler does not make the call it was to be parked in, or dies of it.
 pub(crate) fn park_before_exec() {
     warn!("this handler cannot be parked after exec; until a reload its sandboxes are parked before exec");
@@ -229,6 +258,11 @@ pub(crate) fn refusal_message(failure: &Failure, operand: Option<&str>) -> Strin
 pub(crate) fn ended(record: &Record<'_>) {
     let denied = record.outcome.denied().map(ToString::to_string);
     let advice = record.outcome.denied().map(Denied::advice);
+    let client_hash = record.tls.and_then(|facts| facts.client.as_ref()).map(Client::fingerprint);
+    let tls_failure = match &record.outcome {
+        Outcome::NoHandshake(reason) => Some(reason.words()),
+        _ => None,
+    };
     macro_rules! say {
         ($level:ident, $($message:tt)+) => {
             $level!(
@@ -253,6 +287,12 @@ pub(crate) fn ended(record: &Record<'_>) {
                 max_rss_kib = record.usage.max_rss_kib,
                 bytes_in = record.bytes.map(|bytes| bytes.received),
                 bytes_out = record.bytes.map(|bytes| bytes.sent),
+                tls_version = record.tls.map(|_| tls_wire::VERSION),
+                tls_cipher = record.tls.map(|facts| facts.cipher.name()),
+                tls_server_name = record.tls.and_then(|facts| facts.server_name.as_deref()),
+                tls_client_hash = client_hash,
+                tls_cut = record.tls_cut.then_some("yes"),
+                tls_failure,
                 $($message)+
             )
         };

@@ -110,6 +110,9 @@ impl Supervisor<'_> {
     /// Admission comes before a sandbox is spent.
     fn on_connection(&mut self, id: ServiceId, connection: Connection) {
         let now = Instant::now();
+        // With TLS, a relay comes first, which has places and sandboxes of its own.
+        let companions = self.services[id].service.tls.as_ref().and_then(|tls| tls.companions);
+        let id = companions.map_or(id, |companions| companions.relay);
         let state = &mut self.services[id];
         let proxied = state.service.proxies.name(connection.kind);
         let admitted = if proxied {
@@ -131,9 +134,10 @@ impl Supervisor<'_> {
 
     /// Refuses a connection that is over a limit.
     pub(super) fn reject(&mut self, id: ServiceId, connection: Connection, rejected: &Rejected) {
+        let owner = self.services.owner(id);
+        self.services[owner].statistics.counters.rejected(rejected.option());
         let state = &mut self.services[id];
         let service = Rc::clone(&state.service);
-        state.statistics.counters.rejected(rejected.option());
         self.tally.rejected();
         if let Some(unlogged) = state.admission.log_rejection(Instant::now()) {
             log::rejected(&service.name, &connection.peer(), rejected.option(), unlogged);

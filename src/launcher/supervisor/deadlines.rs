@@ -42,6 +42,10 @@ pub(super) enum Deadline {
     AwaitEnd(u64),
     /// A sandbox is killed whose connection could not be reset.
     ResetEnd(u64),
+    /// A TLS handshake takes too long.
+    HandshakeEnd(u64),
+    /// A service's signer may be started again.
+    StartSigner(ServiceId),
     /// A refused connection is read no longer.
     DrainEnd(u64),
     /// The services' own statistics are written anew.

@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use super::live::{Arrival, Live, Served};
+use crate::config::tls::Role;
 use crate::outcome::{Outcome, Record, micros};
 use sandbox::Sandbox;
 use std::os::fd::AsFd;
@@ -39,7 +40,7 @@ impl Supervisor<'_> {
         state.put_leaf(live.leaf.take(), &live.service);
         state.unkillable -= usize::from(live.unkillable);
         match live.served.take() {
-            Some(served) => self.finish(&live, served, outcome, usage),
+            Some(served) => self.finish(id, &live, served, outcome, usage),
             None => self.on_end_before_connection(id, &live, &outcome),
         }
     }
@@ -52,7 +53,19 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn finish(&mut self, live: &Live, mut served: Served, outcome: Outcome, usage: Usage) {
+    pub(super) fn finish(
+        &mut self,
+        id: u64,
+        live: &Live,
+        mut served: Served,
+        outcome: Outcome,
+        usage: Usage,
+    ) {
+        match live.service.role {
+            Role::Handler => {}
+            Role::Relay(_) => return self.on_relay_end(live, &served, outcome, usage),
+            Role::Signer(_) => return self.on_signer_end(id, live, &outcome),
+        }
         if let Some(failure) = self.waits_for_files(&outcome, served.began)
             && let Some(connection) = served.connection.take()
         {
@@ -79,8 +92,14 @@ impl Supervisor<'_> {
             bytes: served.bytes(),
             answered: live.answers.summary(),
             learning: service.learning.is_some(),
+            tls: served.tls.as_deref(),
+            tls_cut: served.relay_end.is_some_and(|end| end.cut),
         };
-        self.record(live.service_id, &record, live.selector.as_deref());
+        // Behind a relay, what the peer has had is known when that one has ended.
+        match self.relay_session(served.conn) {
+            Some(session) => session.hold(&record, live.selector.as_deref()),
+            None => self.record(live.service_id, &record, live.selector.as_deref()),
+        }
         if let (Outcome::Refused(_), Some(connection)) = (&outcome, served.connection.take()) {
             self.refuse(connection, &service.on_refusal);
         }

@@ -33,7 +33,7 @@ impl Supervisor<'_> {
                 }
             }
             Some(Silent::Served(id)) => self.end_with(id, Verdict::Evicted),
-            None => {}
+            None => self.evict_handshake(service),
         }
     }
 

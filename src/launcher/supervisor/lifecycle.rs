@@ -4,6 +4,7 @@ use super::Supervisor;
 use super::deadlines::Deadline;
 use super::live::{Live, Verdict};
 use crate::config::service::ServiceId;
+use crate::config::tls::Role;
 use crate::log;
 use crate::notify::Notifier;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ impl Supervisor<'_> {
             Ok(reloaded) => {
                 self.retire_all();
                 self.services.replace(reloaded.services, self.groups.as_ref());
+                self.replace_signers();
                 self.change_listeners(&reloaded.wanted, reloaded.bound);
                 self.serve_waiting();
                 log::reloaded();
@@ -90,7 +92,8 @@ impl Supervisor<'_> {
 
     /// Handlers that still wait for their peers see the end of input.
     pub(super) fn end_input(&mut self) {
-        for live in self.live.values().filter(|live| live.served.is_some()) {
+        let has_input = |live: &&Live| live.served.is_some() && live.service.role == Role::Handler;
+        for live in self.live.values().filter(has_input) {
             live.end_input();
         }
     }

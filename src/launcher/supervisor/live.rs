@@ -28,6 +28,7 @@ use std::rc::Rc;
 use std::time::Instant;
 use sys::process::{Child, Ending};
 use sys::{self, Errno, Ignoring};
+use tls_wire::{CONTROL_FD, Facts, Reason};
 
 /// Why the supervisor has killed it.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,8 @@ pub(super) enum Verdict {
     TooSlow,
     /// Its place is needed.
     Evicted,
+    /// There was no handshake in time.
+    Handshake,
     Stopped(i32),
 }
 
@@ -113,11 +116,25 @@ pub(super) struct Served {
     pub(super) traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
     pub(super) pace: MinimumRate,
+    /// What a relay has told of the handshake.
+    pub(super) tls: Option<Box<Facts>>,
+    /// How that relay has ended, where it has ended first.
+    pub(super) relay_end: Option<RelayEnd>,
+}
+
+/// How the connection of a relay has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RelayEnd {
+    /// The peer's stream ended without its close_notify.
+    pub(super) cut: bool,
+    pub(super) bytes: Option<Traffic>,
 }
 
 impl Served {
     pub(super) fn new(conn: u64, arrival: Arrival, sandbox_at: Instant) -> Served {
-        let Arrival { connection, source, began, .. } = arrival;
+        let Arrival { mut connection, source, began, .. } = arrival;
+        // The environment is made before this.
+        let tls = connection.tls.take();
         Served {
             conn,
             source,
@@ -131,6 +148,8 @@ impl Served {
             traffic: None,
             traffic_seen: Instant::now(),
             pace: MinimumRate::default(),
+            tls,
+            relay_end: None,
         }
     }
 }
@@ -138,7 +157,8 @@ impl Served {
 impl Served {
     /// Bytes each way, as of the last look; of a unix socket the kernel counts none.
     pub(super) fn bytes(&self) -> Option<Traffic> {
-        self.traffic.filter(|_| matches!(self.kind, Kind::Tcp(_)))
+        let own = self.traffic.filter(|_| matches!(self.kind, Kind::Tcp(_)));
+        own.or(self.relay_end.and_then(|end| end.bytes))
     }
 }
 
@@ -304,13 +324,21 @@ impl Live {
     }
 
     /// Gives the parked sandbox its connection and lets it run. ENOENT, ESRCH, EPIPE: it has died meanwhile.
-    pub(super) fn hand_over(&mut self, connection: &Connection) -> Result<(), Errno> {
+    /// `control` is what a relay gets beside it.
+    pub(super) fn hand_over(
+        &mut self,
+        connection: &Connection,
+        control: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Errno> {
         let (Some(listener), Some(call)) = (&self.listener, self.parked.take()) else {
             return Err(Errno::ENOENT);
         };
         let (input, output) = connection.ends();
         sys::seccomp::put_descriptor(listener.as_fd(), call, input, 0)?;
         sys::seccomp::put_descriptor(listener.as_fd(), call, output, 1)?;
+        if let Some(control) = control {
+            sys::seccomp::put_descriptor(listener.as_fd(), call, control, CONTROL_FD.into())?;
+        }
         if self.park.is_after_exec() {
             return sys::seccomp::let_call(listener.as_fd(), call);
         }
@@ -387,6 +415,7 @@ impl Live {
             Some(Verdict::WallTime) => return Outcome::WallTime,
             Some(Verdict::TooSlow) => return Outcome::TooSlow,
             Some(Verdict::Evicted) => return Outcome::Evicted,
+            Some(Verdict::Handshake) => return Outcome::NoHandshake(Reason::Time),
             Some(Verdict::IdleTime) => return Outcome::IdleTime,
             Some(Verdict::Stopped(signal)) => return Outcome::Stopped(signal),
             None => {}

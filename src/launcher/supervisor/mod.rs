@@ -31,6 +31,7 @@ mod status;
 pub(crate) mod stderr;
 pub(crate) mod succession;
 mod time;
+mod tls;
 mod traffic;
 mod trial;
 mod turns;
@@ -72,6 +73,7 @@ use std::time::{Duration, Instant};
 use succession::Succession;
 use sys::process::Child;
 use sys::{CStrings, Errno, Ignoring};
+use tls::Tls;
 use turns::Turns;
 use zygotes::{ZygoteId, Zygotes};
 
@@ -99,6 +101,7 @@ pub(crate) struct Supervisor<'a> {
     /// Children that reset a connection, by the number of its sandbox.
     resets: HashMap<u64, Child>,
     zygotes: Zygotes,
+    tls: Tls,
     deadlines: Deadlines,
     turns: Turns,
     /// Rate-limited log of what the machine is short of.
@@ -186,6 +189,7 @@ impl<'a> Supervisor<'a> {
             draining: HashMap::new(),
             resets: HashMap::new(),
             zygotes: Zygotes::default(),
+            tls: Tls::default(),
             deadlines: Deadlines::default(),
             turns: Turns::default(),
             shortages: RateLimited::default(),
@@ -249,6 +253,7 @@ impl<'a> Supervisor<'a> {
         self.begin_notifying(notifier);
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
         self.deadlines.set(Instant::now() + renewal::LOOK_EVERY, Deadline::LookAtFiles);
+        self.replace_signers();
         while !self.is_leaving()
             || self.services.anybody_waits()
             || self.live.values().any(|live| !live.unkillable)
@@ -260,6 +265,7 @@ impl<'a> Supervisor<'a> {
         {
             self.turn()?;
             self.offer_to_take_over();
+            self.end_signers_at_the_end();
         }
         self.zygotes.end_all();
         self.report_all_lines();
@@ -294,6 +300,8 @@ impl<'a> Supervisor<'a> {
                 Some((Origin::ZygoteChannel, id)) => self.on_zygote_channel(ZygoteId(id)),
                 Some((Origin::ZygoteCall, id)) => self.on_zygote_call(ZygoteId(id), event.events()),
                 Some((Origin::ZygoteExit, id)) => self.on_zygote_exit(ZygoteId(id)),
+                Some((Origin::Relay, conn)) => self.on_relay(conn),
+                Some((Origin::Signer, id)) => self.on_signer(id),
                 Some((Origin::StatsClient, id)) => self.go_on_answering(id),
                 Some((Origin::Succession, number)) => self.on_succession(number),
                 None => {}
@@ -328,8 +336,10 @@ impl<'a> Supervisor<'a> {
                 log::accepted(served.conn, &served.peer, sandbox.pid, sandbox.identity.uid);
                 let mut live = Live::new((id, service), sandbox, Park::None, Some(served), now);
                 live.leaf = leaf;
+                let conn = live.conn();
                 self.live.insert(number, live);
                 self.watch_time(number);
+                self.set_handler(conn, number);
             }
             Err(failure) => self.wait_or_refuse(arrival, failure, now),
         }

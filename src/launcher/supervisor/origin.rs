@@ -24,9 +24,13 @@ pub(super) enum Origin {
     ZygoteExit,
     /// A message from the process before this one, or after it.
     Succession,
+    /// A relay reports.
+    Relay,
+    /// A signer answers.
+    Signer,
 }
 
-const ORIGINS: [Origin; 15] = [
+const ORIGINS: [Origin; 17] = [
     Origin::Signal,
     Origin::Listener,
     Origin::Channel,
@@ -42,15 +46,17 @@ const ORIGINS: [Origin; 15] = [
     Origin::ZygoteCall,
     Origin::ZygoteExit,
     Origin::Succession,
+    Origin::Relay,
+    Origin::Signer,
 ];
 
 pub(super) fn token(origin: Origin, number: u64) -> u64 {
-    number << 4 | origin as u64
+    number << 5 | origin as u64
 }
 
 pub(super) fn from_token(token: u64) -> Option<(Origin, u64)> {
-    let index = usize::try_from(token & 15).ok()?;
-    Some((*ORIGINS.get(index)?, token >> 4))
+    let index = usize::try_from(token & 31).ok()?;
+    Some((*ORIGINS.get(index)?, token >> 5))
 }
 
 #[cfg(test)]

@@ -245,6 +245,7 @@ impl Supervisor<'_> {
                 }
                 self.retire_all_of(id);
                 self.services[id].replace(service, self.groups.as_ref());
+                self.replace_signer_of(id);
                 true
             }
             Err(error) => {

@@ -14,8 +14,19 @@ use sys::process;
 const RESET_TIME: Duration = Duration::from_secs(1);
 
 impl Supervisor<'_> {
-    /// Ends a sandbox for a reason of the supervisor's.
+    /// Ends a sandbox for a reason of the supervisor's. Of a connection with TLS, the relay ends first, and the
+    /// handler with it: of a handler that ends, a relay would tell the peer that this was all.
     pub(super) fn end_with(&mut self, id: u64, verdict: Verdict) {
+        let relay = self.relay_of(id);
+        if relay.is_some_and(|relay| relay != id)
+            && let Some(live) = self.live.get_mut(&id)
+        {
+            live.judge(verdict);
+        }
+        self.end_one(relay.unwrap_or(id), verdict);
+    }
+
+    pub(super) fn end_one(&mut self, id: u64, verdict: Verdict) {
         let Some(live) = self.live.get_mut(&id) else { return };
         live.judge(verdict);
         let again = self.resets.contains_key(&id);

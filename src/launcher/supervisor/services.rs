@@ -8,6 +8,7 @@ use super::renewal::Renewal;
 use super::statistics::Statistics;
 use crate::cgroup::leaves::{Delegated, Leaf, Leaves};
 use crate::config::service::{Service, ServiceId};
+use crate::config::tls::Role;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::time::Instant;
@@ -93,6 +94,14 @@ impl Services {
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut State> {
         self.0.iter_mut()
+    }
+
+    /// The service that connections of this one are counted for.
+    pub(super) fn owner(&self, id: ServiceId) -> ServiceId {
+        match self[id].service.role {
+            Role::Handler => id,
+            Role::Relay(owner) | Role::Signer(owner) => owner,
+        }
     }
 
     /// Connections that are served or wait for it.

@@ -7,6 +7,7 @@ use super::live::{Live, Served};
 use super::origin::{Origin, token};
 use super::services;
 use crate::config::service::ServiceId;
+use crate::config::tls::Role;
 use crate::log;
 use crate::outcome::{Record, micros};
 use crate::stats;
@@ -100,12 +101,15 @@ impl Supervisor<'_> {
         log::ended(record);
         self.tally.ended(record);
         self.on_status_change();
+        let service = self.services.owner(service);
         self.count(service, &ended(record, selector));
     }
 
     /// One for each service, without its sandboxes.
     fn reports(&self) -> Vec<Report> {
-        let mut reports: Vec<Report> = self.services.all().map(|(_, state)| report_of(state)).collect();
+        // Those of TLS stand behind all others.
+        let asked_for = self.services.all().filter(|(_, state)| state.service.role == Role::Handler);
+        let mut reports: Vec<Report> = asked_for.map(|(_, state)| report_of(state)).collect();
         for live in self.live.values().filter(|live| live.served.is_some()) {
             if let Some(report) = reports.get_mut(live.service_id.index()) {
                 report.waiting = report.waiting.saturating_sub(1);

@@ -32,7 +32,9 @@ impl Supervisor<'_> {
         if let Some(wall) = live.service.wall_time {
             self.deadlines.set(served.began + wall, Deadline::Wall(id));
         }
-        if let (Some(tick), false) = (idle_tick(&live.service), served.kind == Kind::ByHand) {
+        // Behind a relay, that one's connection is looked at.
+        let looks = served.kind != Kind::ByHand && served.tls.is_none();
+        if let (Some(tick), true) = (idle_tick(&live.service), looks) {
             self.deadlines.set(handed_over + tick, Deadline::IdleTick(id));
         }
         self.watch_cpu(id, handed_over);
@@ -54,6 +56,8 @@ impl Supervisor<'_> {
             Deadline::ResumeStderr(id) => self.resume_stderr(id),
             Deadline::ReportLines(service) => self.report_lines(service),
             Deadline::AwaitEnd(id) => self.on_await_end(id),
+            Deadline::HandshakeEnd(conn) => self.on_handshake_end(conn),
+            Deadline::StartSigner(service) => self.start_signer(service),
             Deadline::DrainEnd(id) => drop(self.draining.remove(&id)),
             Deadline::Shrink => self.shrink_pools(now),
             Deadline::LookAtFiles => self.look_at_all_files(now),
@@ -95,9 +99,17 @@ impl Supervisor<'_> {
         state.unkillable += 1;
         if let Some(served) = served {
             let outcome = live.outcome(Ending::Signaled(libc::SIGKILL));
-            self.finish(&live, served, outcome, Usage::default());
+            self.finish(id, &live, served, outcome, Usage::default());
         }
         self.live.insert(id, live);
+    }
+
+    /// Idle time counts from now on.
+    pub(super) fn watch_idle_time(&mut self, id: u64, now: Instant) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let (Some(tick), Some(served)) = (idle_tick(&live.service), &mut live.served) else { return };
+        served.traffic_seen = now;
+        self.deadlines.set(now + tick, Deadline::IdleTick(id));
     }
 
     fn on_idle_tick(&mut self, id: u64, now: Instant) {

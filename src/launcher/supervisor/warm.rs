@@ -4,6 +4,7 @@ use super::deadlines::Deadline;
 use super::live::{Arrival, Live, Verdict};
 use super::pool::{AfterFailure, EndedIn};
 use super::renewal::{FILES_TIME, is_of_files};
+use super::tls::Link;
 use super::{BACK_OFF, SHRINK_EVERY, Supervisor, bound};
 use crate::config::service::ServiceId;
 use crate::log;
@@ -84,14 +85,15 @@ impl Supervisor<'_> {
 
     /// The longest-waiting connection that is still open. No sandbox is used for a closed one.
     fn next_waiting(&mut self, service: ServiceId) -> Option<Arrival> {
-        let state = &mut self.services[service];
         loop {
+            let state = &mut self.services[service];
             let arrival = state.pool.waiting.pop_front()?;
             if !arrival.connection.is_gone() {
                 return Some(arrival);
             }
             state.admission.release(arrival.source);
-            state.statistics.counters.gone();
+            let owner = self.services.owner(service);
+            self.services[owner].statistics.counters.gone();
         }
     }
 
@@ -111,7 +113,7 @@ impl Supervisor<'_> {
     }
 
     /// Gives the connection to the parked sandbox; if that has died, to the next one.
-    fn hand_over(&mut self, id: u64, arrival: Arrival) {
+    fn hand_over(&mut self, id: u64, mut arrival: Arrival) {
         let now = Instant::now();
         let state = &mut self.services[arrival.service];
         if let Err(failure) = bound(&state.service, &arrival.connection, arrival.began) {
@@ -120,10 +122,18 @@ impl Supervisor<'_> {
             self.refuse_for(arrival, failure);
             return;
         }
-        let passed_fds =
-            self.live.get_mut(&id).map_or(Err(Errno::ENOENT), |live| live.hand_over(&arrival.connection));
+        let link = match self.link_for(&mut arrival).step(Step::Release) {
+            Ok(link) => link,
+            Err(failure) => {
+                self.services[arrival.service].pool.parked.push_front(id);
+                return self.refuse_for(arrival, failure);
+            }
+        };
+        let control = link.as_ref().map(Link::of_relay);
+        let live = self.live.get_mut(&id).ok_or(Errno::ENOENT);
+        let passed_fds = live.and_then(|live| live.hand_over(&arrival.connection, control));
         match passed_fds.step(Step::Release) {
-            Ok(()) => self.on_handed_over(id, arrival, now),
+            Ok(()) => self.on_handed_over(id, arrival, now, link),
             Err(failure) => {
                 // The sandbox may hold a copy of the connection already.
                 self.retire(id);
@@ -136,13 +146,18 @@ impl Supervisor<'_> {
         }
     }
 
-    fn on_handed_over(&mut self, id: u64, arrival: Arrival, since: Instant) {
+    fn on_handed_over(&mut self, id: u64, arrival: Arrival, since: Instant, link: Option<Link>) {
         let served = self.served(arrival, since);
         let Some(live) = self.live.get_mut(&id) else { return };
         log::accepted(served.conn, &served.peer, live.sandbox.pid, live.sandbox.identity.uid);
+        let conn = served.conn;
         live.served = Some(served);
         let runs = live.park.is_after_exec();
         self.watch_time(id);
+        match link {
+            Some(link) => self.begin_session(id, link),
+            None => self.set_handler(conn, id),
+        }
         if runs {
             self.on_running(id);
         }

@@ -13,7 +13,7 @@ use crate::listener::Address;
 use crate::privilege::Wants;
 use seccomp::profile::model::{Exec, Traits};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1 << 20;
 /// Memory for the launcher of one connection, beside its sandbox's.
@@ -59,6 +59,8 @@ pub(super) fn refuse(subject: &Subject<'_>) -> Result<(), ConfigError> {
         "status_fd: systemd passes no such descriptor; the journal has each outcome (docs/records.md)"
     } else if subject.given.inetd && options.proxy_protocol.is_some() {
         "proxy_protocol is for a resident launcher: leave --inetd out"
+    } else if subject.given.inetd && options.tls_certificate.is_some() {
+        "tls_certificate is for a resident launcher: leave --inetd out"
     } else if !subject.given.inetd && options.kill_signal.is_some() {
         "kill_signal is for a launcher of one connection: give --inetd, or use drain_time instead"
     } else {
@@ -224,6 +226,8 @@ fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
     unit.set("Service", "MemoryMax", size(all));
     let connections = options.max_connections.map_or(CONNECTIONS, u64::from);
     let tasks = options.tasks.unwrap_or(subject.traits.tasks).saturating_add(TASKS_BESIDE);
+    // A relay for each connection, and the signer in the place of one.
+    let tasks = tasks.saturating_add(u64::from(options.tls_certificate.is_some()));
     unit.set("Service", "TasksMax", connections.saturating_mul(tasks).to_string());
     unit.set("Service", "LimitNOFILE", connections.saturating_mul(DESCRIPTORS_PER_CONNECTION).to_string());
     if options.cgroup == Some(CgroupMode::None) {
@@ -252,7 +256,7 @@ fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[A
         overlay,
         credentials: has(options.credential.as_ref().map(Vec::len)),
         owner: options.owner.is_some_and(|owner| owner.0.uid != 0),
-        opened: has(options.open.as_ref().map(Vec::len)),
+        opened: has(options.open.as_ref().map(Vec::len)) || options.tls_certificate.is_some(),
         devices,
     };
     let mut needed = wants.names();
@@ -294,6 +298,8 @@ fn paths(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) -> Result<
     let mut all: Vec<&Path> =
         options.template.as_deref().into_iter().chain(subject.file).chain(profile).collect();
     all.extend(read.chain(layers).chain(credentials).chain(opened.map(|open| Path::new(&open.path))));
+    let tls = [&options.tls_certificate, &options.tls_key, &options.tls_client_ca, &options.tls_crl];
+    all.extend(tls.into_iter().flatten().map(PathBuf::as_path));
     all.extend(&written);
     let below = |places: &[&str]| all.iter().any(|path| places.iter().any(|place| path.starts_with(place)));
     if below(&["/home", "/root", "/run/user"]) {

@@ -11,7 +11,7 @@ pub const IDENTITY_LEN: usize = 8;
 /// The number of the network namespace to join.
 pub const NETWORK_LEN: usize = size_of::<u64>();
 /// A "go on" with variables for the environment after it, each ended by a NUL byte.
-pub const ENVIRONMENT_MAX: usize = 512;
+pub const ENVIRONMENT_MAX: usize = 4096;
 /// Says "go on" to a child that waits.
 pub const GO_ON: [u8; 1] = [1];
 

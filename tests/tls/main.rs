@@ -1,0 +1,12 @@
+//! TLS of `dayfly serve`: handshakes, streams, certificates of clients, and who has the key.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod certificates;
+mod client;
+mod configuration;
+mod handshake;
+mod key;
+mod mutual;
+mod reload;
+mod stream;

@@ -1,27 +1,29 @@
 //! The only `unsafe` code: system calls that nix lacks, or has only in a form that allocates.
 //!
-//! One function, one system call. Everything here is callable between clone and exec: no allocation, no lock,
-//! no formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by
+//! One function, one system call. Everything but `alloc` is callable between clone and exec: no allocation, no
+//! lock, no formatting. Functions take borrowed descriptors and C strings, so what they receive is valid by
 //! construction; the `unsafe` that remains is the kernel's contract for the call, argued at each block.
 //! Imports nothing of ours.
 
 #![allow(unsafe_code)]
 
+pub mod alloc;
 pub mod btrfs;
 pub mod landlock;
 pub mod loop_device;
 pub mod mount;
-pub mod names;
 pub mod privilege;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
 pub mod token;
 
-use std::ffi::{CStr, CString, c_char, c_long};
+use std::ffi::{CStr, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+pub use alloc::names;
+pub use alloc::strings::CStrings;
 pub use nix::errno::Errno;
 
 pub type Result<T> = std::result::Result<T, Errno>;
@@ -165,26 +167,6 @@ pub fn poll(fds: &mut [libc::pollfd], timeout_ms: Option<u32>) -> Result<usize> 
         libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), timeout, ptr::null::<u8>(), 8usize)
     })?;
     Ok(usize::try_from(count).unwrap_or(0))
-}
-
-/// A NULL-terminated array of C strings, for exec. Built once, before the clone: exec must not allocate.
-#[derive(Debug)]
-pub struct CStrings {
-    /// The strings that the pointers point to.
-    strings: Vec<CString>,
-    pointers: Vec<*const c_char>,
-}
-
-impl CStrings {
-    pub fn new(strings: Vec<CString>) -> CStrings {
-        // The pointers stay good when the vector moves: they point to each string's own heap block.
-        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        CStrings { strings, pointers }
-    }
-
-    pub fn strings(&self) -> &[CString] {
-        &self.strings
-    }
 }
 
 /// Variables of an environment, at most; more is E2BIG.

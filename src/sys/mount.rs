@@ -1,7 +1,7 @@
 //! Mounts and paths: the mount API of Linux 5.2 and later, openat2(2), pivot_root(2).
 
 use super::{Errno, Result, check, check_fd, cwd};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
@@ -252,18 +252,6 @@ pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
     // SAFETY: two C strings; with size 0 nothing is written.
     let size = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) };
     size >= 0
-}
-
-/// Whether the open file, which may be O_PATH, has an extended attribute (getxattr(2), by its link in /proc).
-pub fn file_has_attribute(file: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
-    let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_nul| Errno::EINVAL)?;
-    // SAFETY: two C strings; with size 0 nothing is written.
-    let size = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) };
-    match check(i64::try_from(size).map_err(|_more_than_64_bits| Errno::EOVERFLOW)?) {
-        Ok(_) => Ok(true),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno),
-    }
 }
 
 /// fchownat(2), links not followed.

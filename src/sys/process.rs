@@ -231,15 +231,6 @@ pub fn pidfd_open(pid: u32) -> Result<OwnedFd> {
     check_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
-/// The number that the process has in our pid namespace (pidfd_open(2), `Pid:`).
-pub fn number_of(pidfd: BorrowedFd<'_>) -> Result<u32> {
-    let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
-    let shown = shown.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    // -1: it has been reaped.
-    let number = shown.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    number.ok_or(Errno::ESRCH)
-}
-
 /// kill(2), by number: right as long as the process is not reaped, and only we do that.
 pub fn signal(pid: u32, signal: c_int) -> Result<()> {
     match i32::try_from(pid) {

@@ -68,7 +68,7 @@ impl Trusted {
             return Ok(Some(Objection::WritableByGroup(stat.st_gid)));
         }
         // If the file has an ACL, these bits are its mask, the maximum of all its named entries (acl(5)).
-        let has_acl = sys::mount::file_has_attribute(file.as_fd(), c"system.posix_acl_access")?;
+        let has_acl = sys::alloc::files::file_has_attribute(file.as_fd(), c"system.posix_acl_access")?;
         Ok(has_acl.then_some(Objection::WritableByAcl))
     }
 }

@@ -244,7 +244,9 @@ impl Live {
 
     /// The handler's pid here, in the supervisor's pid namespace.
     pub(super) fn handler_number(&self) -> Result<u32, Errno> {
-        self.handler.as_ref().map_or(Ok(self.sandbox.pid), |pidfd| sys::process::number_of(pidfd.as_fd()))
+        self.handler
+            .as_ref()
+            .map_or(Ok(self.sandbox.pid), |pidfd| sys::alloc::files::number_of(pidfd.as_fd()))
     }
 
     /// Reads one report and answers it.

@@ -1,6 +1,6 @@
 //! System calls by name and number: the tables of Linux as text, one `name number` a line, newest at the end.
 //!
-//! For plans and messages, not for what happens between clone and exec. build.rs compiles this file too.
+//! For plans and messages, not for what happens between clone and exec. The build script of `sandbox` uses it too.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -33,8 +33,8 @@ impl Machine {
 
     fn table(self) -> &'static str {
         match self {
-            Machine::X86_64 => include_str!("syscalls-x86_64.txt"),
-            Machine::Aarch64 => include_str!("syscalls-aarch64.txt"),
+            Machine::X86_64 => include_str!("../syscalls-x86_64.txt"),
+            Machine::Aarch64 => include_str!("../syscalls-aarch64.txt"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the kernel counts of a connection, asked of the kernel and not of the handler that holds it
+//! The kernel's counts of a connection, asked of the kernel and not of the handler that holds it
 //! (sock_diag(7)).
 //!
 //! A socket is found by its addresses, or its inode number, and is the right one by its cookie, which no
@@ -149,7 +149,7 @@ impl Diag {
 
     /// ENOENT once the socket is gone.
     pub(crate) fn traffic(&self, question: &Question) -> Result<Traffic, Errno> {
-        // What an earlier question has left, if its answer came too late.
+        // The answer to an earlier question, if it came too late.
         let mut answer = [0; 1024];
         while self.receive(&mut answer).is_ok() {}
         nix::unistd::write(&self.0, &question.request)?;

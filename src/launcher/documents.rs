@@ -19,7 +19,7 @@ const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man");
 const KEYS: &str = ".\\\" KEYS\n";
 /// One file a page with its examples: what they do, and indented, the commands.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/man/examples");
-/// What completes names of services and profiles, for each shell.
+/// Functions that complete names of services and profiles, for each shell.
 const NAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/completions");
 /// Pages of interest beside dayfly(8), for each command's.
 const SEE_ALSO: [(&str, &[&str]); 12] = [
@@ -187,7 +187,7 @@ fn with_sections(page: &str, name: &str) -> String {
     made
 }
 
-/// Of dayfly itself, and of commands that pass their words on.
+/// Completions of dayfly itself, and of commands that pass their words on.
 const EXIT_STATUS: &str = "That of the command; 2 for a wrong command or option.";
 
 #[test]

@@ -150,7 +150,7 @@ const NEEDED_FOR_CREDENTIALS: [(Capability, &str); 1] = [(Capability::CAP_CHOWN,
 /// A file or socket may be another's than root's. Where it is root's, this is not needed.
 const NEEDED_FOR_OPENED: [(Capability, &str); 1] = [(Capability::CAP_DAC_OVERRIDE, "--open")];
 
-/// Only whoever may set capabilities of files may let a map name the host's root (user_namespaces(7),
+/// Only a process that may set capabilities of files may let a map name the host's root (user_namespaces(7),
 /// Linux 5.12).
 const NEEDED_FOR_OWNER: [(Capability, &str); 1] = [(Capability::CAP_SETFCAP, "--owner")];
 

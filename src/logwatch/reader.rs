@@ -45,7 +45,7 @@ pub(crate) struct Reader {
     pub(crate) was_emptied: bool,
 }
 
-/// What reading found.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
     Some,

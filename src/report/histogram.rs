@@ -119,7 +119,7 @@ mod tests {
         after.add(900);
         let new = after.since(&before);
         assert_eq!((new.count, new.sum_us, new.percentile(50)), (2, 1600, Some(1000)));
-        // Of another beginning.
+        // A sum with another beginning.
         assert_eq!(before.since(&after).count, 1);
         let mut both = before.since(&Histogram::default());
         both.merge(&new);

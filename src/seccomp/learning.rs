@@ -61,7 +61,7 @@ pub fn notifying(profile: &Profile) -> Profile {
         Action::Allow => Some(entry.clone()),
         // A call that no line decides is notified anyway.
         _ if entry.when.is_empty() => None,
-        // Of a call only one such entry has conditions.
+        // A call has one such entry with conditions at most.
         _ => Some(Entry { action: Action::Notify, ..entry.clone() }),
     };
     Profile { traits: profile.traits, entries: profile.entries.iter().filter_map(of_entry).collect() }

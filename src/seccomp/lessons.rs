@@ -29,7 +29,7 @@ pub struct Learned {
     pub count: u64,
 }
 
-/// What was wanted of a path.
+/// The access to a path that a call asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
     Read,

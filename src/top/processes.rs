@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Of all processes of a sandbox that are alive, and of those that they have waited for.
+/// Counts of all live processes of a sandbox, and of the children that they have waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) cpu: Duration,

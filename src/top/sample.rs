@@ -38,7 +38,7 @@ pub(crate) struct Service {
     pub(crate) connections_per_second: f64,
     pub(crate) outcomes_per_second: BTreeMap<String, f64>,
     pub(crate) rejected_per_second: f64,
-    /// Of the connections that have ended since the look before.
+    /// Numbers of the connections that have ended since the previous sample.
     pub(crate) waited: Times,
     pub(crate) set_up: Times,
     pub(crate) ran: Times,
@@ -66,9 +66,9 @@ pub(crate) struct Row {
     pub(crate) service: String,
     #[serde(flatten)]
     pub(crate) sandbox: Sandbox,
-    /// Of all its processes. None: it has ended meanwhile, or /proc may not be read.
+    /// Numbers of all its processes. None: it has ended meanwhile, or /proc may not be read.
     pub(crate) cpu_ms: Option<u64>,
-    /// Of one processor, since the look before.
+    /// Share of one processor, since the previous sample.
     pub(crate) cpu_percent: Option<f64>,
     pub(crate) memory_bytes: Option<u64>,
     #[serde(skip)]

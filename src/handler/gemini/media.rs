@@ -140,7 +140,7 @@ mod tests {
     fn a_text_that_is_not_utf8_is_latin_1() {
         assert_eq!(of(b"a.txt", b"gr\xFC\xDFe\n"), "text/plain; charset=iso-8859-1");
         assert_eq!(of(b"a.txt", "grüße\n".as_bytes()), "text/plain; charset=utf-8");
-        // What was read ends within a character.
+        // The text that was read ends within a character.
         let mut long = vec![b'a'; SNIFF_BYTES - 1];
         long.push(0xC3);
         assert_eq!(of(b"a.txt", &long), "text/plain; charset=utf-8");

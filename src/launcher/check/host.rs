@@ -126,7 +126,7 @@ pub(super) fn of_service(service: &Service, purpose: Purpose) -> Vec<Finding> {
     findings
 }
 
-/// What is not there without a cgroup.
+/// Limits that are missing without a cgroup.
 const ONLY_RLIMITS: &str =
     "only rlimits limit a sandbox: --memory applies to each of its processes, not to all together";
 

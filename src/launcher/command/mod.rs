@@ -154,7 +154,7 @@ fn run_and_learn(options: Options, lesson: Option<&mut Lesson>) -> u8 {
         return fail("proxy_protocol is for serve: run does not read the header", USAGE);
     }
     if settings.options.tls_certificate.is_some() || settings.options.tls_key.is_some() {
-        // `run` would serve in the clear whoever expects TLS.
+        // `run` would answer a client that expects TLS in the clear.
         return fail("tls_certificate is for serve: run does not speak TLS", USAGE);
     }
     warn_of_ignored(&settings);

@@ -35,7 +35,7 @@ const OWN: &str = "/own";
 /// The first descriptor of LISTEN_FDS (sd_listen_fds(3)).
 const FIRST: RawFd = 3;
 
-/// What came from the process before, apart from its listeners.
+/// Descriptors from the process before, apart from its listeners.
 #[derive(Debug)]
 pub(super) struct Predecessor {
     /// Its channel, and those of processes before it.
@@ -113,7 +113,7 @@ pub(super) fn start(base: &Base, program: &Path, passed_on: &PassedOn<'_>) -> Re
     }
 }
 
-/// What is passed, with names.
+/// The passed descriptors, with names.
 fn named<'a>(passed_on: &PassedOn<'a>, channel: BorrowedFd<'a>) -> Vec<(String, BorrowedFd<'a>)> {
     let name = |listener: &Listener| {
         let own = if listener.is_passed() { "" } else { OWN };

@@ -36,7 +36,7 @@ pub(super) fn load(given: Option<&str>) -> Result<Loaded, ConfigError> {
     Ok(without_mistakes(given.to_owned(), profile))
 }
 
-/// Of two filters that deny a call the profile's is heard, and there is a record. So it does not allow what
+/// If both filters deny a call, the profile's is heard, and there is a record. So it does not allow what
 /// the guard denies.
 fn without_mistakes(name: String, mut profile: Profile) -> Loaded {
     let denied: BTreeSet<_> = guard::denied().map(|(name, _)| name).collect();
@@ -47,7 +47,7 @@ fn without_mistakes(name: String, mut profile: Profile) -> Loaded {
     Loaded::File { name, profile, mistaken: mistaken.into_iter().collect() }
 }
 
-/// What an operator's profile allows and the guard does not.
+/// Calls that an operator's profile allows and the guard does not.
 pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
     let Loaded::File { name, profile, mistaken } = loaded else { return Vec::new() };
     let allowed = || profile.entries.iter().filter(|entry| entry.action == Action::Allow);

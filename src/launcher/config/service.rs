@@ -152,7 +152,7 @@ fn sources(options: &Options, purpose: Purpose) -> Result<Sources, ConfigError> 
 }
 
 impl Service {
-    /// What a sandbox may use, by its cgroup or by the limit on data; None: any amount.
+    /// Memory that a sandbox may use, by its cgroup or by the limit on data; None: any amount.
     pub(crate) fn memory(&self) -> Option<u64> {
         let data = || self.plan.limits.iter().find(|limit| limit.name == "data").map(|limit| limit.soft);
         self.cgroup.map_or_else(data, |bounds| bounds.memory).filter(|bytes| *bytes != libc::RLIM_INFINITY)

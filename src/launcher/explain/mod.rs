@@ -106,7 +106,7 @@ fn explain_both(options: &Options, words: &[String], json: bool) -> Result<Vec<S
     Ok(differences.iter().flat_map(tree::Difference::lines).collect())
 }
 
-/// What one word of --diff means, beside the options that are given for both.
+/// The meaning of one word of --diff, beside the options that are given for both.
 fn side(options: &Options, word: &str) -> Result<Options, ConfigError> {
     if word.starts_with('-') {
         let wrong = |error: clap::Error| {

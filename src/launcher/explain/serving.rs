@@ -85,7 +85,7 @@ pub(super) fn serving(service: &Service, purpose: Purpose) -> Vec<Node> {
     nodes
 }
 
-/// What is asked of a connection before it has a sandbox.
+/// Checks of a connection before it has a sandbox.
 fn beginning(service: &Service) -> [Node; 2] {
     let wait = service.wait_for_data.map_or_else(|| "off".to_owned(), |span| time(span.0));
     [

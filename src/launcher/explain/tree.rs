@@ -198,7 +198,7 @@ fn is_called(name: &str, word: &str) -> bool {
     name.to_lowercase().replace(' ', "-") == word.to_lowercase().replace([' ', '_'], "-")
 }
 
-/// Who reads the values.
+/// The reader of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
     ByPeople,

@@ -109,7 +109,7 @@ const MACHINES: [&str; 3] = ["/var/lib/machines", "/usr/local/lib/machines", "/u
 
 fn tree(root: &Root) -> Result<PathBuf, String> {
     match root {
-        // What looks at it later walks from the root.
+        // Later looks at it walk from the root.
         Root::Directory(path) => std::path::absolute(path).map_err(|error| format!("-D {path}: {error}")),
         Root::Here => {
             std::env::current_dir().map_err(|error| format!("cannot find the current directory: {error}"))

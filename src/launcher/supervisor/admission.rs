@@ -102,7 +102,7 @@ const RESTLESS_MAX: usize = 16_384;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rejected {
     Total,
-    /// What is left is for sources that have next to none.
+    /// The remaining places are for sources that have next to none.
     Reserved,
     Source,
     Rate,

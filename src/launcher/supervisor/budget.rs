@@ -34,7 +34,7 @@ const READS: usize = 16;
 /// How often suppressed lines are reported.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
-/// What was suppressed and not reported yet.
+/// Lines that were suppressed and not reported yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Suppressed {
     pub(super) lines: u64,

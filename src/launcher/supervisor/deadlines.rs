@@ -50,7 +50,7 @@ pub(super) enum Deadline {
     DrainEnd(u64),
     /// The services' own statistics are written anew.
     WriteStats,
-    /// Who has asked for the statistics and does not read goes without.
+    /// A client that has asked for the statistics and does not read is disconnected.
     AnswerEnd(u64),
     /// Accepting may be tried again.
     ResumeAccepting,

@@ -29,7 +29,7 @@ pub(crate) trait Reload {
     fn changed(&self, service: &Service) -> Option<String>;
     /// Whether the program's file is another than the one that this process runs.
     fn program_is_replaced(&self) -> bool;
-    /// Starts a process that shall take over.
+    /// Starts a process that will take over.
     fn succeed(&self, passed: &PassedOn<'_>) -> Result<Successor, String>;
     /// Another socket for the counts.
     fn stats_socket(&self) -> Option<StatsSocket>;
@@ -90,7 +90,7 @@ pub(super) struct Renewal {
     attempts: Paced,
     /// Sandboxes are built for those who wait.
     retries: Paced,
-    /// What was wrong with the last attempt, which has been said.
+    /// The error of the last attempt, which the log has.
     error: Option<String>,
     /// Why the service was made anew, which has been said, since the last sandbox that could be built.
     told: Option<String>,
@@ -198,7 +198,7 @@ impl Supervisor<'_> {
         let Some(reload) = self.reload.as_ref().filter(|_| state.renewal.looks(now)) else { return };
         match reload.changed(&state.service) {
             Some(why) => drop(self.renew(id, &why, now)),
-            // What the paths do not show is seen by the next sandbox.
+            // A change that the paths do not show is found by the next sandbox.
             None if state.renewal.failure.is_some() => {}
             None => {
                 if state.renewal.error.take().is_some() {

@@ -137,7 +137,7 @@ impl AsFd for Channel {
     }
 }
 
-/// What a successor gets besides its own channel.
+/// Descriptors that a successor gets besides its own channel.
 #[derive(Debug)]
 pub(crate) struct PassedOn<'a> {
     pub(crate) listeners: &'a [Listener],

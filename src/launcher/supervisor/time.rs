@@ -74,7 +74,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// What was killed must end.
+    /// Sets the deadline by which a killed sandbox must have ended.
     pub(super) fn watch_end(&mut self, id: u64) {
         let killed = self.live.get(&id).filter(|live| !live.unkillable).and_then(|live| live.killed);
         if let Some(killed) = killed {

@@ -1,4 +1,4 @@
-//! What a connection has moved, and what that says of its peer.
+//! The bytes that a connection has moved, and what they say of its peer.
 
 use super::live::{Live, Verdict};
 use super::minimum_rate::window;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use sys::Errno;
 
 impl Live {
-    /// What has moved, where that can be known.
+    /// The bytes that have moved, where that can be known.
     fn traffic(&self, diag: Option<&Diag>) -> Option<Result<Traffic, Errno>> {
         let served = self.served.as_ref()?;
         match (&served.connection, &served.question, diag) {

@@ -5,7 +5,7 @@
 //! weight. Beside 130 processes of SCHED_IDLE a newcomer waits for 100 ms and more; beside one a processor, for
 //! some milliseconds. So as many run as there are processors, each for a turn, and the rest is stopped.
 //!
-//! Who waits for its client most of the time takes no turns, however much it has used before.
+//! A sandbox that waits for its client most of the time takes no turns, however much it has used before.
 
 use super::Supervisor;
 use super::deadlines::Deadline;
@@ -127,7 +127,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Who has used its turn waits for the next one; who has not, wants the processor no more.
+    /// A sandbox that has used its turn waits for the next one. One that has not, wants the processor no more.
     pub(super) fn on_turn(&mut self, now: Instant) {
         for (id, seen) in std::mem::take(&mut self.turns.running) {
             let Some(live) = self.live.get(&id) else { continue };

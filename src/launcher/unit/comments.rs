@@ -4,7 +4,7 @@ use super::adapt::Subject;
 use super::text::UnitText;
 use crate::listener::Address;
 
-/// Of a service unit, when all its settings are made.
+/// Comments of a service unit, once all its settings are made.
 pub(super) fn of_service(unit: &mut UnitText, subject: &Subject<'_>) {
     if !subject.has_socket {
         let name = unit.name.replace(".service", ".socket");
@@ -81,7 +81,7 @@ fn of_limits(unit: &mut UnitText, subject: &Subject<'_>) {
     }
 }
 
-/// Of a socket unit.
+/// Comments of a socket unit.
 pub(super) fn of_socket(unit: &mut UnitText, subject: &Subject<'_>) {
     let is_unix = |address: &Address| matches!(address, Address::Unix { .. });
     if !subject.listen.is_empty() && subject.listen.iter().all(is_unix) {

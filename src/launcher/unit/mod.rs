@@ -202,7 +202,7 @@ fn deliver(units: &[UnitText], given: &UnitOptions) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is at the place of a file.
+/// The present content of a file's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Missing,

@@ -192,7 +192,7 @@ fn slices_and_poll_limits_are_there_for_who_asks() {
     assert_eq!(value(&units, "SocketMode"), "0660");
 }
 
-/// What the comments of the shipped units say, and when it is not so.
+/// Statements of the shipped units' comments, and the settings that make them untrue.
 #[test]
 fn no_comment_says_what_is_not_so_in_this_unit() {
     let much = "profile = \"tree\"\nmemory = \"1M\"\nmax_connections = 1000\ndrain_time = \"1min\"\n";

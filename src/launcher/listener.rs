@@ -84,7 +84,7 @@ impl Address {
     }
 
     /// Whether a client finds both in the same place.
-    fn is_same_place(&self, other: &Address) -> bool {
+    pub(crate) fn is_same_place(&self, other: &Address) -> bool {
         match (self, other) {
             (Address::Tcp(one), Address::Tcp(other)) => one == other,
             (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => one == other,

@@ -21,7 +21,13 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let written = match words.as_slice() {
-        [option, output] if option == "--output" => learn(&PathBuf::from(output)),
+        [option, output] if option == "--output" => {
+            say(NO_PROTECTION);
+            learn(&PathBuf::from(output))
+        }
+        [option, output, warned] if option == "--output" && warned == "--warned" => {
+            learn(&PathBuf::from(output))
+        }
         _ => Err("started by dayfly learn, which see".to_owned()),
     };
     match written {
@@ -33,11 +39,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The first line of the report.
+/// The first line of the report, where the launcher's warning is read elsewhere.
 const NO_PROTECTION: &str = "Learning is no protection: calls that the profile denies are recorded and made.";
 
 fn learn(output: &Path) -> Result<(), String> {
-    say(NO_PROTECTION);
     let mut heard = Heard::default();
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| format!("cannot read what was learned: {error}"))?;

@@ -156,3 +156,18 @@ fn units_say_which_keys_they_drop_and_refuse_what_would_fail() {
         assert!(text(&output).contains(named), "{}", text(&output));
     }
 }
+
+#[test]
+fn a_handler_behind_a_link_into_a_bind_has_the_hint_of_binds() {
+    let mut site = a_site!();
+    std::fs::create_dir(site.template().join("usr")).unwrap();
+    std::os::unix::fs::symlink("usr/sbin", site.template().join("sbin")).unwrap();
+    site.settle();
+    for handler in ["/sbin/nologin", "/usr/sbin/nologin"] {
+        let template = site.template();
+        let mut command = Command::new(dayfly());
+        command.args(["run", "--bind-ro", "/usr", "--template"]).arg(template).args(["--", handler]);
+        let said = text(&command.output().unwrap());
+        assert!(said.contains("hint: --bind-ro shows /usr of the host"), "{handler}: {said}");
+    }
+}

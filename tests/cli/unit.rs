@@ -114,20 +114,24 @@ fn a_unit_starts_the_launcher_that_has_made_it() {
 }
 
 #[test]
-fn systemd_has_nothing_against_the_unit_of_a_user_in_the_page_on_life_without_root() {
+fn systemd_has_nothing_against_units_for_a_users_own() {
     let analyze = need!("systemd-analyze");
-    let site = a_site!();
-    let beside = common::site::Beside::new(&site);
-    let page = std::fs::read_to_string(common::checkout().join("docs/rootless.md")).unwrap();
-    let unit = page.split("```ini\n").nth(1).unwrap().split("```").next().unwrap();
-    let unit =
-        beside.file("hello.service", &unit.replace("/usr/bin/dayfly", dayfly().to_str().unwrap()), 0o644);
-    let verified = Command::new(analyze)
-        .args(["--user", "verify"])
-        .arg(unit)
-        .env("XDG_RUNTIME_DIR", &beside.0)
-        .output()
-        .unwrap();
-    let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
-    assert!(verified.status.success() && complaints.is_empty(), "{complaints}");
+    let mut site = a_site!();
+    let listens = site.file("alone.toml", "handler = [\"/bin/x\"]\nlisten = [\":7079\"]\n");
+    let with_socket = site.file("hello.toml", "handler = [\"/bin/x\"]\n");
+    for (file, words) in [(listens, &[][..]), (with_socket, &["--listen", ":7079"])] {
+        let beside = common::site::Beside::new(&site);
+        let directory = beside.0.to_str().unwrap();
+        let mut unit = Command::new(dayfly());
+        unit.args(["unit", "--user", "--output", directory]).args(words).arg(&file);
+        assert!(unit.status().unwrap().success());
+        let units = std::fs::read_dir(&beside.0).unwrap().map(|entry| entry.unwrap().path());
+        let units: Vec<_> = units.collect();
+        assert_eq!(units.len(), 1 + words.len() / 2);
+        let mut verify = Command::new(&analyze);
+        verify.args(["--user", "verify"]).args(&units).env("XDG_RUNTIME_DIR", &beside.0);
+        let verified = verify.output().unwrap();
+        let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert!(verified.status.success() && complaints.is_empty(), "{complaints}");
+    }
 }

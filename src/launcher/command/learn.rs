@@ -13,7 +13,7 @@ use crate::supervisor::learning::Learner;
 use sandbox::plan::profile;
 use seccomp::lessons::Told;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -89,7 +89,7 @@ impl Lesson {
     /// Descriptor 1 is the connection: the report goes to 2, unless that is the connection too.
     pub(super) fn begin_run(&mut self, stderr_is_connection: bool) -> Result<Learner, String> {
         let stderr = io::stderr();
-        self.begin((!stderr_is_connection).then(|| stderr.as_fd()), !stderr_is_connection)
+        self.begin((!stderr_is_connection).then(|| stderr.as_fd()), !stderr_is_connection, true)
     }
 
     pub(super) fn begin_serve(
@@ -97,10 +97,17 @@ impl Lesson {
         stdout: Option<BorrowedFd<'_>>,
         stderr_is_connection: bool,
     ) -> Result<Learner, String> {
-        self.begin(stdout, !stderr_is_connection)
+        let seen = stdout.is_some_and(|stdout| stdout.is_terminal());
+        self.begin(stdout, !stderr_is_connection, seen)
     }
 
-    fn begin(&mut self, report_to: Option<BorrowedFd<'_>>, says: bool) -> Result<Learner, String> {
+    /// `seen`: whoever reads the report has read the log, which has warned already.
+    fn begin(
+        &mut self,
+        report_to: Option<BorrowedFd<'_>>,
+        says: bool,
+        seen: bool,
+    ) -> Result<Learner, String> {
         log::warning("learning is no protection: calls that the profile denies are recorded and made");
         let start = || {
             let (lessons, tell) = io::pipe()?;
@@ -108,7 +115,8 @@ impl Lesson {
                 Some(fd) => fd.try_clone_to_owned()?,
                 None => File::options().write(true).open("/dev/null")?.into(),
             };
-            let words = ["--output".into(), self.output.clone().into_os_string()];
+            let mut words = vec!["--output".into(), self.output.clone().into_os_string()];
+            words.extend(seen.then(|| "--warned".into()));
             let writer = programs::start("learn", &words, (lessons.into(), output), says)?;
             let mut tell = File::from(OwnedFd::from(tell));
             writeln!(tell, "{}", Told::Began { profile: self.base.clone() })?;

@@ -1,6 +1,7 @@
 //! The template and the handler in it: found, trusted, and of a kind that can run.
 
 use super::host;
+use super::links;
 use super::options::Options;
 use super::program::{self, Program};
 use super::service::{PATH, c_string};
@@ -135,7 +136,7 @@ pub(super) fn handler_in(
         return assume_handler(template, command);
     }
     let search = Search { template: &template.root, trusted: Trusted::for_caller(), privilege, exec };
-    find_handler(search, command).map_err(|error| with_hint_of_binds(error, options))
+    find_handler(search, command).map_err(|error| with_hint_of_binds(error, options, &template.root))
 }
 
 /// The handler as it was typed, because the template's content is not visible.
@@ -185,19 +186,23 @@ fn version_of(file: &TrustedFile) -> Result<Version, ConfigError> {
 }
 
 /// A handler that is sought where the host shows something of its own, which nothing is executed of.
-fn with_hint_of_binds(error: ConfigError, options: &Options) -> ConfigError {
+fn with_hint_of_binds(error: ConfigError, options: &Options, template: &TrustedFile) -> ConfigError {
     if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::NotExecutable) {
         return error;
     }
     let name = options.handler.iter().flatten().next().map(String::as_str).unwrap_or_default();
     let loader = error.message.split("its loader ").nth(1).and_then(|rest| rest.split(' ').next());
     let sought = if name.contains('/') { vec![name] } else { PATH.split(':').collect() };
-    let sought: Vec<&str> = sought.into_iter().chain(loader).collect();
+    let sought = sought.into_iter().chain(loader);
+    // As it is written, and where links of the template lead: /bin may be one to /usr/bin.
+    let sought: Vec<PathBuf> =
+        sought.flat_map(|path| [PathBuf::from(path), links::followed(template.fd.as_fd(), path)]).collect();
     let read = options.bind_ro.iter().flatten().map(|bind| ("--bind-ro", &bind.target));
     let written = options.bind.iter().flatten().map(|bind| ("--bind", &bind.target));
     let layers = options.overlay_ro.iter().flatten().map(|stack| ("--overlay-ro", &stack.target));
     let mut all = read.chain(written).chain(layers);
-    let over = all.find(|(_, target)| sought.iter().any(|path| is_at_or_below(path, target)));
+    let over =
+        all.find(|(_, target)| sought.iter().any(|path| is_at_or_below(&path.to_string_lossy(), target)));
     match over {
         None => error,
         Some((option, target)) => {

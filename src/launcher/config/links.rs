@@ -25,6 +25,11 @@ pub(super) struct Follower<'t> {
     mounted: Vec<PathBuf>,
 }
 
+/// Where a path of the template leads by its links; the path itself, if they lead nowhere.
+pub(super) fn followed(template: BorrowedFd<'_>, path: &str) -> PathBuf {
+    Follower::new(template).resolve(Path::new(path)).unwrap_or_else(|_loop| PathBuf::from(path))
+}
+
 impl<'t> Follower<'t> {
     pub(super) fn new(template: BorrowedFd<'t>) -> Follower<'t> {
         Follower { template, mounted: Vec::new() }

@@ -96,14 +96,14 @@ fn owner(spec: &WritableBindSpec, file: &TrustedFile, privilege: Privilege) -> R
     if owner.uid == 0 {
         let whose = if spec.owner.is_some() { "OWNER is" } else { "it belongs to" };
         return Err(ConfigError::usage(format!(
-            "--bind {shown}: {whose} root, and handlers never write as root: run chown USER:GROUP on it, or name a user \
-             and a group (SRC:DST:OWNER:GROUP)"
+            "--bind {shown}: {whose} root, and handlers never write as root: run chown USER:GROUP on it; --bind of dayfly \
+             run and of service files also takes SRC:DST:OWNER:GROUP"
         )));
     }
     if owner.gid == 0 {
         return Err(ConfigError::usage(format!(
-            "--bind {shown}: handlers never write as the group root: run chgrp GROUP on it, or name a \
-             group (SRC:DST:OWNER:GROUP)"
+            "--bind {shown}: handlers never write as the group root: run chgrp GROUP on it; --bind of dayfly run \
+             and of service files also takes SRC:DST:OWNER:GROUP"
         )));
     }
     if privilege == Privilege::Rootless && owner.uid != nix::unistd::geteuid().as_raw() {

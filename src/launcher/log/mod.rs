@@ -4,6 +4,7 @@
 //! supervisor leaves the host's file system, and because every byte that came from a handler or a peer must
 //! be escaped.
 
+mod sentence;
 mod sink;
 mod subscriber;
 mod time;
@@ -111,6 +112,11 @@ pub(crate) fn not_succeeded(why: &str) {
     error!("not replaced by a new process, this one continues: {why}");
 }
 
+/// `dayfly learn` has seen as many connections as it was to.
+pub(crate) fn learned() {
+    info!("learned from all connections that were asked for");
+}
+
 pub(crate) fn stopping(signal: i32, live: usize) {
     info!(signal, live, "stopping");
 }
@@ -129,8 +135,11 @@ fn refusal_of(outcome: &Outcome) -> Option<&str> {
 /// A sandbox built ahead ended without a connection.
 pub(crate) fn parked_ended(outcome: &Outcome) {
     let (status, denied) = (outcome.status(), outcome.denied().map(ToString::to_string));
-    let why = refusal_of(outcome);
-    warn!(outcome = outcome.name(), status, denied, why, "a sandbox ended before it had a connection");
+    let (why, advice) = (refusal_of(outcome), outcome.denied().map(Denied::advice));
+    warn!(
+        outcome = outcome.name(),
+        status, denied, advice, why, "a sandbox ended before it had a connection"
+    );
 }
 
 /// A zygote ended that was needed still; the next sandbox is made by a new one.

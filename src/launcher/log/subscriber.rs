@@ -1,5 +1,6 @@
 //! A tracing subscriber without spans: an event becomes one line, one JSON object or one journal entry.
 
+use super::sentence;
 use super::sink::{self, Destination};
 use super::time;
 use std::fmt::{self, Write};
@@ -235,14 +236,24 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// `KEY=value` lines; a value with a line feed would need the binary form, so the message is escaped as in
-/// text.
+/// The message is for people; of a record, its numbers are fields alone. It stays one line, escaped as in text.
+fn message(fields: &Fields) -> String {
+    let field = |name: &str| {
+        fields.rest.iter().find(|(known, _)| *known == name).map(|(_, value)| match value {
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => text.clone(),
+        })
+    };
+    match sentence::of_record(&fields.message, field) {
+        Some(sentence) => message_and_fields(&Fields { message: sentence, rest: Vec::new() }),
+        None => message_and_fields(fields),
+    }
+}
+
+/// `KEY=value` lines; a value with a line feed would need the binary form.
 fn journal(level: Level, fields: &Fields) -> String {
-    let mut entry = format!(
-        "PRIORITY={}\nSYSLOG_IDENTIFIER=dayfly\nMESSAGE={}\n",
-        priority(level),
-        message_and_fields(fields)
-    );
+    let mut entry =
+        format!("PRIORITY={}\nSYSLOG_IDENTIFIER=dayfly\nMESSAGE={}\n", priority(level), message(fields));
     for (name, value) in &fields.rest {
         let name = name.to_ascii_uppercase();
         match value {

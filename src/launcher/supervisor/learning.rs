@@ -35,6 +35,11 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
+    /// Whether it has seen as many connections as it was to.
+    pub(super) fn is_done(&self) -> bool {
+        self.connections == Some(0)
+    }
+
     pub(crate) fn new(lessons: File, connections: Option<u64>) -> Learner {
         Learner { lessons, connections }
     }
@@ -166,6 +171,7 @@ impl<'a> Supervisor<'a> {
         let Some(rest) = &mut learner.connections else { return };
         *rest = rest.saturating_sub(1);
         if *rest == 0 && self.stopping.is_none() {
+            log::learned();
             self.stop(libc::SIGTERM);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
+use super::learning::Learner;
 use super::live::{Live, Verdict};
 use crate::config::service::ServiceId;
 use crate::config::tls::Role;
@@ -75,7 +76,9 @@ impl Supervisor<'_> {
             self.kill_all();
             return;
         }
-        log::stopping(signal, self.services.connections());
+        if !self.learner.as_ref().is_some_and(Learner::is_done) {
+            log::stopping(signal, self.services.connections());
+        }
         self.tell(Notifier::stopping);
         self.pause_listeners();
         self.listeners.clear();

@@ -37,6 +37,8 @@ pub(super) struct Pool {
     /// Failures in a row, by phase.
     failed_set_ups: u32,
     failed_handlers: u32,
+    /// Parked sandboxes in a row that made a denied call, since one was given away.
+    denied: u32,
     paused_until: Option<Instant>,
     /// The last sandbox could not be made for want of something.
     short: bool,
@@ -59,6 +61,7 @@ impl Pool {
             building: 0,
             failed_set_ups: 0,
             failed_handlers: 0,
+            denied: 0,
             paused_until: None,
             short: false,
             ran_dry: false,
@@ -81,6 +84,9 @@ impl Pool {
     /// Takes the sandbox that has waited longest.
     pub(super) fn take(&mut self) -> Option<u64> {
         let taken = self.parked.pop_front();
+        if taken.is_some() {
+            self.denied = 0;
+        }
         if taken.is_none() {
             self.ran_dry = true;
             self.target = (self.target + self.target.div_ceil(2)).clamp(self.bounds.min, self.bounds.max);
@@ -119,6 +125,20 @@ impl Pool {
             return AfterFailure::TryAgain;
         }
         *failures = 0;
+        self.give_way(now, ended_in)
+    }
+
+    /// Counts a parked sandbox that made a denied call: by another thread than the parked one.
+    pub(super) fn denied_while_parked(&mut self, now: Instant) -> AfterFailure {
+        self.denied += 1;
+        if self.denied < FAILURES_MAX {
+            return AfterFailure::TryAgain;
+        }
+        self.denied = 0;
+        self.give_way(now, EndedIn::Handler)
+    }
+
+    fn give_way(&mut self, now: Instant, ended_in: EndedIn) -> AfterFailure {
         if ended_in == EndedIn::Handler && self.park.is_after_exec() {
             self.park = Park::BeforeExec;
             return AfterFailure::ParkBeforeExec;
@@ -197,6 +217,26 @@ mod tests {
         assert_eq!(pool.failed(now, ended_in), AfterFailure::Pause);
         assert!(!pool.wants_one(now));
         assert!(pool.wants_one(now + PAUSE));
+    }
+
+    #[test]
+    fn parked_sandboxes_that_make_denied_calls_again_and_again_are_parked_before_exec() {
+        let mut pool = pool(Park::Ready);
+        let now = Instant::now();
+        for _ in 0..2 {
+            // As many as one connection takes none of the others with it.
+            assert_eq!(pool.denied_while_parked(now), AfterFailure::TryAgain);
+            assert_eq!(pool.denied_while_parked(now), AfterFailure::TryAgain);
+            pool.parked();
+            pool.parked.push_back(1);
+            assert_eq!(pool.take(), Some(1));
+        }
+        for _ in 0..2 {
+            assert_eq!(pool.denied_while_parked(now), AfterFailure::TryAgain);
+            pool.parked();
+        }
+        assert_eq!(pool.denied_while_parked(now), AfterFailure::ParkBeforeExec);
+        assert_eq!(pool.park, Park::BeforeExec);
     }
 
     #[test]

@@ -171,8 +171,12 @@ impl Supervisor<'_> {
         }
         self.services[live.service_id].pool.parked.retain(|parked| *parked != id);
         if live.parked.is_some() {
-            // Parked and killed by somebody else; the next one is built.
+            // Parked and killed by somebody else, or by what another of its threads did; the next one is built.
             log::parked_ended(outcome);
+            if outcome.denied().is_some() {
+                let after = self.services[live.service_id].pool.denied_while_parked(Instant::now());
+                self.after_failure(live.service_id, &after);
+            }
             return;
         }
         let ended_in = if live.executed { EndedIn::Handler } else { EndedIn::SetUp };
@@ -210,19 +214,24 @@ impl Supervisor<'_> {
         if of_files.is_none() || !state.renewal.is_failing() {
             log::parked_ended(outcome);
         }
-        match state.pool.failed(now, ended_in) {
-            AfterFailure::TryAgain => {}
-            AfterFailure::ParkBeforeExec => log::park_before_exec(),
-            AfterFailure::Pause => {
-                let until = state.pool.paused_until().unwrap_or(now);
-                self.deadlines.set(until, Deadline::ResumeBuilding);
-            }
-        }
+        let after = state.pool.failed(now, ended_in);
+        self.after_failure(service, &after);
         match failure {
             Some(failure) if of_files.is_some() => self.refuse_waiting(service, failure, FILES_TIME),
             Some(failure) => self.refuse_first_waiting(service, failure),
             // The handler may yet be parked before exec, or not at all.
             None => self.refuse_waiting(service, DIED, PARK_TIME * 4),
+        }
+    }
+
+    fn after_failure(&mut self, service: ServiceId, after: &AfterFailure) {
+        match after {
+            AfterFailure::TryAgain => {}
+            AfterFailure::ParkBeforeExec => log::park_before_exec(),
+            AfterFailure::Pause => {
+                let until = self.services[service].pool.paused_until().unwrap_or_else(Instant::now);
+                self.deadlines.set(until, Deadline::ResumeBuilding);
+            }
         }
     }
 

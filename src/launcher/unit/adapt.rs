@@ -126,7 +126,8 @@ fn stream(address: &Address) -> String {
     }
 }
 
-pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), ConfigError> {
+/// What is started, and in which slice.
+pub(super) fn start(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), ConfigError> {
     let given = subject.given;
     let verb = if given.inetd { "run" } else { "serve" };
     let argument = word(subject.argument)?;
@@ -134,22 +135,32 @@ pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), 
     if let Some(slice) = &given.slice {
         unit.set("Service", "Slice", slice);
     }
+    Ok(())
+}
+
+/// Without a socket unit the service is what is enabled.
+pub(super) fn enable_itself(unit: &mut UnitText, target: &'static str) {
+    unit.remove("Requires");
+    unit.remove("After");
+    unit.remove("Also");
+    unit.set("Install", "WantedBy", target);
+}
+
+pub(super) fn service(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), ConfigError> {
+    let given = subject.given;
+    start(unit, subject)?;
     if given.inetd {
         limits_of_a_connection(unit, subject);
     } else {
         limits_of_a_supervisor(unit, subject);
     }
-    let own = if given.inetd { Vec::new() } else { own_listeners(subject.options)? };
+    let own = if given.inetd { Vec::new() } else { own_listeners(subject)? };
     if own.iter().any(|address| matches!(address, Address::Tcp(_))) {
         unit.set("Service", "PrivateNetwork", "no");
         unit.set("Service", "IPAddressDeny", "");
     }
     if !subject.has_socket {
-        // The service is what is enabled.
-        unit.remove("Requires");
-        unit.remove("After");
-        unit.remove("Also");
-        unit.set("Install", "WantedBy", "multi-user.target");
+        enable_itself(unit, "multi-user.target");
     }
     limits_and_calls(unit, subject.options);
     capabilities_and_devices(unit, subject, &own);
@@ -230,9 +241,16 @@ fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
     let tasks = tasks.saturating_add(u64::from(options.tls_certificate.is_some()));
     unit.set("Service", "TasksMax", connections.saturating_mul(tasks).to_string());
     unit.set("Service", "LimitNOFILE", connections.saturating_mul(DESCRIPTORS_PER_CONNECTION).to_string());
+    stop_and_groups(unit, options);
+    if options.cgroup == Some(CgroupMode::None) {
+        unit.set("Service", "ProtectControlGroups", "yes");
+    }
+}
+
+/// How long a stop may take, and whether sandboxes have cgroups.
+pub(super) fn stop_and_groups(unit: &mut UnitText, options: &Options) {
     if options.cgroup == Some(CgroupMode::None) {
         unit.set("Service", "Delegate", "no");
-        unit.set("Service", "ProtectControlGroups", "yes");
     }
     if let Some(drain) = options.drain_time {
         let stop = drain.0.map(|drain| format!("{}s", drain.as_secs().saturating_add(STOP_AFTER_DRAIN)));
@@ -240,9 +258,12 @@ fn limits_of_a_supervisor(unit: &mut UnitText, subject: &Subject<'_>) {
     }
 }
 
-/// Addresses that the launcher itself binds, in the host's network namespace.
-fn own_listeners(options: &Options) -> Result<Vec<Address>, ConfigError> {
-    addresses(options.listen.as_deref().unwrap_or_default())
+/// Addresses that the launcher itself binds, in the host's network namespace: those of the file that the socket
+/// unit has not.
+fn own_listeners(subject: &Subject<'_>) -> Result<Vec<Address>, ConfigError> {
+    let mut own = addresses(subject.options.listen.as_deref().unwrap_or_default())?;
+    own.retain(|address| !subject.listen.iter().any(|passed| passed.is_same_place(address)));
+    Ok(own)
 }
 
 fn capabilities_and_devices(unit: &mut UnitText, subject: &Subject<'_>, own: &[Address]) {

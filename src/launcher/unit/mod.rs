@@ -3,6 +3,7 @@
 mod adapt;
 mod comments;
 mod text;
+mod user;
 
 use crate::config::options::{Options, key_of};
 use crate::config::{self, ConfigError, Settings};
@@ -20,6 +21,9 @@ pub(crate) struct UnitOptions {
     /// Let systemd start a launcher for each connection (Accept=yes), instead of one resident launcher
     #[arg(long)]
     inetd: bool,
+    /// Make units for a user's own systemd (systemctl --user), for dayfly without root
+    #[arg(long, conflicts_with_all = ["inetd", "drop_in"])]
+    user: bool,
     /// Address for the socket unit: ADDR:PORT, :PORT or unix:PATH[?mode=0660] [repeatable; default: 70 for
     /// gopher]
     #[arg(long, value_name = "ADDRESS")]
@@ -69,6 +73,7 @@ pub(crate) fn write_new(name: &str, listen: &str, directory: &Path) -> Result<Ve
     let given = UnitOptions {
         name: name.to_owned(),
         inetd: false,
+        user: false,
         listen: vec![listen.to_owned()],
         slice: None,
         systemd: 252,
@@ -121,7 +126,11 @@ fn units(
     let has_socket = given.inetd || !listen.is_empty() || options.listen.is_none();
     let subject = Subject { argument: &argument, file, options, traits, listen, has_socket, given };
     adapt::refuse(&subject)?;
-    let shipped = if given.inetd { INETD } else { RESIDENT };
+    let shipped = match (given.user, given.inetd) {
+        (true, _) => user::UNITS,
+        (false, true) => INETD,
+        (false, false) => RESIDENT,
+    };
     let mut units = Vec::new();
     for (file, text) in shipped {
         let mut unit = UnitText::new(renamed(file, name), &renamed(text, name));
@@ -131,6 +140,8 @@ fn units(
             }
             adapt::socket(&mut unit, &subject);
             comments::of_socket(&mut unit, &subject);
+        } else if given.user {
+            user::service(&mut unit, &subject)?;
         } else {
             adapt::service(&mut unit, &subject)?;
             comments::of_service(&mut unit, &subject);
@@ -149,7 +160,8 @@ fn listen(given: &UnitOptions, settings: &Settings) -> Result<Vec<crate::listene
     if given.inetd && !in_file.is_empty() {
         return adapt::addresses(in_file);
     }
-    if settings.name != SHIPPED && in_file.is_empty() {
+    // The socket unit is installed: it says where.
+    if settings.name != SHIPPED && !given.drop_in && in_file.is_empty() {
         return Err(ConfigError::usage(
             "no address for the socket unit: give --listen, for example --listen :79",
         ));
@@ -176,7 +188,8 @@ fn deliver(units: &[UnitText], given: &UnitOptions) -> Result<(), ConfigError> {
         }
     }
     let Some(directory) = &given.output else {
-        files.iter().for_each(|(file, text)| stdout_line(&format!("# /etc/systemd/system/{file}\n{text}")));
+        let place = if given.user { "~/.config/systemd/user" } else { "/etc/systemd/system" };
+        files.iter().for_each(|(file, text)| stdout_line(&format!("# {place}/{file}\n{text}")));
         return Ok(());
     };
     let files: Vec<_> = files.into_iter().map(|(file, text)| (directory.join(file), text)).collect();

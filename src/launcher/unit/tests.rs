@@ -5,6 +5,7 @@ fn given(inetd: bool, listen: &[&str]) -> UnitOptions {
     UnitOptions {
         name: String::new(),
         inetd,
+        user: false,
         listen: listen.iter().map(ToString::to_string).collect(),
         slice: None,
         systemd: 252,
@@ -54,7 +55,7 @@ fn an_overlay_a_tree_and_a_low_port_have_their_capabilities() {
     assert!(!set("snapshot = \"btrfs\"").contains("CAP_DAC_OVERRIDE"));
     assert!(set("").contains("CAP_SYS_CHROOT CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER"));
     assert!(set("profile = \"tree\"").contains("CAP_MKNOD"));
-    assert!(set("listen = [\":79\"]").contains("CAP_NET_BIND_SERVICE"));
+    assert!(set("listen = [\":80\"]").contains("CAP_NET_BIND_SERVICE"));
     assert!(!set("listen = [\":7079\"]").contains("CAP_NET_BIND_SERVICE"));
 }
 
@@ -227,4 +228,39 @@ fn no_comment_says_what_is_not_so_in_this_unit() {
         let long = unit.lines().find(|line| line.starts_with('#') && line.len() > 126);
         assert_eq!(long, None);
     }
+}
+
+#[test]
+fn an_address_of_the_file_that_the_socket_unit_has_is_not_bound_by_the_launcher() {
+    let same = made(&given(false, &["79"]), "x", "listen = [\":79\"]");
+    assert_eq!((same.len(), value(&same, "PrivateNetwork")), (2, "yes".to_owned()));
+    assert!(!value(&same, "CapabilityBoundingSet").contains("CAP_NET_BIND_SERVICE"));
+    let other = made(&given(false, &[":79"]), "x", "listen = [\":80\"]");
+    assert_eq!((other.len(), value(&other, "PrivateNetwork")), (2, "no".to_owned()));
+}
+
+#[test]
+fn a_drop_in_needs_no_address() {
+    let given = UnitOptions { drop_in: true, ..given(false, &[]) };
+    let units = made(&given, "finger", "memory = \"128M\"");
+    assert!(units.iter().any(|unit| unit.drop_in().is_some_and(|text| text.contains("MemoryMax=1024M"))));
+    assert!(!units.iter().any(|unit| unit.text().contains("ListenStream=70\n") && unit.drop_in().is_some()));
+}
+
+#[test]
+fn units_for_a_user_take_no_privilege_and_start_with_the_user() {
+    let given = |listen: &[&str]| UnitOptions { user: true, ..given(false, listen) };
+    let units = made(&given(&[":7079"]), "finger", "drain_time = \"1m\"");
+    assert_eq!((units.len(), value(&units, "ListenStream")), (2, "7079".to_owned()));
+    assert_eq!(value(&units, "TimeoutStopSec"), "70s");
+    for unit in &units {
+        let text = unit.text();
+        assert!(!text.to_lowercase().contains("gopher"), "{text}");
+        for line in ["CapabilityBoundingSet=", "Protect", "Private", "MemoryMax=", "SystemCallFilter="] {
+            assert!(!text.contains(&format!("\n{line}")), "{text}");
+        }
+    }
+    let alone = made(&given(&[]), "finger", "listen = [\":7079\"]\ncgroup = \"none\"");
+    assert_eq!((alone.len(), value(&alone, "WantedBy")), (1, "default.target".to_owned()));
+    assert_eq!((value(&alone, "Requires"), value(&alone, "Delegate")), ("-".to_owned(), "no".to_owned()));
 }

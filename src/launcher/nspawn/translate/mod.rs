@@ -71,12 +71,18 @@ pub(crate) fn translate(words: &[String], variable: fn(&str) -> Option<String>) 
     let (options, command) = words::read(words)?;
     let mut draft =
         Draft { line: Line::default(), variable, ephemeral: false, read_only: false, hostname: None };
+    // All that is wrong is told at once.
+    let mut wrong: Vec<String> = Vec::new();
     for given in options {
         let value = given.value.as_deref();
         match given.option {
             Which::Own(name) => draft.own(name, value),
             Which::Nspawn(known) => {
-                apply(&mut draft, known, value.unwrap_or_default())?;
+                if let Err(why) = apply(&mut draft, known, value.unwrap_or_default())
+                    && !wrong.contains(&why)
+                {
+                    wrong.push(why);
+                }
                 if draft.line.wants_help || draft.line.wants_version {
                     return Ok(draft.line);
                 }
@@ -85,12 +91,19 @@ pub(crate) fn translate(words: &[String], variable: fn(&str) -> Option<String>) 
     }
     command.clone_into(&mut draft.line.command);
     if command.is_empty() {
-        return Err(
+        wrong.push(
             "no command: systemd-nspawn would give each client a shell; if you want that, name /bin/sh"
                 .to_owned(),
         );
     }
-    draft.finish()
+    match draft.finish() {
+        Ok(line) if wrong.is_empty() => Ok(line),
+        Ok(_) => Err(wrong.join("; ")),
+        Err(why) => {
+            wrong.push(why);
+            Err(wrong.join("; "))
+        }
+    }
 }
 
 fn apply(draft: &mut Draft, known: &table::Known, value: &str) -> Result<(), String> {

@@ -123,3 +123,13 @@ fn no_name_stands_twice_and_every_reason_is_one_line() {
         assert!(known.short.is_none() || known.takes() != Takes::Optional, "{known:?}");
     }
 }
+
+#[test]
+fn all_that_is_refused_is_told_at_once_and_each_once() {
+    let why = line(&["-b", "-b", "--network-veth", "--oom-score-adjust=-5"]).unwrap_err();
+    for part in
+        ["--boot is not supported", "--network-veth is not supported", "not below 0", "no command", "give -x"]
+    {
+        assert_eq!(why.matches(part).count(), 1, "{part}: {why}");
+    }
+}

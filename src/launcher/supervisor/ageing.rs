@@ -18,6 +18,8 @@ const TICK_MIN: Duration = Duration::from_millis(50);
 /// takes.
 const BURSTS: usize = 2;
 const BURST_MIN: Duration = Duration::from_millis(5);
+/// One that uses none is looked at less and less often, down to this.
+const TICK_AT_REST: Duration = Duration::from_millis(500);
 /// Once demoted, processes that have left the session are looked for this often.
 const TICK_AGED: Duration = Duration::from_secs(1);
 /// As many descendants of a sandbox's first process are looked at.
@@ -40,7 +42,8 @@ impl Supervisor<'_> {
         let burst = shared(burst, count);
         let used = live.cpu_time();
         if used < burst {
-            self.deadlines.set(now + (burst - used).max(TICK_MIN), Deadline::CpuTick(id));
+            let tick = live.cpu_look.next(used, (burst - used).max(TICK_MIN));
+            self.deadlines.set(now + tick, Deadline::CpuTick(id));
             return;
         }
         live.demote();
@@ -50,6 +53,23 @@ impl Supervisor<'_> {
         if processes {
             self.deadlines.set(now + TICK_AGED, Deadline::CpuTick(id));
         }
+    }
+}
+
+/// The last look at a sandbox's CPU time: what it had used, and how long the next look waited.
+#[derive(Debug, Default)]
+pub(super) struct CpuLook {
+    used: Duration,
+    tick: Duration,
+}
+
+impl CpuLook {
+    /// Time until the next look. `tick` is for one that uses some.
+    fn next(&mut self, used: Duration, tick: Duration) -> Duration {
+        let rests = used == self.used;
+        self.used = used;
+        self.tick = if rests { (self.tick * 2).min(TICK_AT_REST).max(tick) } else { tick };
+        self.tick
     }
 }
 
@@ -154,6 +174,16 @@ pub(super) fn prefer_supervisor() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_uses_no_cpu_time_is_looked_at_less_often_until_it_uses_some() {
+        let (mut look, used) = (CpuLook::default(), Duration::from_millis(1));
+        let ticks = [0; 6].map(|_| look.next(used, TICK_MIN).as_millis());
+        assert_eq!(ticks, [50, 100, 200, 400, 500, 500]);
+        assert_eq!(look.next(used * 2, TICK_MIN), TICK_MIN);
+        // Few connections have longer bursts than that anyway.
+        assert_eq!(look.next(used * 2, TICK_AT_REST * 2), TICK_AT_REST * 2);
+    }
 
     #[test]
     fn many_connections_share_what_a_few_have_each() {

@@ -1,6 +1,7 @@
 //! One live sandbox as the supervisor sees it: its descriptors, how far it has come, why it will end.
 
 use super::admission::Source;
+use super::ageing::CpuLook;
 use super::answers::Answers;
 use super::learning::Lessons;
 use super::minimum_rate::MinimumRate;
@@ -79,6 +80,7 @@ pub(super) struct Live {
     pub(super) executed: bool,
     /// When its launch began.
     pub(super) begun: Instant,
+    pub(super) cpu_look: CpuLook,
     /// When SIGKILL was sent.
     pub(super) killed: Option<Instant>,
     /// SIGKILL has not ended it in time: its place is somebody else's.
@@ -227,6 +229,7 @@ impl Live {
             verdict: None,
             executed: false,
             begun: now,
+            cpu_look: CpuLook::default(),
             killed: None,
             unkillable: false,
         }

@@ -12,15 +12,19 @@ use sys::process::{Ending, Usage};
 
 /// Traffic is looked at this often at the least.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
+/// The same for a connection that has lasted.
+const IDLE_TICK_AGED: Duration = Duration::from_secs(5);
 const IDLE_TICK_MIN: Duration = Duration::from_millis(20);
 
 /// Longer than this a process does not take to die, unless it cannot.
 const KILL_TIME: Duration = Duration::from_secs(5);
 
-/// How often a service wants its connections looked at.
-fn idle_tick(service: &Service) -> Option<Duration> {
-    let idle = service.idle_time.map(|idle| (idle / 4).clamp(IDLE_TICK_MIN, IDLE_TICK_MAX));
-    idle.or(service.min_rate.map(|_| IDLE_TICK_MAX))
+/// How often a service wants a connection of this age looked at. One that has lasted is looked at less often,
+/// so that many of them cost little.
+fn idle_tick(service: &Service, age: Duration) -> Option<Duration> {
+    let idle = service.idle_time.map(|idle| idle / 4);
+    let longest = idle.or(service.min_rate.map(|_| IDLE_TICK_MAX))?.clamp(IDLE_TICK_MIN, IDLE_TICK_AGED);
+    Some((age / 8).clamp(IDLE_TICK_MIN, longest).max(longest.min(IDLE_TICK_MAX)))
 }
 
 impl Supervisor<'_> {
@@ -34,7 +38,7 @@ impl Supervisor<'_> {
         }
         // Behind a relay, that one's connection is looked at.
         let looks = served.kind != Kind::ByHand && served.tls.is_none();
-        if let (Some(tick), true) = (idle_tick(&live.service), looks) {
+        if let (Some(tick), true) = (idle_tick(&live.service, Duration::ZERO), looks) {
             self.deadlines.set(handed_over + tick, Deadline::IdleTick(id));
         }
         self.watch_cpu(id, handed_over);
@@ -107,17 +111,25 @@ impl Supervisor<'_> {
     /// Idle time counts from now on.
     pub(super) fn watch_idle_time(&mut self, id: u64, now: Instant) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let (Some(tick), Some(served)) = (idle_tick(&live.service), &mut live.served) else { return };
+        let Some(served) = &mut live.served else { return };
+        let Some(tick) = idle_tick(&live.service, Duration::ZERO) else { return };
         served.traffic_seen = now;
         self.deadlines.set(now + tick, Deadline::IdleTick(id));
     }
 
     fn on_idle_tick(&mut self, id: u64, now: Instant) {
         let Some(live) = self.live.get_mut(&id) else { return };
-        let Some(tick) = idle_tick(&live.service) else { return };
+        let age = live.served.as_ref().map_or(Duration::ZERO, |served| now.duration_since(served.began));
+        let Some(tick) = idle_tick(&live.service, age) else { return };
         match live.look_at_traffic(self.diag.as_ref(), now) {
             Some(verdict) => self.end_with(id, verdict),
-            None => self.deadlines.set(now + tick, Deadline::IdleTick(id)),
+            None => {
+                // In time for the end of its idle time, if nothing moves until then.
+                let seen = live.served.as_ref().map_or(now, |served| served.traffic_seen);
+                let rest = live.service.idle_time.map(|idle| idle.saturating_sub(now.duration_since(seen)));
+                let next = rest.map_or(tick, |rest| tick.min(rest.max(IDLE_TICK_MIN)));
+                self.deadlines.set(now + next, Deadline::IdleTick(id));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,9 +48,14 @@ pub(crate) fn settings(authority: &Authority, own: Option<&Pair>) -> ClientConfi
 impl TlsClient {
     /// Connects; the handshake happens with the first byte.
     pub(crate) fn begin(serving: &Serving<'_>, settings: ClientConfig) -> TlsClient {
+        TlsClient::begin_at(serving.address, settings)
+    }
+
+    /// The same where something stands in front of the server.
+    pub(crate) fn begin_at(address: SocketAddr, settings: ClientConfig) -> TlsClient {
         let name = ServerName::try_from(NAME).unwrap();
         let tls = ClientConnection::new(Arc::new(settings), name).unwrap();
-        let tcp = TcpStream::connect(serving.address).unwrap();
+        let tcp = TcpStream::connect(address).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
         TlsClient(StreamOwned::new(tls, tcp))

@@ -4,7 +4,9 @@
 
 mod certificates;
 mod client;
+mod clients;
 mod configuration;
+mod examples;
 mod handshake;
 mod key;
 mod mutual;

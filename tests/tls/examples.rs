@@ -159,14 +159,15 @@ fn a_watcher_at_home_has_the_lines_and_connects_again_after_a_restart() {
     let start = || Serve::file(&site, &relay.file).on(&kept).start();
     let mut serving = start();
     let home = Home::watch(&relay.beside, "home", port, &relay.authority.certificate(), &relay.home);
+    home.until("logwatch: messages: followed");
     for round in 0..2 {
-        home.until("logwatch: messages: followed");
         relay.log(&format!("{round}\x1b\n"));
         home.until(&format!("messages: {round}\\x1B"));
         let (status, log) = serving.terminate();
         assert_eq!(status, 0, "{log}");
         home.until("not connected");
         serving = start();
+        home.until("logwatch: messages: followed");
     }
     drop(home);
     assert_eq!(serving.terminate().0, 0);

@@ -21,6 +21,9 @@ install_dayfly() {
     cp units/gopher*.socket units/gopher*.service /etc/systemd/system
     cp -R dist/template /usr/lib/dayfly/probe
     install -m 711 probes/probe probes/c/crash /usr/lib/dayfly/probe/bin
+    # Without a directory for a tmpfs of each sandbox, and with one.
+    cp -R /usr/lib/dayfly/probe /usr/lib/dayfly/bare
+    mkdir /usr/lib/dayfly/probe/tmp
     install -m 644 probe.erofs /usr/lib/dayfly
     variant probe 7070
     # systemd would end what is left of a unit; here that is the kernel's part alone.
@@ -49,10 +52,10 @@ variant() {
 
 # probe_service WORDS...: from now on the handler of "probe" is the probe with these words.
 probe_service() {
-    local words=''
+    local words='' template=${TEMPLATE-probe}
     for word in "$@"; do words+=", \"$word\""; done
     cat >/etc/dayfly/probe.toml <<END
-template = "/usr/lib/dayfly/probe"
+template = "/usr/lib/dayfly/$template"
 handler = ["/bin/probe"$words]
 snapshot = "readonly"
 on_refusal = "refused\n"

@@ -5,6 +5,7 @@
 
 use super::abi::Files;
 use super::guard::{self, Arch};
+use super::guard_clone::with_clone;
 use super::interpret::{Call, interpret};
 use std::collections::{BTreeSet, HashMap};
 use sys::names::{self, Machine};
@@ -110,6 +111,31 @@ fn keeps_its_promise(files: Files) {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The words that differ from the token in one bit, the token, and none.
+fn words_near(token: u64) -> impl Iterator<Item = u64> {
+    (0..64).map(move |bit| token ^ 1 << bit).chain([token, 0])
+}
+
+#[test]
+fn a_zygotes_guard_differs_from_the_guard_in_clone3_with_the_token_alone() {
+    const TOKEN: u64 = 0x0123_4567_89ab_cdef;
+    for (machine, guard) in programs(Files::Temporary) {
+        let program = with_clone(&guard, machine.audit_arch(), TOKEN);
+        let (_, clone3) = machine.call("clone3").unwrap();
+        let archs = [machine.audit_arch(), 0x4000_0003, 0x4000_0028];
+        for number in (0..1024).chain(0x4000_0000..0x4000_0400) {
+            for (arch, word) in
+                archs.into_iter().flat_map(|arch| words_near(TOKEN).map(move |word| (arch, word)))
+            {
+                let call = Call { number, name: "", arch, args: [0, 0, 0, 0, 0, word] };
+                let is_it = number == clone3 && arch == machine.audit_arch() && word == TOKEN;
+                let expected = if is_it { DENY } else { interpret(&guard, &call) };
+                assert_eq!(interpret(&program, &call), expected, "{machine:?} {call:x?}");
             }
         }
     }

@@ -69,6 +69,21 @@ pub(crate) const fn skip(skipped: u32) -> Instruction {
     instruction(0x05, 0, 0, skipped)
 }
 
+/// The loaded word becomes its difference to `k`, zero where they are equal (BPF_ALU | BPF_XOR | BPF_K).
+pub(crate) const fn differ(k: u32) -> Instruction {
+    instruction(0xa4, 0, 0, k)
+}
+
+/// Keeps the loaded word beside (BPF_MISC | BPF_TAX).
+pub(crate) const fn keep() -> Instruction {
+    instruction(0x07, 0, 0, 0)
+}
+
+/// The bits of the kept word are added to the loaded one's (BPF_ALU | BPF_OR | BPF_X).
+pub(crate) const fn join_kept() -> Instruction {
+    instruction(0x4c, 0, 0, 0)
+}
+
 /// A conditional jump reaches 255 instructions.
 #[allow(clippy::cast_possible_truncation, reason = "the assertion is made when dayfly is compiled")]
 pub(crate) const fn offset(skipped: usize) -> u8 {

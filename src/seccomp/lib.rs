@@ -11,6 +11,7 @@ pub mod admit;
 pub mod advice;
 pub mod compile;
 pub mod guard;
+pub mod guard_clone;
 pub mod learning;
 pub mod lessons;
 pub mod profile;

@@ -192,6 +192,17 @@ pub fn pivot_to_cwd() -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
 }
 
+/// Moves an attached mount, with all below it, upon `/`: every path that comes to that finds it.
+pub fn cover_root(mount: BorrowedFd<'_>) -> Result<()> {
+    attach_at(mount, cwd(), c"/")
+}
+
+/// Makes the cwd the root of this process (chroot(2)).
+pub fn root_to_cwd() -> Result<()> {
+    // SAFETY: a C string.
+    check(unsafe { libc::chroot(c".".as_ptr()) }.into()).map(drop)
+}
+
 /// Whether neither `/` nor what is mounted at `path` passes mounts on to other namespaces. Asked of
 /// pivot_root(2) by what it never does: to put `/` in its own place is EBUSY, but where one of them is
 /// shared, EINVAL comes before that.

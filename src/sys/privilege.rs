@@ -141,6 +141,13 @@ pub fn capabilities() -> Result<[CapData; 2]> {
     Ok(sets)
 }
 
+/// Whether no set has a capability but those of this one, a bit for each of the first 32.
+pub fn are_within(sets: &[CapData; 2], kept: u32) -> bool {
+    let [low, high] = sets;
+    let beyond = (low.effective | low.permitted) & !kept;
+    beyond | low.inheritable | high.effective | high.permitted | high.inheritable == 0
+}
+
 /// Gives up all capabilities of the calling thread but those of this set, a bit for each of the first 32, and
 /// makes none inheritable.
 pub fn keep_capabilities(kept: u32) -> Result<()> {

@@ -7,14 +7,14 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::ffi::{c_int, c_long};
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
 /// `struct clone_args` up to the `cgroup` field (Linux 5.7).
 #[repr(C)]
 #[derive(Default)]
-struct CloneArgs {
+pub(crate) struct CloneArgs {
     flags: u64,
     pidfd: u64,
     child_tid: u64,
@@ -90,18 +90,24 @@ fn clone(how: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
     Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: check_fd(pidfd.into())? }))
 }
 
-/// The flags of [`clone_sibling`].
-pub const SIBLING: c_int = libc::CLONE_PARENT | libc::CLONE_NEWPID;
+/// What makes a child of our own parent, with a pid namespace of its own (clone3(2)), in the cgroup whose
+/// directory has this number. The child's signal is our own (clone(2), CLONE_PARENT).
+pub(crate) fn sibling(group: Option<RawFd>) -> CloneArgs {
+    let into_group = group.map_or(0, |_| CLONE_INTO_CGROUP);
+    CloneArgs {
+        flags: u64::from((libc::CLONE_PARENT | libc::CLONE_NEWPID).unsigned_abs()) | into_group,
+        cgroup: group.map_or(0, |number| u64::from(number.unsigned_abs())),
+        ..CloneArgs::default()
+    }
+}
 
-/// Clones this process, with a pid namespace of its own, as a child of its own parent (clone(2)): the number
-/// in the parent, None in the child. clone3(2) would hide the flags from a filter. `note` goes where the
-/// kernel looks at nothing: for whoever is notified of the call.
-pub fn clone_sibling(note: i64) -> Result<Option<u32>> {
-    let flags = c_long::from(SIBLING);
+/// Clones this process so: the number in the parent, None in the child. For a process of one thread.
+pub fn clone_sibling(group: Option<BorrowedFd<'_>>) -> Result<Option<u32>> {
+    let args = sibling(group.map(|group| group.as_raw_fd()));
     // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues here
-    // on a copy of this stack. No flag asks for any of the pointers, which are null.
-    let pid =
-        check(unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize, note) })?;
+    // on a copy of this stack. `args` is live and of the size given; no flag asks for any of its pointers,
+    // which are null.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
     Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
 }
 
@@ -114,9 +120,9 @@ pub fn end_child(pid: u32) -> Result<()> {
     waitid(Id::Pid(child), WaitPidFlag::WEXITED).map(drop)
 }
 
-/// Whether it is a child of ours that was not reaped.
-pub fn is_own_child(pidfd: BorrowedFd<'_>) -> bool {
-    is_unreaped(pidfd)
+/// Makes sure that it is a child of ours that was not reaped. ECHILD where it is not.
+pub fn verify_own_child(pidfd: BorrowedFd<'_>) -> Result<()> {
+    look(pidfd)
 }
 
 /// Waits until a process of ours that was killed is gone, and reaps it.
@@ -269,8 +275,12 @@ pub fn kill_child(pidfd: BorrowedFd<'_>, pid: u32) -> Result<()> {
 
 /// waitid(2) looks and leaves it as it is; of one that is reaped it knows nothing.
 fn is_unreaped(pidfd: BorrowedFd<'_>) -> bool {
+    look(pidfd).is_ok()
+}
+
+fn look(pidfd: BorrowedFd<'_>) -> Result<()> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    waitid(Id::PIDFd(pidfd), look).is_ok()
+    waitid(Id::PIDFd(pidfd), look).map(drop)
 }
 
 /// How a process ended.

@@ -94,8 +94,22 @@ const _: () = assert!(size_of::<AddFd>() == 0x18 && size_of::<Response>() == 0x1
 /// Puts a copy of `fd` at number `target` of the process that waits in call `id`, not close-on-exec (Linux
 /// 5.9). ENOENT where the process has died, ESRCH where it dies before it takes it.
 pub fn put_descriptor(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, target: u32) -> Result<()> {
+    put(listener, id, fd, (target, 0))
+}
+
+/// The same, close-on-exec.
+pub fn put_until_exec(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, target: u32) -> Result<()> {
+    put(listener, id, fd, (target, libc::O_CLOEXEC.unsigned_abs()))
+}
+
+fn put(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    fd: BorrowedFd<'_>,
+    (target, target_flags): (u32, u32),
+) -> Result<()> {
     let source = fd.as_raw_fd().unsigned_abs();
-    let request = AddFd { id, flags: ADDFD_FLAG_SETFD, source, target, target_flags: 0 };
+    let request = AddFd { id, flags: ADDFD_FLAG_SETFD, source, target, target_flags };
     let pointer = &raw const request;
     // SAFETY: the struct is live, of the size encoded in the request number; the kernel reads it.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_ADDFD as libc::Ioctl, pointer) };

@@ -1,6 +1,6 @@
 //! Sockets: the options and messages that nix does not have.
 
-use super::{Result, check, check_fd};
+use super::{Errno, Result, check, check_fd};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -45,21 +45,35 @@ pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> Result<()> {
     check(result.into()).map(drop)
 }
 
-/// Room for one descriptor in a control message.
+/// Most descriptors that come with a message.
+pub const FDS_MAX: usize = 8;
+
+/// Room for descriptors in a control message.
 #[repr(C, align(8))]
 struct FdMessage {
     header: libc::cmsghdr,
-    fd: RawFd,
+    fds: [RawFd; FDS_MAX],
 }
 
 /// Sends `bytes`, and `fd` with them if there is one.
 pub fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
+    send_with_fds(socket, bytes, fd.as_slice())
+}
+
+/// Sends `bytes`, and descriptors with them: at most [`FDS_MAX`].
+pub fn send_with_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    if fds.len() > FDS_MAX {
+        return Err(Errno::EINVAL);
+    }
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let mut control = control_message(fd.map_or(-1, |fd| fd.as_raw_fd()));
+    let mut control = control_message(fds.len());
+    for (to, from) in control.fds.iter_mut().zip(fds) {
+        *to = from.as_raw_fd();
+    }
     let mut message = empty_message(&mut part);
-    if fd.is_some() {
+    if !fds.is_empty() {
         message.msg_control = ptr::from_mut(&mut control).cast();
-        message.msg_controllen = size_of::<FdMessage>() as _;
+        message.msg_controllen = length(fds.len()) as _;
     }
     // SAFETY: the message's parts are live for the call; `bytes` is only read in spite of the mutable
     // pointer.
@@ -68,8 +82,17 @@ pub fn send_with_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<
 
 /// Receives one message, and the descriptor that came with it (close-on-exec).
 pub fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    let (count, [fd, ..]) = receive_with_fds(socket, bytes)?;
+    Ok((count, fd))
+}
+
+/// Receives one message, and the descriptors that came with it (close-on-exec), in their order.
+pub fn receive_with_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+) -> Result<(usize, [Option<OwnedFd>; FDS_MAX])> {
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = control_message(-1);
+    let mut control = control_message(0);
     let mut message = empty_message(&mut part);
     message.msg_control = ptr::from_mut(&mut control).cast();
     message.msg_controllen = size_of::<FdMessage>() as _;
@@ -77,18 +100,27 @@ pub fn receive_with_fd(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usiz
     let count =
         check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) } as _)?;
     #[allow(clippy::unnecessary_cast, reason = "u32 with musl, usize with glibc")]
-    let came = message.msg_controllen as usize >= size_of::<libc::cmsghdr>() + size_of::<RawFd>();
-    let fd = if came && control.fd >= 0 { Some(check_fd(control.fd.into())?) } else { None };
-    Ok((usize::try_from(count).unwrap_or(0), fd))
+    let (room, used) = (message.msg_controllen as usize, control.header.cmsg_len as usize);
+    let came = (0..FDS_MAX).take_while(|index| room >= length(1) && used >= length(index + 1)).count();
+    let mut received = [const { None }; FDS_MAX];
+    for (to, fd) in received.iter_mut().zip(control.fds).take(came) {
+        *to = Some(check_fd(fd.into())?);
+    }
+    Ok((usize::try_from(count).unwrap_or(0), received))
 }
 
-fn control_message(fd: RawFd) -> FdMessage {
+/// CMSG_LEN(3) of so many descriptors.
+fn length(count: usize) -> usize {
+    size_of::<libc::cmsghdr>() + count * size_of::<RawFd>()
+}
+
+fn control_message(count: usize) -> FdMessage {
     // SAFETY: a control header is integers only (musl has a padding field), for which zero is a value.
     let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
-    header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<RawFd>()) as _;
+    header.cmsg_len = length(count) as _;
     header.cmsg_level = libc::SOL_SOCKET;
     header.cmsg_type = libc::SCM_RIGHTS;
-    FdMessage { header, fd }
+    FdMessage { header, fds: [-1; FDS_MAX] }
 }
 
 fn empty_message(part: &mut libc::iovec) -> libc::msghdr {

@@ -2,6 +2,7 @@
 //! allows them to whoever knows the word, and so to nobody once exec has replaced the memory that it is in.
 
 use super::privilege::CapData;
+use super::process::{CloneArgs, sibling};
 use super::{Errno, Result, check};
 use std::ffi::{CStr, c_int, c_long};
 use std::fmt;
@@ -39,13 +40,20 @@ pub const CALLS: [c_long; 16] = [
     libc::SYS_openat,
 ];
 
+/// The limit of CPU time (asm-generic/resource.h).
+const RLIMIT_CPU: c_int = 0;
+
 /// Calls that can carry one with these arguments alone, each by its index and its low word: what else they do
 /// takes no capability.
-pub const JUDGED: [(c_long, &[(u8, c_int)]); 3] = [
+pub const JUDGED: [(c_long, &[(u8, c_int)]); 4] = [
     (libc::SYS_prctl, &[(0, libc::PR_SET_PDEATHSIG), (1, libc::SIGKILL)]),
     (libc::SYS_prctl, &[(0, libc::PR_GET_PDEATHSIG)]),
     (libc::SYS_fcntl, &[(1, libc::F_GETFD)]),
+    (libc::SYS_prlimit64, &[(0, 0), (1, RLIMIT_CPU)]),
 ];
+
+/// The second argument of [`Token::clone_sibling`].
+pub const CLONE_ARGS: usize = size_of::<CloneArgs>();
 
 impl Token {
     /// From the kernel's random numbers (getrandom(2)).
@@ -74,6 +82,19 @@ impl Token {
         let ([a, b, c], number) = (words, c_long::from(number));
         // SAFETY: a number without a system call behind it touches nothing, whoever answers it.
         check(unsafe { libc::syscall(number, a, b, c, 0_usize, 0_usize, self.0) })
+    }
+
+    /// Clones this process, with a pid namespace of its own, as a child of its own parent (clone3(2)): the
+    /// number in the parent, None in the child. With `group`, the number of a cgroup's directory, the child is
+    /// born in that. `note` goes where the kernel looks at nothing: for whoever is notified of the call.
+    pub fn clone_sibling(self, group: Option<RawFd>, note: i64) -> Result<Option<u32>> {
+        let args = sibling(group);
+        let (number, args, size) = (libc::SYS_clone3, &raw const args, CLONE_ARGS);
+        // SAFETY: without CLONE_VM and with no stack given this is fork(2) with flags: the child continues
+        // here on a copy of this stack. `args` is live and of the size given; no flag asks for any of its
+        // pointers, which are null.
+        let pid = check(unsafe { libc::syscall(number, args, size, note, 0_usize, 0_usize, self.0) })?;
+        Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
     }
 
     /// setsid(2).
@@ -199,13 +220,31 @@ impl Token {
         self.numbers(libc::SYS_close, [number.into(), 0, 0, 0]).map(drop)
     }
 
-    /// Opens a file for writing, truncates and closes it: whether that is allowed (openat(2)).
-    pub fn truncate_at(self, directory: RawFd, name: &CStr) -> Result<()> {
-        let flags = libc::O_WRONLY | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    /// Opens a file for writing and closes it: whether that is allowed (openat(2)).
+    pub fn open_to_write(self, directory: RawFd, name: &CStr) -> Result<()> {
+        let flags = libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
         let (number, name) = (libc::SYS_openat, name.as_ptr());
         // SAFETY: the name is a C string, which the kernel reads.
         let file = check(unsafe { libc::syscall(number, directory, name, flags, 0_usize, 0_usize, self.0) })?;
         self.numbers(libc::SYS_close, [file, 0, 0, 0]).map(drop)
+    }
+
+    /// Sets a limit, its soft and its hard value (prlimit64(2)).
+    pub fn set_limit(self, resource: u32, soft: u64, hard: u64) -> Result<()> {
+        let limit = [soft, hard];
+        let (number, limit) = (libc::SYS_prlimit64, limit.as_ptr());
+        // SAFETY: the kernel reads two u64, which are live.
+        check(unsafe { libc::syscall(number, 0, resource, limit, 0_usize, 0_usize, self.0) }).map(drop)
+    }
+
+    /// A limit that is in force.
+    pub fn limit(self, resource: u32) -> Result<(u64, u64)> {
+        let mut limit = [0_u64; 2];
+        let (number, target) = (libc::SYS_prlimit64, limit.as_mut_ptr());
+        // SAFETY: the kernel writes two u64, which are live and writable.
+        check(unsafe { libc::syscall(number, 0, resource, 0_usize, target, 0_usize, self.0) })?;
+        let [soft, hard] = limit;
+        Ok((soft, hard))
     }
 
     /// The inode of an open file (fstat(2)), of its device.

@@ -353,16 +353,26 @@ fn what_sandboxes_inherit_from_a_zygote_is_shown_or_why_there_is_none() {
     let inherited = with["serve"]["zygote"]["inherited"].to_string();
     assert!(inherited.contains("guard and profile"), "{with}");
     assert!(with["namespaces"]["mount"].to_string().contains("shared"), "{with}");
+    for more in [
+        &["overlay"][..],
+        &["readonly", "--tmpfs", "/empty"],
+        &["readonly", "--park", "before-exec"],
+        &["readonly", "--init", "--park", "entry"],
+    ] {
+        let mounting = tree(more);
+        let zygote = &mounting["serve"]["zygote"];
+        assert!(zygote["its_own"].to_string().contains("guard and profile"), "{more:?}: {mounting}");
+        assert_eq!(mounting["namespaces"]["mount"], "its own", "{more:?}");
+        assert!(why(&mounting, &["root_file_system"]).contains("covered"), "{more:?}: {mounting}");
+    }
     for (more, reason) in [
-        (&["overlay"][..], "writable snapshot"),
-        (&["readonly", "--tmpfs", "/empty"], "mounts of its own"),
-        (&["readonly", "--park", "before-exec"], "before they execute"),
-        (&["readonly", "--init", "--park", "entry"], "init stub"),
-        (&["readonly", "--net", "private"], "network"),
+        (&["readonly", "--net", "private"][..], "network"),
+        (&["overlay", "--park", "none"], "ahead"),
+        (&["overlay", "--open", "/etc/services:services:ro"], "passed"),
     ] {
         let without = tree(more);
         assert!(without["serve"]["zygote"].to_string().contains("none"), "{more:?}: {without}");
         assert!(why(&without, &["serve", "zygote"]).contains(reason), "{more:?}: {without}");
-        assert_eq!(without["namespaces"]["mount"], "its own", "{more:?}");
+        assert!(why(&without, &["root_file_system"]).contains("detached"), "{more:?}: {without}");
     }
 }

@@ -99,8 +99,11 @@ impl Report {
         let lines = text.lines().take_while(|line| !line.starts_with("ran "));
         // The holder of an id map is killed as soon as its namespace is open: how far it comes is chance, and
         // nothing depends on it.
-        let calls: Vec<Call> =
+        let mut calls: Vec<Call> =
             lines.filter_map(Call::parse).filter(|call| call.role != "launcher/user").collect();
+        for call in &mut calls {
+            call.forget_pid();
+        }
         let calls = Call::count_reads(calls);
         // The launcher's part ends with its last word to the child: what it does while the exec is made comes
         // by chance.
@@ -124,6 +127,16 @@ impl Call {
             text: parts.next().unwrap_or_default().to_owned(),
             answer: answer.parse().ok()?,
         })
+    }
+
+    /// A process has another number each time.
+    fn forget_pid(&mut self) {
+        if let Some(rest) = self.text.strip_prefix("\"/proc/")
+            && let Some((number, end)) = rest.split_once('/')
+            && number.bytes().all(|digit| digit.is_ascii_digit())
+        {
+            self.text = format!("\"/proc/TAG/{end}");
+        }
     }
 
     /// A file of /proc is as long as the host makes it, and takes as many reads. So the launcher's reads are

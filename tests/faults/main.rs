@@ -12,6 +12,7 @@
 mod btrfs;
 mod cases;
 mod failing;
+mod mounting;
 mod operands;
 mod pretending;
 mod run;

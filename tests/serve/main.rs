@@ -5,6 +5,7 @@
 mod admission;
 mod bad_day;
 mod fair;
+mod mounting;
 mod records;
 mod self_reload;
 mod serve;

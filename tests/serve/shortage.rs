@@ -15,6 +15,13 @@ fn ends_well(serving: Serving<'_>) -> String {
 /// One clone a sandbox, and one sandbox ahead.
 const READONLY: [&str; 4] = ["--snapshot", "readonly", "--warm", "1"];
 
+/// The same where a zygote makes the clones: each process counts its own calls.
+fn with_failing_clones<'s>(serve: Serve<'s>, strace: &Path, fault: &str) -> Serve<'s> {
+    let inject = format!("inject=clone3:error={fault}");
+    let strace = strace.to_str().unwrap();
+    serve.before(&[strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3", "-e", &inject])
+}
+
 /// The launcher under strace, which makes some of its calls fail and not those of its sandboxes.
 fn with_fault<'s>(serve: Serve<'s>, strace: &Path, call: &str, fault: &str) -> Serve<'s> {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={fault}"));
@@ -30,7 +37,7 @@ fn a_clone_that_fails_for_a_while_costs_nobody_an_answer() {
     for errno in ["EAGAIN", "ENOMEM"] {
         let serve = Serve::probe(&site, &["echo"]).options(&READONLY);
         // Without the first: the pool is filled, used once, and then cannot be filled again for a second.
-        let serving = with_fault(serve, &strace, "clone3", &format!("{errno}:when=2..9")).start();
+        let serving = with_failing_clones(serve, &strace, &format!("{errno}:when=2..9")).start();
         for _ in 0..4 {
             assert_eq!(serving.ask(b"x\n"), b"x\n");
         }
@@ -45,7 +52,7 @@ fn who_is_gone_before_there_is_a_sandbox_costs_none() {
     let site = a_site!();
     let strace = need!("strace");
     let serve = Serve::probe(&site, &["echo"]).options(&READONLY);
-    let serving = with_fault(serve, &strace, "clone3", "EAGAIN:when=2..15").start();
+    let serving = with_failing_clones(serve, &strace, "EAGAIN:when=2..15").start();
     assert_eq!(serving.ask(b"x\n"), b"x\n");
     let sockets = || {
         let open = process::descriptors(serving.supervisor());
@@ -82,7 +89,7 @@ fn who_waits_too_long_for_a_clone_is_refused() {
     let site = a_site!();
     let strace = need!("strace");
     let serve = Serve::probe(&site, &["echo"]).options(&READONLY).options(&["--on-refusal", "sorry\\n"]);
-    let serving = with_fault(serve, &strace, "clone3", "EAGAIN:when=2+").start();
+    let serving = with_failing_clones(serve, &strace, "EAGAIN:when=2+").start();
     assert_eq!(serving.ask(b"x\n"), b"x\n");
     assert_eq!(serving.ask(b"x\n"), b"sorry\n");
     let log = ends_well(serving);

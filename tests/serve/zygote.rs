@@ -66,8 +66,9 @@ fn a_sandbox_of_a_zygote_is_as_sealed_as_any_other() {
         assert!(uids.insert(status["Uid"].clone()) && !status["Uid"].split(' ').any(|uid| uid == "0"));
         assert_eq!(status["NSsid"].split_whitespace().last(), Some("1"), "its own session");
         assert_eq!(process::descriptors(*pid).into_keys().collect::<Vec<_>>(), [0, 1, 2]);
-        let one = ("1".to_owned(), "1".to_owned());
-        assert_eq!(process::limit(*pid, "Max core file size"), one);
+        let both = |limit: &str| (limit.to_owned(), limit.to_owned());
+        assert_eq!(process::limit(*pid, "Max core file size"), both("1"));
+        assert_eq!(process::limit(*pid, "Max cpu time"), both("30"));
     }
     drop(clients);
     ends_well(serving);
@@ -92,6 +93,43 @@ fn a_zygote_holds_no_connection_and_no_more_than_it_needs() {
     assert!(held.iter().all(|target| !target.contains("socket") && !target.contains("seccomp")), "{held:?}");
     drop(client);
     ends_well(serving);
+}
+
+/// Its own time would count, and it would end with the limit.
+#[test]
+fn a_zygote_may_use_any_cpu_time_and_each_sandbox_as_much_as_its_service_says() {
+    let mut site = a_site!();
+    prepare(&mut site);
+    let serving = serve(&site, &["sleep"]).options(&["--rlimit", "cpu=7"]).start();
+    let mut client = serving.connect();
+    assert_eq!(client.line(), "ready");
+    let limit = |pid| process::limit(pid, "Max cpu time");
+    assert_eq!(limit(serving.served()[0]), ("7".to_owned(), "7".to_owned()));
+    assert_eq!(limit(zygote(&serving).unwrap()), limit(serving.supervisor()));
+    drop(client);
+    ends_well(serving);
+}
+
+/// The zygote says that it has none, and the sandbox asks for its descriptors.
+#[test]
+fn a_sandbox_that_its_zygote_denies_is_ended_and_reaped() {
+    let mut site = a_site!();
+    prepare(&mut site);
+    let rule = "role=launcher/fork call=clone3 nth=2 : answer=-11";
+    let (injector, report) = injector(&[rule.to_owned()], &[]);
+    let serving = serve(&site, &["echo"]).under(injector).start();
+    let supervisor = serving.supervisor();
+    for n in 0..20 {
+        let line = format!("line {n}\n").into_bytes();
+        process::until(|| Some(serving.ask(&line)).filter(|answer| *answer == line));
+    }
+    let is_zombie = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains(&format!("\nPPid:\t{supervisor}\n")) && status.contains("\nState:\tZ")
+    };
+    process::until(|| process::all().iter().all(|pid| !is_zombie(pid)).then_some(()));
+    ends_well(serving);
+    assert!(report.read().fired() > 0);
 }
 
 #[test]
@@ -138,6 +176,17 @@ fn no_handler_makes_a_call_that_the_set_up_makes() {
         let log = ends_well(serving);
         assert!(log.contains("outcome=denied") && log.contains(&format!("{name}(")), "{name}: {log}");
     }
+}
+
+/// The guard hides clone3 from whoever has not the token.
+#[test]
+fn no_handler_clones_with_a_guessed_token() {
+    let mut site = a_site!();
+    prepare(&mut site);
+    let serving = serve(&site, &["try", "clone3"]).start();
+    let answer = String::from_utf8_lossy(&serving.ask(b"")).into_owned();
+    assert!(answer.contains(&format!("clone3 errno {} ", libc::ENOSYS)), "{answer}");
+    ends_well(serving);
 }
 
 /// Every moment of a hand-over is met sooner or later.

@@ -296,6 +296,14 @@ impl Leaf {
         Ok(())
     }
 
+    /// Makes sure that this process is in it, and no other.
+    pub(crate) fn verify_holds(&self, pid: u32) -> Result<(), GroupError> {
+        let found = read(&self.fd, "cgroup.procs");
+        let held =
+            found.and_then(|found| if found == format!("{pid}\n") { Ok(()) } else { Err(Errno::EBADE) });
+        held.map_err(failed(format!("find process {pid}, and no other, in the cgroup {}", self.name)))
+    }
+
     fn is_empty(&self) -> bool {
         read(&self.fd, "cgroup.events").is_ok_and(|text| value(&text, "populated") == Some(0))
     }

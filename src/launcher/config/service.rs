@@ -29,6 +29,7 @@ use sandbox::plan::identity::{self, Identity};
 use sandbox::plan::ids::UserIds;
 use sandbox::plan::namespaces::{self, Network};
 use sandbox::plan::park::Park;
+use sandbox::plan::zygote;
 use sandbox::plan::{profile, rootfs};
 use seccomp::abi::{Files, Variant};
 use seccomp::profile::model::{Exec, Profile};
@@ -158,14 +159,13 @@ impl Service {
         self.cgroup.map_or_else(data, |bounds| bounds.memory).filter(|bytes| *bytes != libc::RLIM_INFINITY)
     }
 
-    /// Why sandboxes that are parked so are each set up from the beginning; None: the service's zygote clones them.
-    pub(crate) fn obstacle_to_zygote(&self, park: Park) -> Option<&'static str> {
-        self.plan
-            .obstacle_to_zygote(park)
-            .or_else(|| self.cgroup.map(|_| "each is born in a cgroup of its own"))
-            .or_else(|| {
-                self.learning.as_ref().map(|_| "dayfly learn lets calls go on that the profile denies")
-            })
+    /// What sandboxes that are parked so inherit from the service's zygote, or why each is set up from the
+    /// beginning.
+    pub(crate) fn zygote(&self, park: Park) -> Result<zygote::Kind, &'static str> {
+        match &self.learning {
+            Some(_) => Err("dayfly learn lets calls go on that the profile denies"),
+            None => self.plan.zygote(park),
+        }
     }
 
     /// Checks everything and makes the plan. Opens files, changes nothing.

@@ -21,6 +21,7 @@ use sandbox::plan::landlock::{self, Right};
 use sandbox::plan::limits::Limit;
 use sandbox::plan::park::Park;
 use sandbox::plan::rootfs::{self, Snapshot, Source};
+use sandbox::plan::zygote::Kind;
 use sandbox::plan::{self, namespaces};
 use sandbox::step::Step;
 use seccomp::abi::Files;
@@ -69,7 +70,7 @@ pub(super) fn layers(service: &Service, purpose: Purpose, kernel: &Kernel) -> Re
         self::kernel(kernel),
         given_up(&service.given_up),
         self::namespaces(*namespaces, rootfs, &service.hostname, shares_mounts(service, purpose)),
-        self::rootfs(rootfs),
+        self::rootfs(rootfs, covers_root(service, purpose)),
         self::identity(*identity, *ids),
         capability_sets(*identity),
         self::process(process, &service.passed_fds),
@@ -127,7 +128,12 @@ fn given_up(layers: &[&'static str]) -> Node {
 
 /// Whether its sandboxes are cloned by a zygote, in its mount namespace.
 fn shares_mounts(service: &Service, purpose: Purpose) -> bool {
-    purpose.is_serve() && service.obstacle_to_zygote(service.park).is_none()
+    purpose.is_serve() && service.zygote(service.park) == Ok(Kind::Sealed)
+}
+
+/// Whether they are cloned by one whose root their own covers.
+fn covers_root(service: &Service, purpose: Purpose) -> bool {
+    purpose.is_serve() && service.zygote(service.park) == Ok(Kind::Mounting)
 }
 
 fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str, shares_mounts: bool) -> Node {
@@ -151,7 +157,7 @@ fn namespaces(plan: namespaces::Plan, rootfs: &rootfs::Plan, hostname: &str, sha
     ])
 }
 
-fn rootfs(plan: &rootfs::Plan) -> Node {
+fn rootfs(plan: &rootfs::Plan, covers: bool) -> Node {
     // How it stands ready in the base of serve changes nothing of it.
     let rootfs::Plan {
         template,
@@ -209,7 +215,11 @@ fn rootfs(plan: &rootfs::Plan) -> Node {
         shown.why("private, rw nosuid nodev noexec noatime, discarded with the sandbox")
     });
     Node::group("root file system")
-        .why("the old root is detached")
+        .why(if covers {
+            "the zygote's root is covered; it has the service's trees alone"
+        } else {
+            "the old root is detached"
+        })
         .with([template, root])
         .with(mounted)
         .with(written)
@@ -439,7 +449,8 @@ fn is_taken(step: Step, service: &Service, purpose: Purpose) -> bool {
         Step::Init | Step::InitFilter => plan.init,
         Step::Base => purpose.is_serve(),
         Step::Parked => service.park != Park::None,
-        Step::Inherit => shares_mounts(service, purpose),
+        Step::Inherit => purpose.is_serve() && service.zygote(service.park).is_ok(),
+        Step::CoverRoot => covers_root(service, purpose),
         Step::Died => false,
         _ => true,
     }

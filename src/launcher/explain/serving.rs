@@ -6,6 +6,7 @@ use crate::config::service::{Purpose, Service};
 use crate::config::tls::Tls;
 use crate::output::size;
 use sandbox::plan::park::Park;
+use sandbox::plan::zygote::Kind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -155,18 +156,32 @@ fn resident(service: &Service) -> Node {
 
 /// Which layers sandboxes inherit.
 fn zygote(service: &Service) -> Node {
-    if let Some(obstacle) = service.obstacle_to_zygote(service.park) {
-        return Node::new("zygote", "none: each sandbox is set up from the beginning").why(obstacle);
-    }
-    let inherited = "root, net, ipc, uts and cgroup namespaces, groups, bounding set, securebits, no_new_privs, W^X, \
-                     keyring, limits, Landlock domain, guard and profile";
-    let own = "pid namespace, session, descriptors, ids, capability sets, Landlock domain for signals and abstract sockets";
+    let kind = match service.zygote(service.park) {
+        Ok(kind) => kind,
+        Err(why) => return Node::new("zygote", "none: each sandbox is set up from the beginning").why(why),
+    };
+    let group = if service.cgroup.is_some() { "cgroup, " } else { "" };
+    let (inherited, own, why) = match kind {
+        Kind::Sealed => {
+            (SEALED, SEALED_OWN, "made before exec by calls that carry a token, which no handler knows")
+        }
+        Kind::Mounting => (MOUNTING, MOUNTING_OWN, "made as by a sandbox that is set up from the beginning"),
+    };
     Node::new("zygote", "one, which clones the sandboxes").with([
         Node::new("inherited", inherited)
             .why("made and verified once; the supervisor looks at each sandbox again"),
-        Node::new("its own", own).why("made before exec by calls that carry a token, which no handler knows"),
+        Node::new("its own", format!("{group}{own}")).why(why),
     ])
 }
+
+const SEALED: &str = "root, net, ipc, uts and cgroup namespaces, groups, bounding set, securebits, no_new_privs, W^X, \
+                      keyring, limits but that of CPU time, Landlock domain, guard and profile";
+const SEALED_OWN: &str = "pid namespace, session, descriptors, limit of CPU time, ids, capability sets, \
+                          Landlock domain for signals and abstract sockets";
+const MOUNTING: &str = "the service's trees without the host's, net, ipc, uts and cgroup namespaces, groups, bounding set, \
+                        securebits, how its process begins";
+const MOUNTING_OWN: &str = "pid and mount namespace, root, session, descriptors, ids, capability sets, keyring, limits, \
+                            no_new_privs, W^X, Landlock domain, guard and profile";
 
 fn parked(park: Park) -> &'static str {
     match park {

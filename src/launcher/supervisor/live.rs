@@ -290,7 +290,7 @@ impl Live {
                 }
                 Progress::Going
             }
-            None => {
+            Some(Report::Waiting | Report::Cloned(_)) | None => {
                 self.fail(Step::Report, Errno::EBADMSG);
                 Progress::Ended
             }

@@ -254,6 +254,19 @@ impl<'a> Supervisor<'a> {
         self.deadlines.set(Instant::now() + SHRINK_EVERY, Deadline::Shrink);
         self.deadlines.set(Instant::now() + renewal::LOOK_EVERY, Deadline::LookAtFiles);
         self.replace_signers();
+        let served = self.serve_until_stopped();
+        self.end_zygotes();
+        if let Err(errno) = served {
+            // They die with us; one that is only just cloned may not know that yet.
+            self.live.values().filter(|live| !live.unkillable).for_each(|live| live.sandbox.destroy());
+            return Err(errno);
+        }
+        self.report_all_lines();
+        self.write_stats();
+        Ok(())
+    }
+
+    fn serve_until_stopped(&mut self) -> Result<(), Errno> {
         while !self.is_leaving()
             || self.services.anybody_waits()
             || self.live.values().any(|live| !live.unkillable)
@@ -267,9 +280,6 @@ impl<'a> Supervisor<'a> {
             self.offer_to_take_over();
             self.end_signers_at_the_end();
         }
-        self.zygotes.end_all();
-        self.report_all_lines();
-        self.write_stats();
         Ok(())
     }
 
@@ -354,13 +364,7 @@ impl<'a> Supervisor<'a> {
         environment: &CStrings,
         park: Park,
     ) -> Result<(u64, Sandbox, Option<Leaf>), Failure> {
-        let leaf = match &mut self.services[id].leaves {
-            Some(leaves) => Some(leaves.take().map_err(|error| {
-                log::detail(&error.to_string());
-                error.failure()
-            })?),
-            None => None,
-        };
+        let leaf = self.services[id].take_leaf()?;
         let group = leaf.as_ref().map(AsFd::as_fd);
         let passed_fds = service.passed_fds.open();
         let launched = passed_fds

@@ -6,9 +6,11 @@ use super::budget::LineBudget;
 use super::pool::Pool;
 use super::renewal::Renewal;
 use super::statistics::Statistics;
-use crate::cgroup::leaves::{Delegated, Leaf, Leaves};
+use crate::cgroup::leaves::{Delegated, GroupError, Leaf, Leaves};
 use crate::config::service::{Service, ServiceId};
 use crate::config::tls::Role;
+use crate::log;
+use sandbox::step::Failure;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::time::Instant;
@@ -44,6 +46,11 @@ impl State {
         }
     }
 
+    /// A group for the next sandbox, if they have groups.
+    pub(super) fn take_leaf(&mut self) -> Result<Option<Leaf>, Failure> {
+        self.leaves.as_mut().map(Leaves::take).transpose().map_err(|error| failure_of(&error))
+    }
+
     /// A group whose sandbox is dead, of a service that may have been replaced since.
     pub(super) fn put_leaf(&mut self, leaf: Option<Leaf>, service: &Service) {
         if let (Some(leaf), Some(leaves), Some(bounds)) = (leaf, &mut self.leaves, service.cgroup) {
@@ -62,6 +69,12 @@ impl State {
         self.admission.change(service.admission);
         self.service = Rc::new(service);
     }
+}
+
+/// The failure that refuses the connection, once the log has the file.
+pub(super) fn failure_of(error: &GroupError) -> Failure {
+    log::detail(&error.to_string());
+    error.failure()
 }
 
 fn leaves(service: &Service, groups: Option<&Rc<Delegated>>) -> Option<Leaves> {

@@ -43,8 +43,8 @@ impl Supervisor<'_> {
         let state = &mut self.services[service_id];
         let (service, park) = (Rc::clone(&state.service), state.pool.park);
         state.pool.building += 1;
-        if service.obstacle_to_zygote(park).is_none() {
-            self.want_sandbox(service_id, now);
+        if let Ok(kind) = service.zygote(park) {
+            self.want_sandbox(service_id, kind, now);
             return;
         }
         let environment = CStrings::new(service.environment.clone());

@@ -2,7 +2,7 @@
 //! the uid change.
 
 use super::operand::{Operand, place};
-use super::rootfs::Rooted;
+use super::rootfs::{Reduced, Rooted};
 use super::step::{AtStep, Failure, Step, verify};
 use std::ffi::c_int;
 use sys::privilege;
@@ -39,6 +39,22 @@ pub struct Bounded(());
 /// `last` is the running kernel's newest capability (/proc/sys/kernel/cap_last_cap), not a list from a
 /// header: a newer kernel's capability must not stay.
 pub fn bound(_: Rooted, last: u32) -> Result<Bounded, Failure> {
+    drop_bounding(last)?;
+    Ok(Bounded(()))
+}
+
+/// The same for a zygote whose sandboxes have roots of their own, and inherit it.
+pub(super) fn bound_few(few: Reduced, last: u32) -> Result<(Reduced, Bounded), Failure> {
+    drop_bounding(last)?;
+    Ok((few, Bounded(())))
+}
+
+/// A sandbox of such a zygote, in its own root.
+pub(super) fn still_bounded(_: Rooted, bounded: Bounded) -> Bounded {
+    bounded
+}
+
+fn drop_bounding(last: u32) -> Result<(), Failure> {
     for capability in 0..=last {
         privilege::drop_bounding(capability)
             .step_on(Step::Bounding, Operand::Capability(place(capability as usize)))?;
@@ -46,8 +62,7 @@ pub fn bound(_: Rooted, last: u32) -> Result<Bounded, Failure> {
     privilege::clear_ambient().step(Step::Ambient)?;
     privilege::set_securebits(SECUREBITS).step(Step::Securebits)?;
     let bits = privilege::securebits().step(Step::Securebits)?;
-    verify(Step::Securebits, bits == SECUREBITS)?;
-    Ok(Bounded(()))
+    verify(Step::Securebits, bits == SECUREBITS)
 }
 
 /// *Removes* the permitted, effective and inheritable sets: with NO_SETUID_FIXUP locked the uid change left

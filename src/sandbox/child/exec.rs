@@ -125,7 +125,7 @@ pub fn close_all(restricted: Restricted, context: &Context<'_>, tree: Tree) -> R
     put_handed(context)?;
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
     verify_descriptors(context.passed_fds.len())?;
-    limits::apply(&context.plan.limits)?;
+    limits::apply(&context.plan.limits, limits::Whose::All)?;
     Ok(restricted)
 }
 

@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod devices;
 pub mod exec;
 pub mod landlock;
+pub mod mounting;
 pub mod operand;
 pub mod reset;
 pub mod step;
@@ -90,6 +91,15 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
         rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces, context.snapshot)?;
     let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
     let unprivileged = identity::change(bounded, plan.identity, ids, &context.link)?;
+    become_handler(unprivileged, tree, context)
+}
+
+/// The stages that need no privilege.
+fn become_handler(
+    unprivileged: identity::Unprivileged,
+    tree: rootfs::Tree,
+    context: &Context<'_>,
+) -> Result<Infallible, Failure> {
     let restricted = exec::restrict(unprivileged, context, &tree)?;
     let restricted = init::fork_stub(restricted, context)?;
     let restricted = exec::close_all(restricted, context, tree)?;
@@ -100,10 +110,15 @@ fn set_up(context: &Context<'_>) -> Result<Infallible, Failure> {
 /// *Removes* the controlling terminal, the caller's personality, life beyond the supervisor.
 /// *Keeps* every privilege: mounts come next.
 fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
-    context.link.die_with_it()?;
-    process::setsid().step(Step::Session)?;
-    verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)?;
+    begin_session(&context.link)?;
     begin_process(&context.plan.start)
+}
+
+/// Of the first process of a pid namespace.
+fn begin_session(link: &SupervisorLink<'_>) -> Result<(), Failure> {
+    link.die_with_it()?;
+    process::setsid().step(Step::Session)?;
+    verify(Step::Session, process::session().step(Step::Session)? == FIRST_PID)
 }
 
 fn begin_process(start: &Start) -> Result<Begun, Failure> {

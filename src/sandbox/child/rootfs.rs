@@ -81,9 +81,25 @@ pub fn enter(
     }
     // No earlier than here: the supervisor may need the child's pid to compute its ids.
     let (identity, userns) = link.receive_identity()?;
+    let root = attach_all(link, plan, identity, userns.as_ref(), snapshot)?;
+    let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
+    if let Some(names) = names {
+        link.join_network(names.as_fd())?;
+    }
+    Ok((Rooted(()), Tree { root, handler }, identity))
+}
+
+/// The root of one sandbox and all that is mounted on it, attached below the old root.
+fn attach_all(
+    link: &SupervisorLink<'_>,
+    plan: &Plan,
+    identity: Identity,
+    userns: Option<&OwnedFd>,
+    snapshot: Option<&CStr>,
+) -> Result<OwnedFd, Failure> {
     let root = match (plan.snapshot, &plan.prebuilt) {
-        (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns.as_ref())?,
-        (Snapshot::Btrfs, _) => subvolume::attach(plan, snapshot, userns.as_ref())?,
+        (Snapshot::Overlay, _) => attach_overlay(plan, identity, userns)?,
+        (Snapshot::Btrfs, _) => subvolume::attach(plan, snapshot, userns)?,
         (Snapshot::Readonly, Some(prebuilt)) => attach_prebuilt(plan, prebuilt)?,
         (Snapshot::Readonly, None) => attach_template(plan)?,
     };
@@ -97,10 +113,70 @@ pub fn enter(
             Mount::Credentials => credentials::mount(plan, root.as_fd(), identity)?,
         }
     }
-    let root = pivot(root, plan.of_root(FLAGS_WRITABLE))?;
-    if let Some(names) = names {
-        link.join_network(names.as_fd())?;
+    Ok(root)
+}
+
+/// Proof that a process has its zygote's few mounts, which hold the trees of its service and nothing else.
+#[derive(Debug)]
+pub(crate) struct Reduced(Rooted);
+
+/// *Removes* every mount but the trees that the service's sandboxes are made from: they are copied to where
+/// the base has them. *Keeps* all privilege: sandboxes mount.
+pub(crate) fn enter_few(_: Begun, plan: &Plan, prebuilt: &Prebuilt) -> Result<(Reduced, OwnedFd), Failure> {
+    unshare_and_verify(libc::CLONE_NEWNS)?;
+    make_private(false)?;
+    let handler = sys::dup_above(prebuilt.handler.as_fd(), 0).step(Step::HandlerFile)?;
+    let root = new_tmpfs(c"1048576", c"1024", c"0700", Step::Base, Operand::None)?;
+    sysmount::attach_at(root.as_fd(), cwd(), PLACE).step(Step::Base)?;
+    for directory in [PLACE, &prebuilt.directory] {
+        sysmount::mkdirat(root.as_fd(), relative(directory), 0o700).step(Step::Base)?;
     }
+    for path in prebuilt.attached(plan.snapshot) {
+        copy_tree(root.as_fd(), path).step(Step::Base)?;
+    }
+    sysmount::set_attributes(root.as_fd(), READ_ONLY, false).step(Step::Base)?;
+    let root = pivot(root, FLAGS_READ_ONLY)?;
+    drop(root);
+    Ok((Reduced(Rooted(())), handler))
+}
+
+/// A path of the base from its root on.
+fn relative(path: &CStr) -> &CStr {
+    let bytes = path.to_bytes_with_nul();
+    bytes.strip_prefix(b"/").and_then(|rest| CStr::from_bytes_with_nul(rest).ok()).unwrap_or(path)
+}
+
+/// A file for a file, a directory for a directory.
+fn copy_tree(root: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
+    let tree = sysmount::clone_tree(cwd(), path, true)?;
+    if sysmount::identify(tree.as_fd(), c"")?.kind() == libc::S_IFDIR {
+        sysmount::mkdirat(root, relative(path), 0o700)?;
+    } else {
+        drop(sysmount::create(root, relative(path), 0o600)?);
+    }
+    sysmount::attach_at(tree.as_fd(), root, relative(path))
+}
+
+/// *Removes* the zygote's root from view: the sandbox's own covers it, in a copy of its mount namespace. The
+/// kernel walks over no tasks, as for pivot_root(2), and waits for none, as for a detach.
+///
+/// Every path that leads to the old root is led on to the new one; beneath are only the trees that the new
+/// one is made from, without a Landlock rule.
+pub(crate) fn enter_over(
+    _: Reduced,
+    link: &SupervisorLink<'_>,
+    plan: &Plan,
+    handler: BorrowedFd<'_>,
+) -> Result<(Rooted, Tree, Identity), Failure> {
+    unshare_and_verify(libc::CLONE_NEWNS)?;
+    let handler = sys::dup_above(handler, 0).step(Step::HandlerFile)?;
+    let (identity, userns) = link.receive_identity()?;
+    let root = attach_all(link, plan, identity, userns.as_ref(), None)?;
+    sysmount::fchdir(root.as_fd()).step(Step::CoverRoot)?;
+    sysmount::cover_root(root.as_fd()).step(Step::CoverRoot)?;
+    sysmount::root_to_cwd().step(Step::CoverRoot)?;
+    sysmount::chdir(c"/").step(Step::CoverRoot)?;
+    verify_root(&root, plan.of_root(FLAGS_WRITABLE))?;
     Ok((Rooted(()), Tree { root, handler }, identity))
 }
 
@@ -372,17 +448,22 @@ fn new_proc() -> Result<OwnedFd, Errno> {
 /// the mount we made. Had the detach no effect, the old root would be stacked upon the new one, where `..` of
 /// the root finds it.
 pub(crate) fn pivot(root: OwnedFd, flags: u64) -> Result<OwnedFd, Failure> {
-    let made = sysmount::identify(root.as_fd(), c"").step(Step::Pivot)?;
     sysmount::fchdir(root.as_fd()).step(Step::Pivot)?;
     sysmount::pivot_to_cwd().step(Step::Pivot)?;
     sysmount::detach_cwd().step(Step::DetachOldRoot)?;
     sysmount::chdir(c"/").step(Step::DetachOldRoot)?;
+    verify_root(&root, flags)?;
+    Ok(root)
+}
+
+/// Proves that `/` and its parent are the mount we made.
+fn verify_root(root: &OwnedFd, flags: u64) -> Result<(), Failure> {
+    let made = sysmount::identify(root.as_fd(), c"").step(Step::VerifyRoot)?;
     for path in [c"/", c"/..", c"."] {
         let found = sysmount::identify(cwd(), path).step(Step::VerifyRoot)?;
         verify(Step::VerifyRoot, found == made)?;
     }
-    verify_flags(root.as_fd(), flags, Step::VerifyRoot, Operand::None)?;
-    Ok(root)
+    verify_flags(root.as_fd(), flags, Step::VerifyRoot, Operand::None)
 }
 
 /// The sandbox's copy of the prebuilt root.

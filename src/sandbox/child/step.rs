@@ -83,6 +83,7 @@ steps! {
     Dev, "dev", "mount the devices at /dev";
     Pivot, "pivot-root", "pivot to the new root";
     DetachOldRoot, "detach-old-root", "detach the old root";
+    CoverRoot, "cover-root", "cover the zygote's root with the new one";
     VerifyRoot, "verify-root", "verify that the new root is the root";
     Bounding, "bounding-set", "drop from the bounding set capability";
     Ambient, "ambient-set", "clear the ambient set";

@@ -12,6 +12,10 @@ pub const IDENTITY_LEN: usize = 8;
 pub const NETWORK_LEN: usize = size_of::<u64>();
 /// A "go on" with variables for the environment after it, each ended by a NUL byte.
 pub const ENVIRONMENT_MAX: usize = 4096;
+/// An order to a zygote: which of the descriptors come with it that not every sandbox has.
+pub const ORDER_LEN: usize = 1;
+pub const WITH_GROUP: u8 = 1;
+pub const WITH_STATUS: u8 = 2;
 /// Says "go on" to a child that waits.
 pub const GO_ON: [u8; 1] = [1];
 
@@ -23,6 +27,10 @@ pub enum Report {
     Handler(RawFd),
     /// The seccomp listener has this number in the process that will exec.
     Listener(RawFd),
+    /// A zygote is set up, and waits for an order.
+    Waiting,
+    /// It has cloned a sandbox, whose first process has this number.
+    Cloned(u32),
 }
 
 impl Report {
@@ -33,6 +41,8 @@ impl Report {
             }
             Report::Handler(fd) => (2, 0, 0, fd),
             Report::Listener(fd) => (3, 0, 0, fd),
+            Report::Waiting => (4, 0, 0, 0),
+            Report::Cloned(pid) => (5, 0, 0, pid.cast_signed()),
         };
         let [t0, t1, t2, t3] = u32::to_ne_bytes(tag);
         let [s0, s1] = step.to_ne_bytes();
@@ -53,6 +63,8 @@ impl Report {
             })),
             2 => Some(Report::Handler(value)),
             3 => Some(Report::Listener(value)),
+            4 => Some(Report::Waiting),
+            5 => Some(Report::Cloned(value.cast_unsigned())),
             _ => None,
         }
     }
@@ -76,7 +88,8 @@ mod tests {
     #[test]
     fn every_report_survives_the_wire() {
         let failure = Failure { step: Step::Bind, operand: Operand::Limit(7), errno: Errno::ELOOP };
-        for report in [Report::Failed(failure), Report::Handler(5), Report::Listener(3)] {
+        let others = [Report::Handler(5), Report::Listener(3), Report::Waiting, Report::Cloned(1)];
+        for report in others.into_iter().chain([Report::Failed(failure)]) {
             assert_eq!(Report::decode(report.encode()), Some(report));
         }
         assert_eq!(Report::decode([9; REPORT_LEN]), None);

@@ -2,13 +2,15 @@
 //! parts.
 //!
 //! The zygote makes what is the same for all sandboxes: the root, the namespaces, the bounding set, the
-//! Landlock domain, both filters. Then it waits in clone(2). A sandbox inherits all that, and makes only what
+//! Landlock domain, both filters. Then it waits in clone3(2). A sandbox inherits all that, and makes only what
 //! is its own.
 //!
-//! The guard is that of every other sandbox. In front of the profile stands one line more: it allows the
-//! calls of a sandbox's own set-up to whoever knows a random word ([`Token`]). The word is in the memory of
-//! the zygote and of sandboxes that it has just cloned. Exec replaces that memory: no handler knows it. The
-//! clone itself both filters notify, and the supervisor lets it be made.
+//! In front of the profile stands one line more than in every other sandbox: it allows the calls of a
+//! sandbox's own set-up to whoever knows a random word ([`Token`]). The word is in the memory of the zygote
+//! and of sandboxes that it has just cloned. Exec replaces that memory: no handler knows it. The clone itself
+//! both filters notify, if it carries the word, and the supervisor lets it be made by the zygote's process
+//! alone. Where the service has cgroups, the supervisor has put the directory of one at [`GROUP_FD`] by then:
+//! the sandbox is born in it.
 //!
 //! Why is a layer that is inherited as good as one that is made? fork(2) copies the credentials, the filters,
 //! the Landlock domain, the limits and the namespaces of a process, and none of them can be widened by a
@@ -18,14 +20,15 @@
 
 use super::capabilities::{self, Bounded};
 use super::exec::{self, CHANNEL_FD, EXEC_FD, HANDED_FD};
+use super::limits::Whose;
 use super::operand::{Operand, place};
-use super::step::{AtStep, Failure, Step, verify};
+use super::step::{AtStep, Failure, Step, verify, verify_on};
 use super::supervisor_link::SupervisorLink;
 use super::wire::Report;
 use super::{Begun, filters, landlock, limits, rootfs};
-use crate::plan::Plan;
 use crate::plan::identity::Identity;
 use crate::plan::zygote::{ARRIVE_CALL, FAIL_CALL};
+use crate::plan::{Plan, Start};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use sys::privilege::{self, CapData, NO_CAPABILITIES};
@@ -40,14 +43,17 @@ pub struct Context<'a> {
     pub link: SupervisorLink<'a>,
     pub environment: &'a CStrings,
     pub ruleset: BorrowedFd<'a>,
-    /// The ruleset of each sandbox's own domain, where the kernel has scopes.
-    pub scopes: Option<BorrowedFd<'a>>,
+    /// The ruleset of each sandbox's own domain.
+    pub parting: BorrowedFd<'a>,
     pub canary: BorrowedFd<'a>,
     /// Descriptors 0 and 1 until a sandbox has its connection.
     pub placeholder: BorrowedFd<'a>,
     pub token: Token,
     /// With the token's calls in front.
+    pub guard: &'a [Instruction],
     pub profile: &'a [Instruction],
+    /// Each sandbox is born in the cgroup at [`GROUP_FD`].
+    pub in_groups: bool,
 }
 
 /// Where a connection and a sandbox's stderr will be.
@@ -55,13 +61,19 @@ const PLACEHOLDERS: std::ops::RangeInclusive<RawFd> = 0..=2;
 const STDERR_FD: RawFd = 2;
 /// Where the supervisor finds the other end of the next sandbox's stderr. It vanishes at exec.
 pub(crate) const STDERR_READER_FD: RawFd = HANDED_FD;
+/// Where the supervisor puts the directory of the next sandbox's cgroup. It vanishes at exec.
+pub(crate) const GROUP_FD: RawFd = HANDED_FD + 1;
 
 /// Where the ruleset of the sandboxes' own domains is.
-const SCOPES_FD: RawFd = CHANNEL_FD - 1;
+const PARTING_FD: RawFd = CHANNEL_FD - 1;
 /// Where the supervisor's pidfd is.
-const SUPERVISOR_FD: RawFd = CHANNEL_FD - 2;
+pub(super) const SUPERVISOR_FD: RawFd = CHANNEL_FD - 2;
 /// Where the canary's directory is.
-const CANARY_FD: RawFd = CHANNEL_FD - 3;
+pub(super) const CANARY_FD: RawFd = CHANNEL_FD - 3;
+
+/// What a zygote has open when it waits for the first time.
+pub(crate) const OPEN_WHILE_WAITING: [RawFd; 8] =
+    [0, 1, STDERR_FD, STDERR_READER_FD, CANARY_FD, SUPERVISOR_FD, PARTING_FD, EXEC_FD];
 
 /// CAP_SETGID, CAP_SETUID and CAP_SYS_ADMIN (linux/capability.h): to become a sandbox, and to clone one.
 const ZYGOTES_CAPABILITIES: [CapData; 2] = privilege::only_capabilities(&[6, 7, 21]);
@@ -78,7 +90,7 @@ struct Restricted(());
 #[derive(Debug, Clone, Copy)]
 struct Inherited(());
 
-/// Proof that a sandbox has a session and a Landlock domain of its own.
+/// Proof that a sandbox has a session, a Landlock domain and a limit of CPU time of its own.
 #[derive(Debug)]
 struct Apart(());
 
@@ -108,7 +120,7 @@ fn move_channel<'a>(given: &Context<'a>) -> Result<Context<'a>, Failure> {
 
 fn set_up(context: &Context<'_>) -> Result<Inherited, Failure> {
     let plan = context.plan;
-    let begun = begin(context)?;
+    let begun = begin(context.link, &plan.start)?;
     let (rooted, tree, _) =
         rootfs::enter(begun, &context.link, &plan.rootfs, context.canary, plan.namespaces, None)?;
     let bounded = capabilities::bound(rooted, plan.identity.last_capability)?;
@@ -119,12 +131,12 @@ fn set_up(context: &Context<'_>) -> Result<Inherited, Failure> {
 }
 
 /// As [`super::begin`], but that a session is each sandbox's own.
-fn begin(context: &Context<'_>) -> Result<Begun, Failure> {
-    context.link.die_with_it()?;
+pub(super) fn begin(link: SupervisorLink<'_>, start: &Start) -> Result<Begun, Failure> {
+    link.die_with_it()?;
     process::setsid().step(Step::Session)?;
     let session = process::session().step(Step::Session)?;
     verify(Step::Session, session.unsigned_abs() == std::process::id())?;
-    super::begin_process(&context.plan.start)
+    super::begin_process(start)
 }
 
 /// *Removes* all groups, and all capabilities but three. *Keeps* root's ids: each sandbox has its own.
@@ -148,18 +160,16 @@ fn restrict(_: Reduced, context: &Context<'_>, tree: &rootfs::Tree) -> Result<Re
     }
     sys::dup_to(tree.handler.as_fd(), EXEC_FD, libc::O_CLOEXEC).step(Step::ExecDescriptor)?;
     exec::forbid_gains(plan)?;
-    if context.scopes.is_some() {
-        // What a sandbox's own domain on top forbids again.
-        sys::landlock::allow(context.ruleset, context.canary, plan.landlock.truncation())
-            .step(Step::LandlockRule)?;
+    // What a sandbox's own domain on top forbids again, and what it does not.
+    let writing = plan.landlock.writing();
+    for (ruleset, path) in [(context.ruleset, context.canary), (context.parting, tree.root.as_fd())] {
+        sys::landlock::allow(ruleset, path, writing).step(Step::LandlockRule)?;
     }
     landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
     landlock::restrict(&plan.landlock, context.ruleset, context.canary)?;
     sys::dup_to(context.link.pidfd, SUPERVISOR_FD, libc::O_CLOEXEC).step(Step::SupervisorAlive)?;
     sys::dup_to(context.canary, CANARY_FD, libc::O_CLOEXEC).step(Step::Canary)?;
-    if let Some(scopes) = context.scopes {
-        sys::dup_to(scopes, SCOPES_FD, libc::O_CLOEXEC).step(Step::LandlockRestrict)?;
-    }
+    sys::dup_to(context.parting, PARTING_FD, libc::O_CLOEXEC).step(Step::LandlockRestrict)?;
     Ok(Restricted(()))
 }
 
@@ -172,13 +182,9 @@ fn close_all(
     // Closed below by number, so no destructor may close it again.
     std::mem::forget(tree);
     sys::close_range(PLACEHOLDERS.end() + 1, (CANARY_FD - 1).unsigned_abs(), 0).step(Step::CloseAll)?;
-    if context.scopes.is_none() {
-        sys::close_range(SCOPES_FD, SCOPES_FD.unsigned_abs(), 0).step(Step::CloseAll)?;
-    }
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
     for number in 0..=EXEC_FD {
         let expected = match number {
-            SCOPES_FD if context.scopes.is_none() => Err(Errno::EBADF),
             CANARY_FD.. => Ok(true),
             _ if PLACEHOLDERS.contains(&number) => Ok(false),
             _ => Err(Errno::EBADF),
@@ -187,19 +193,18 @@ fn close_all(
             return Err(Errno::EBADF).step_on(Step::VerifyDescriptors, descriptor(number));
         }
     }
-    limits::apply(&context.plan.limits)?;
+    limits::apply(&context.plan.limits, Whose::Inherited)?;
     Ok(restricted)
 }
 
-fn descriptor(number: RawFd) -> Operand {
+pub(super) fn descriptor(number: RawFd) -> Operand {
     Operand::Descriptor(place(number.unsigned_abs() as usize))
 }
 
 /// *Removes* every system call that guard or profile do not allow, but for those that carry the token. The
-/// listener is the
-/// supervisor's alone: a sandbox that had it could answer its own calls.
+/// listener is the supervisor's alone: a sandbox that had it could answer its own calls.
 fn filter(_: Restricted, context: &Context<'_>) -> Result<Inherited, Failure> {
-    sys::seccomp::install(context.plan.seccomp.guard).step(Step::GuardFilter)?;
+    sys::seccomp::install(context.guard).step(Step::GuardFilter)?;
     let listener = sys::seccomp::install_with_listener(context.profile).step(Step::ProfileFilter)?;
     filters::verify()?;
     let number = listener.as_raw_fd();
@@ -215,16 +220,17 @@ fn filter(_: Restricted, context: &Context<'_>) -> Result<Inherited, Failure> {
     Ok(Inherited(()))
 }
 
-/// Waits in clone(2), which the supervisor lets be made each time it wants a sandbox. The answer goes with
+/// Waits in clone3(2), which the supervisor lets be made each time it wants a sandbox. The answer goes with
 /// the next one.
 fn clone_sandboxes(inherited: Inherited, context: &Context<'_>) -> ! {
+    let group = context.in_groups.then_some(GROUP_FD);
     let mut answer = 0;
     loop {
         if let Err(failure) = make_stderr(context.token, answer) {
             tell_failure(context.token, failure);
             process::exit_now(super::SETUP_FAILED);
         }
-        answer = match process::clone_sibling(answer) {
+        answer = match context.token.clone_sibling(group, answer) {
             Ok(Some(pid)) => i64::from(pid),
             Ok(None) => become_handler(inherited, context),
             // Twice in a row: nobody listens any more, or it is not made at all. Another zygote may do
@@ -291,23 +297,32 @@ fn arrive(_: Inherited, context: &Context<'_>) -> Result<Identity, Failure> {
     Ok(Identity { uid: id, gid: id })
 }
 
-/// *Removes* the zygote's session and its mask of signals, and what the Landlock domain that it shares with
-/// others allows among them.
+/// *Removes* the zygote's session and its mask of signals, what the Landlock domain that it shares with others
+/// allows among them, and CPU time beyond the limit.
 fn part(_: Inherited, context: &Context<'_>) -> Result<Apart, Failure> {
     let token = context.token;
     token.setsid().step(Step::Session)?;
     verify(Step::Session, token.session().step(Step::Session)? == FIRST_PID)?;
     token.unblock_signals().step(Step::Signals)?;
     verify(Step::Signals, token.unblock_signals().step(Step::Signals)?)?;
-    if context.scopes.is_some() {
-        let step = Step::LandlockRestrict;
-        // Signals and abstract sockets have no target here to try it on.
-        token.truncate_at(CANARY_FD, landlock::CANARY).step(Step::Canary)?;
-        token.restrict_self(SCOPES_FD, context.plan.landlock.is_quiet()).step(step)?;
-        let after = token.truncate_at(CANARY_FD, landlock::CANARY);
-        verify(Step::VerifyLandlock, after == Err(Errno::EACCES))?;
-    }
+    // Signals and abstract sockets have no target here to try it on.
+    token.open_to_write(CANARY_FD, landlock::CANARY).step(Step::Canary)?;
+    token.restrict_self(PARTING_FD, context.plan.landlock.is_quiet()).step(Step::LandlockRestrict)?;
+    let after = token.open_to_write(CANARY_FD, landlock::CANARY);
+    verify(Step::VerifyLandlock, after == Err(Errno::EACCES))?;
+    limit_cpu(context)?;
     Ok(Apart(()))
+}
+
+/// *Removes* CPU time beyond the limit: the zygote has none, because its own time would count.
+fn limit_cpu(context: &Context<'_>) -> Result<(), Failure> {
+    let token = context.token;
+    for (operand, limit) in limits::of(&context.plan.limits, Whose::Own) {
+        token.set_limit(limit.resource, limit.soft, limit.hard).step_on(Step::Limit, operand)?;
+        let in_force = token.limit(limit.resource).step_on(Step::Limit, operand)?;
+        verify_on(Step::Limit, operand, in_force == (limit.soft, limit.hard))?;
+    }
+    Ok(())
 }
 
 /// The first process of a pid namespace.

@@ -140,15 +140,14 @@ impl Base {
         self.next.set(number + 1);
         let mut prebuilt = Prebuilt {
             mounted: Vec::new(),
-            number,
+            directory: directory(number)?,
             root: path(number, "root")?,
             binds: paths(number, "bind", plan.binds.len())?,
             writable: paths(number, "writable", plan.writable.len())?,
             dev: if plan.dev { Some(path(number, "dev")?) } else { None },
             handler: clones.handler,
         };
-        let directory = directory(number)?;
-        sysmount::mkdirat(cwd(), &directory, 0o700).step(step)?;
+        sysmount::mkdirat(cwd(), &prebuilt.directory, 0o700).step(step)?;
         sysmount::mkdirat(cwd(), &prebuilt.root, 0o700).step(step)?;
         sysmount::attach_at(clones.root.as_fd(), cwd(), &prebuilt.root).step(step)?;
         for (index, tree) in clones.binds.iter().enumerate() {
@@ -300,8 +299,6 @@ impl Drop for Prebuilt {
             sysmount::detach(path).ignoring(why);
             sysmount::remove(path).ignoring(why);
         }
-        if let Ok(directory) = directory(self.number) {
-            sysmount::remove(&directory).ignoring(why);
-        }
+        sysmount::remove(&self.directory).ignoring(why);
     }
 }

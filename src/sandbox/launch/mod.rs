@@ -3,6 +3,7 @@
 pub mod base;
 pub mod denied;
 pub mod image;
+pub mod mounting;
 pub mod namespaces;
 pub mod park;
 pub mod snapshots;
@@ -81,51 +82,62 @@ pub fn launch(
     environment: &CStrings,
     park: Park,
 ) -> Result<Sandbox, Failure> {
-    let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
-    let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
-    sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
-    if plan.rootfs.dev {
-        let_stderr_be_opened(child_stderr.as_fd()).step(Step::StderrPipe)?;
-    }
-    let status = if plan.init { Some(pipe().step(Step::Channel)?) } else { None };
-    let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
+    let ends = Ends::new(plan)?;
     let snapshot = plan.rootfs.snapshots.as_ref().map(Snapshots::next);
     let context = Context {
         plan,
         link: supervisor_link::SupervisorLink {
             pidfd: workshop.supervisor.as_fd(),
-            channel: child_channel.as_fd(),
+            channel: ends.child_channel.as_fd(),
         },
         input,
         output,
-        stderr: child_stderr.as_fd(),
+        stderr: ends.child_stderr.as_fd(),
         passed_fds,
         environment,
-        ruleset: ruleset.as_fd(),
+        ruleset: ends.ruleset.as_fd(),
         canary: workshop.canary.as_fd(),
         park,
         snapshot: snapshot.as_ref().map(|snapshot| snapshot.name.as_c_str()),
-        status: status.as_ref().map(|(_, write)| write.as_fd()),
+        status: ends.child_status.as_ref().map(AsFd::as_fd),
     };
     let child = sys::process::spawn(AT_CLONE, group, child::main, &context).step(Step::Clone)?;
-    let mut sandbox = Sandbox {
+    let Ends { channel, stderr, status, .. } = ends;
+    let sandbox = Sandbox {
         identity: plan.ids.identity(child.pid),
         pid: child.pid,
         pidfd: child.pidfd,
         channel: None,
         stderr,
-        status: status.map(|(read, _)| read),
+        status,
         _snapshot: snapshot,
     };
-    match release(plan, workshop, &sandbox, channel.as_fd()) {
-        Ok(()) => {
-            sandbox.channel = Some(channel);
-            Ok(sandbox)
+    sandbox.released(plan, workshop, channel)
+}
+
+/// What the supervisor and a sandbox's first process share, and the ruleset that this adds its rules to.
+#[derive(Debug)]
+struct Ends {
+    channel: OwnedFd,
+    child_channel: OwnedFd,
+    stderr: OwnedFd,
+    child_stderr: OwnedFd,
+    status: Option<OwnedFd>,
+    child_status: Option<OwnedFd>,
+    ruleset: OwnedFd,
+}
+
+impl Ends {
+    fn new(plan: &Plan) -> Result<Ends, Failure> {
+        let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
+        let (stderr, child_stderr) = pipe().step(Step::StderrPipe)?;
+        sys::set_nonblocking(stderr.as_fd()).step(Step::StderrPipe)?;
+        if plan.rootfs.dev {
+            let_stderr_be_opened(child_stderr.as_fd()).step(Step::StderrPipe)?;
         }
-        Err(failure) => {
-            sandbox.destroy();
-            Err(failure)
-        }
+        let (status, child_status) = if plan.init { Some(pipe().step(Step::Channel)?) } else { None }.unzip();
+        let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
+        Ok(Ends { channel, child_channel, stderr, child_stderr, status, child_status, ruleset })
     }
 }
 
@@ -174,6 +186,20 @@ fn send_maps(
 }
 
 impl Sandbox {
+    /// Lets its first process go on, which waits for that; destroys it where that fails.
+    fn released(mut self, plan: &Plan, workshop: &Workshop, channel: OwnedFd) -> Result<Sandbox, Failure> {
+        match release(plan, workshop, &self, channel.as_fd()) {
+            Ok(()) => {
+                self.channel = Some(channel);
+                Ok(self)
+            }
+            Err(failure) => {
+                self.destroy();
+                Err(failure)
+            }
+        }
+    }
+
     /// Kills the sandbox whole: its first process is PID 1 of the pid namespace.
     pub fn kill(&self) -> Result<(), Errno> {
         sys::process::kill_child(self.pidfd.as_fd(), self.pid)

@@ -15,9 +15,11 @@ use crate::plan::Plan;
 use crate::plan::identity::Identity;
 use crate::plan::park::Park;
 use crate::plan::zygote::{ARRIVE_CALL, FAIL_CALL};
-use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use sys::token::Token;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use sys::token::{self, Token};
 use sys::{self, CStrings, Errno, process};
 
 /// A zygote from the outside.
@@ -25,20 +27,27 @@ use sys::{self, CStrings, Errno, process};
 pub struct Zygote {
     pub pid: u32,
     pub pidfd: OwnedFd,
-    /// Its set-up reports on it; its end says nothing.
+    /// Its set-up reports on it; its end says nothing. Orders go there, if it takes any.
     pub channel: OwnedFd,
-    /// What it and its sandboxes say later carries it.
-    pub token: Token,
+    /// What it and its sandboxes say later carries it. None: it has no filters, and says it on the channel.
+    pub token: Option<Token>,
 }
 
 /// Begins a zygote; it goes on by itself and reports on the channel.
-pub fn make(plan: &Plan, workshop: &Workshop, environment: &CStrings, park: Park) -> Result<Zygote, Failure> {
+/// With `in_groups`, each sandbox needs a cgroup to be born in.
+pub fn make(
+    plan: &Plan,
+    workshop: &Workshop,
+    environment: &CStrings,
+    park: Park,
+    in_groups: bool,
+) -> Result<Zygote, Failure> {
     let (channel, child_channel) = sys::socket::message_pair().step(Step::Channel)?;
     let ruleset = plan.landlock.ruleset().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
-    let scopes = plan.landlock.scopes().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
+    let parting = plan.landlock.parting().map_err(|error| ruleset_errno(&error)).step(Step::Ruleset)?;
     let placeholder = workshop.placeholder()?;
     let token = Token::random().step(Step::ProfileFilter)?;
-    let profile = plan.seccomp.profile_with(token, park);
+    let (guard, profile) = (plan.seccomp.guard_with(token), plan.seccomp.profile_with(token, park));
     let context = zygote::Context {
         plan,
         link: supervisor_link::SupervisorLink {
@@ -47,16 +56,18 @@ pub fn make(plan: &Plan, workshop: &Workshop, environment: &CStrings, park: Park
         },
         environment,
         ruleset: ruleset.as_fd(),
-        scopes: scopes.as_ref().map(AsFd::as_fd),
+        parting: parting.as_fd(),
         canary: workshop.canary.as_fd(),
         placeholder: placeholder.as_fd(),
         token,
+        guard: &guard,
         profile: &profile,
+        in_groups,
     };
     // Not in a pid namespace: the first process of one cannot clone children of its parent (clone(2),
     // CLONE_PARENT).
     let child = process::spawn(0, None, zygote::main, &context).step(Step::Clone)?;
-    let zygote = Zygote { pid: child.pid, pidfd: child.pidfd, channel, token };
+    let zygote = Zygote { pid: child.pid, pidfd: child.pidfd, channel, token: Some(token) };
     let released =
         sys::socket::send_with_fd(zygote.channel.as_fd(), &wire::encode_identity(Identity::ROOT), None);
     match released.step(Step::Release) {
@@ -80,6 +91,29 @@ impl Zygote {
         Ok(stderr)
     }
 
+    /// Lets it make the sandbox that it waits to make in call `id`, in this cgroup. ENOENT, ESRCH: it has died.
+    pub fn let_clone(
+        &self,
+        listener: BorrowedFd<'_>,
+        id: u64,
+        group: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Errno> {
+        if let Some(group) = group {
+            sys::seccomp::put_until_exec(listener, id, group, zygote::GROUP_FD.unsigned_abs())?;
+        }
+        sys::seccomp::let_call(listener, id)
+    }
+
+    /// Whether a call of its process is the clone that it waits in. Some: what it says of the one before, the
+    /// number of a sandbox or an errno as the kernel has it.
+    pub fn waits_in(&self, call: &Denied) -> Option<i64> {
+        let [_, size, note, .., word] = call.args;
+        let is_clone = libc::c_long::from(call.number) == libc::SYS_clone3 && !call.foreign;
+        let carries = self.token.is_some_and(|token| word == token.word())
+            && usize::try_from(size) == Ok(token::CLONE_ARGS);
+        (is_clone && carries).then_some(note.cast_signed())
+    }
+
     pub fn kill(&self) -> Result<(), Errno> {
         process::kill_child(self.pidfd.as_fd(), self.pid)
     }
@@ -98,6 +132,8 @@ impl Zygote {
         let filters = own.number("Seccomp_filters").unwrap_or(0) + 2;
         verify(step, status.number("Seccomp_filters").is_none_or(|found| found == filters))?;
         verify(step, status.has_no_groups() && status.is_bounded())?;
+        let open = descriptors(self.pid).step(step)?;
+        verify(step, open.iter().eq(&zygote::OPEN_WHILE_WAITING))?;
         Ok(filters)
     }
 }
@@ -129,7 +165,7 @@ pub fn adopt(
     passed: Vec<OwnedFd>,
 ) -> Result<(Sandbox, SetUp), Failure> {
     let pidfd = process::pidfd_open(pid).step(Step::Clone)?;
-    verify(Step::Clone, process::is_own_child(pidfd.as_fd()))?;
+    process::verify_own_child(pidfd.as_fd()).step(Step::Clone)?;
     let identity = plan.ids.identity(pid);
     let sandbox = Sandbox { pid, pidfd, identity, channel: None, stderr, status: None, _snapshot: None };
     let copy = placeholder.try_clone().map_err(|error| errno_of(&error)).step(Step::Stdio)?;
@@ -184,15 +220,27 @@ pub fn verify_inherited(sandbox: &Sandbox, filters: u32) -> Result<(), Failure> 
     verify(step, status.words("Threads") == ["1"])
 }
 
+/// The numbers of a process's open descriptors, whatever its limit was when they were opened.
+pub(super) fn descriptors(pid: u32) -> Result<BTreeSet<RawFd>, Errno> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| errno_of(&error))?;
+    let number = |name: &OsStr| name.to_str().and_then(|name| name.parse().ok()).ok_or(Errno::EBADMSG);
+    entries.map(|entry| number(&entry.map_err(|error| errno_of(&error))?.file_name())).collect()
+}
+
+/// Whether a child of ours is the first process of a pid namespace: a sandbox.
+pub fn is_sandbox(pid: u32) -> bool {
+    Status::of(pid).is_ok_and(|status| status.words("NSpid") == [pid.to_string(), "1".to_owned()])
+}
+
 fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// /proc/PID/status (proc_pid_status(5)).
-struct Status(String);
+pub(super) struct Status(String);
 
 impl Status {
-    fn of(pid: u32) -> Result<Status, Errno> {
+    pub(super) fn of(pid: u32) -> Result<Status, Errno> {
         let path = CString::new(format!("/proc/{pid}/status")).map_err(|_nul| Errno::EINVAL)?;
         let file = sys::mount::openat2(sys::cwd(), &path, libc::O_RDONLY, 0)?;
         // One call: it is shorter than that, and says what was true at one moment.
@@ -218,11 +266,11 @@ impl Status {
         words.len() == 4 && words.iter().all(|word| word.parse() == Ok(id))
     }
 
-    fn is_zero(&self, name: &str) -> bool {
+    pub(super) fn is_zero(&self, name: &str) -> bool {
         matches!(self.words(name)[..], [digits] if digits.bytes().all(|digit| digit == b'0'))
     }
 
-    fn has_no_groups(&self) -> bool {
+    pub(super) fn has_no_groups(&self) -> bool {
         self.0.contains("\nGroups:") && self.words("Groups").is_empty()
     }
 

@@ -17,6 +17,7 @@ use seccomp::abi::Variant;
 use seccomp::admit;
 use seccomp::compile::CompileError;
 use seccomp::guard;
+use seccomp::guard_clone;
 use std::borrow::Cow;
 use sys::names;
 use sys::seccomp::Instruction;
@@ -57,6 +58,11 @@ impl Plan {
             locks: variant.locks,
             notifies_of_processes: profile.notifies_of_processes(),
         })
+    }
+
+    /// The guard of a zygote and its sandboxes: the token's clone3 is notified.
+    pub(crate) fn guard_with(&self, token: Token) -> Vec<Instruction> {
+        guard_clone::with_clone(self.guard, names::NATIVE.audit_arch(), token.word())
     }
 
     /// The profile's program for the sandboxes of a zygote, which are parked so, with the token's calls in

@@ -98,9 +98,10 @@ impl Plan {
         if self.abi() >= ABI_UDP { "TCP and UDP" } else { "TCP" }
     }
 
-    /// The rights on the canary of sandboxes that have a domain of their own on top.
-    pub(crate) fn truncation(&self) -> u64 {
-        (AccessFs::WriteFile | AccessFs::Truncate).bits()
+    /// The right by which a domain that parts sandboxes shows: below the root it allows what it handles, on
+    /// the canary it does not.
+    pub(crate) fn writing(&self) -> u64 {
+        BitFlags::from(AccessFs::WriteFile).bits()
     }
 
     /// Whether the kernel would audit denials, and can be told not to.
@@ -146,20 +147,16 @@ impl Plan {
         created(ruleset.create()?)
     }
 
-    /// The ruleset of a domain that parts sandboxes which share another: scopes, and no rule. None where
-    /// there are no scopes.
+    /// The ruleset of a domain that parts sandboxes which share another: none can trace one that is in
+    /// another domain, and where the kernel has scopes, none can signal it or find its abstract sockets.
     ///
-    /// So that it shows whether it is in force, it forbids one thing more, which the other allows on the
-    /// canary alone.
-    pub fn scopes(&self) -> Result<Option<OwnedFd>, RulesetError> {
-        if !self.scopes {
-            return Ok(None);
-        }
+    /// So that it shows whether it is in force, it handles one right of files, [`Plan::writing`].
+    pub fn parting(&self) -> Result<OwnedFd, RulesetError> {
         let ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::Truncate)?
-            .scope(Scope::from_all(self.abi))?;
-        created(ruleset.create()?).map(Some)
+            .handle_access(AccessFs::WriteFile)?;
+        let ruleset = if self.scopes { ruleset.scope(Scope::from_all(self.abi))? } else { ruleset };
+        created(ruleset.create()?)
     }
 
     pub(crate) fn bits(&self, right: Right) -> Bits {

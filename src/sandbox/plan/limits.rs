@@ -9,6 +9,16 @@ pub struct Limit {
     pub hard: u64,
 }
 
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "i32 with musl, u32 with glibc")]
+const CPU: u32 = libc::RLIMIT_CPU as u32;
+
+impl Limit {
+    /// Whether the kernel counts what a process has used before the limit was set.
+    pub(crate) fn counts_past_use(&self) -> bool {
+        self.resource == CPU
+    }
+}
+
 /// Names and numbers of all limits that can be given.
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "i32 with musl, u32 with glibc")]
 pub const NAMES: [(&str, u32); 15] = [

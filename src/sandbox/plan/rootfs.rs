@@ -148,7 +148,8 @@ pub struct Image {
 /// A service's trees in the base. Gone with the service.
 #[derive(Debug)]
 pub struct Prebuilt {
-    pub(crate) number: u32,
+    /// Where all of it is.
+    pub(crate) directory: CString,
     /// Mounts on the root: path and number of each.
     pub(crate) mounted: Vec<(CString, u64)>,
     /// The template, under `readonly` with the binds on it; under `btrfs` the directory that snapshots are
@@ -161,6 +162,16 @@ pub struct Prebuilt {
     /// The source of /dev (not under `readonly`).
     pub dev: Option<CString>,
     pub handler: OwnedFd,
+}
+
+impl Prebuilt {
+    /// The paths at which trees are attached.
+    pub(crate) fn attached(&self, snapshot: Snapshot) -> impl Iterator<Item = &CString> {
+        // Under `readonly` they are part of the root.
+        let apart = snapshot.is_writable();
+        let binds = self.binds.iter().chain(&self.dev).filter(move |_| apart);
+        [&self.root].into_iter().chain(binds).chain(&self.writable)
+    }
 }
 
 impl Plan {

@@ -2,26 +2,33 @@
 //! when they end.
 //!
 //! A zygote and its sandboxes have one listener. A notified call is told apart by the number of its process:
-//! the zygote's own, which waits in clone(2); that of a sandbox which sets itself up; or that of one that was
-//! executed, as in [`super::live`].
+//! the zygote's own, which waits in clone3(2); that of a sandbox which sets itself up; or that of one that was
+//! executed, as in [`super::live`]. A zygote whose sandboxes mount something has no listener: it takes orders
+//! on its channel, and each of its sandboxes has a listener of its own.
+
+mod adoption;
 
 use super::answers::call_of;
 use super::deadlines::Deadline;
-use super::live::{Call, Live, refusal};
+use super::live::refusal;
 use super::origin::Origin;
 use super::pool::EndedIn;
 use super::warm::PARK_TIME;
 use super::{Service, ServiceId, Supervisor};
+use crate::cgroup::leaves::Leaf;
 use crate::log;
 use crate::outcome::Outcome;
 use nix::sys::epoll::EpollFlags;
+use sandbox::Workshop;
+use sandbox::launch::mounting::{self, Ordered};
 use sandbox::launch::zygote;
 use sandbox::operand::Operand;
 use sandbox::plan::park::Park;
+use sandbox::plan::zygote::Kind;
 use sandbox::step::{AtStep, Failure, Step};
 use sandbox::wire::{GO_ON, REPORT_LEN, Report};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 use sys::process;
@@ -40,6 +47,7 @@ struct Zygote {
     service_id: ServiceId,
     /// The service it was made for; a reload makes another.
     service: Rc<Service>,
+    kind: Kind,
     park: Park,
     process: zygote::Zygote,
     /// Until the last process that uses its filters has ended.
@@ -54,16 +62,24 @@ struct Zygote {
     /// No longer needed, or ended: no sandbox is wanted of it.
     retired: bool,
     failure: Option<Failure>,
-    /// Our end of the stderr of the sandbox that it was asked for last, until that is there.
-    next_stderr: Option<OwnedFd>,
+    /// What we have for the sandbox that it was asked for last, and its cgroup, until that is there.
+    next: Option<Next>,
+    next_leaf: Option<Leaf>,
     /// Time at which its set-up, or its last sandbox, was begun.
     begun: Instant,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Our end of its stderr.
+    Sealed(OwnedFd),
+    Mounting(Ordered),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     SettingUp,
-    /// In this call.
+    /// In this call; 0: for an order.
     Waiting(u64),
     /// It was asked for a sandbox, which may be there before it says so.
     Cloning {
@@ -78,8 +94,30 @@ impl Zygote {
         self.wanted + usize::from(self.is_cloning())
     }
 
+    /// Asks for a sandbox, in this cgroup.
+    fn ask(&self, call: u64, group: Option<BorrowedFd<'_>>, workshop: &Workshop) -> Result<Next, Failure> {
+        let (process, plan) = (&self.process, &self.service.plan);
+        match self.kind {
+            Kind::Sealed => {
+                let listener = self.listener.as_ref().ok_or(Errno::ENOENT).step(Step::Clone)?;
+                let stderr = process.take_stderr(plan)?;
+                process.let_clone(listener.as_fd(), call, group).step(Step::Clone)?;
+                Ok(Next::Sealed(stderr))
+            }
+            Kind::Mounting => mounting::order(process, plan, workshop, group).map(Next::Mounting),
+        }
+    }
+
     fn is_cloning(&self) -> bool {
         self.stage == Stage::Cloning { is_there: false }
+    }
+
+    /// Looks at one that is complete: how many filters its sandboxes have.
+    fn verify(&self) -> Result<u32, Failure> {
+        match self.kind {
+            Kind::Sealed => self.process.verify(),
+            Kind::Mounting => mounting::verify_zygote(&self.process).map(|()| 0),
+        }
     }
 
     fn kill(&self) {
@@ -118,13 +156,6 @@ impl Zygotes {
         self.0.values().any(Zygote::is_cloning)
     }
 
-    /// Ends those that are left, with the supervisor.
-    pub(super) fn end_all(&mut self) {
-        for (_, zygote) in self.0.drain().filter(|(_, zygote)| zygote.stage != Stage::Ended) {
-            zygote.process.destroy();
-        }
-    }
-
     fn find(&self, service: &Rc<Service>, park: Park) -> Option<ZygoteId> {
         let is_it =
             |zygote: &Zygote| !zygote.retired && zygote.park == park && Rc::ptr_eq(&zygote.service, service);
@@ -134,14 +165,14 @@ impl Zygotes {
 
 impl Supervisor<'_> {
     /// Asks for a sandbox that the pool has counted already; it reports when it is parked.
-    pub(super) fn want_sandbox(&mut self, service_id: ServiceId, now: Instant) {
+    pub(super) fn want_sandbox(&mut self, service_id: ServiceId, kind: Kind, now: Instant) {
         let state = &self.services[service_id];
         let (service, park) = (Rc::clone(&state.service), state.pool.park);
         let found = match self.zygotes.find(&service, park) {
             Some(id) => Ok(id),
             None => {
                 self.zygotes.retire(service_id);
-                self.make_zygote(service_id, &service, park)
+                self.make_zygote(service_id, &service, kind, park)
             }
         };
         match found {
@@ -164,10 +195,15 @@ impl Supervisor<'_> {
         &mut self,
         service_id: ServiceId,
         service: &Rc<Service>,
+        kind: Kind,
         park: Park,
     ) -> Result<ZygoteId, Failure> {
         let environment = CStrings::new(service.environment.clone());
-        let process = zygote::make(&service.plan, self.workshop, &environment, park)?;
+        let (plan, workshop) = (&service.plan, self.workshop);
+        let process = match kind {
+            Kind::Sealed => zygote::make(plan, workshop, &environment, park, service.cgroup.is_some())?,
+            Kind::Mounting => mounting::make(plan, workshop, &environment, park)?,
+        };
         let id = ZygoteId(self.next_id);
         self.next_id += 1;
         let watched = self
@@ -185,6 +221,7 @@ impl Supervisor<'_> {
             Zygote {
                 service_id,
                 service: Rc::clone(service),
+                kind,
                 park,
                 process,
                 listener: None,
@@ -194,7 +231,8 @@ impl Supervisor<'_> {
                 sandboxes: HashMap::new(),
                 retired: false,
                 failure: None,
-                next_stderr: None,
+                next: None,
+                next_leaf: None,
                 begun: now,
             },
         );
@@ -204,23 +242,54 @@ impl Supervisor<'_> {
     /// Lets it clone, if it waits for that and a sandbox is wanted.
     fn let_clone(&mut self, id: ZygoteId) {
         let Some(zygote) = self.zygotes.0.get_mut(&id).filter(|zygote| zygote.wanted > 0) else { return };
-        let (Stage::Waiting(call), Some(listener)) = (zygote.stage, &zygote.listener) else { return };
-        let stderr = match zygote.process.take_stderr(&zygote.service.plan) {
-            Ok(stderr) => stderr,
-            Err(failure) => return zygote.fail(failure),
+        let Stage::Waiting(call) = zygote.stage else { return };
+        let state = &mut self.services[zygote.service_id];
+        let leaf = match state.take_leaf() {
+            Ok(leaf) => leaf,
+            Err(failure) => return self.on_no_order(id, failure),
         };
-        match sys::seccomp::let_call(listener.as_fd(), call) {
-            Ok(()) => {
+        match zygote.ask(call, leaf.as_ref().map(Leaf::as_fd), self.workshop) {
+            Ok(next) => {
                 zygote.wanted -= 1;
-                zygote.next_stderr = Some(stderr);
+                (zygote.next, zygote.next_leaf) = (Some(next), leaf);
                 zygote.stage = Stage::Cloning { is_there: false };
                 zygote.begun = Instant::now();
                 self.deadlines.set(zygote.begun + PARK_TIME, Deadline::ZygoteEnd(id.0));
             }
-            // It has ended: its exit comes next.
-            Err(Errno::ENOENT) => {}
-            Err(errno) => zygote.fail(Failure { step: Step::Clone, operand: Operand::None, errno }),
+            Err(failure) => {
+                state.put_leaf(leaf, &zygote.service);
+                match (failure.step, failure.errno) {
+                    // It has ended: its exit comes next.
+                    (Step::Clone, Errno::ENOENT | Errno::ESRCH | Errno::EPIPE)
+                    | (Step::StderrPipe, Errno::ESRCH) => {}
+                    (Step::Clone, _) => zygote.fail(failure),
+                    _ => self.on_no_order(id, failure),
+                }
+            }
         }
+    }
+
+    /// A sandbox cannot be asked for; the zygote is as it was.
+    fn on_no_order(&mut self, id: ZygoteId, failure: Failure) {
+        let Some(zygote) = self.zygotes.0.get_mut(&id) else { return };
+        zygote.wanted -= 1;
+        let (service_id, service) = (zygote.service_id, Rc::clone(&zygote.service));
+        self.on_no_sandbox(service_id, &service, failure, Instant::now());
+        self.let_clone(id);
+    }
+
+    /// What was meant for a sandbox that is not made.
+    fn put_next_leaf(&mut self, id: ZygoteId) {
+        if let Some(zygote) = self.zygotes.0.get_mut(&id) {
+            zygote.next = None;
+            self.services[zygote.service_id].put_leaf(zygote.next_leaf.take(), &zygote.service);
+        }
+    }
+
+    /// Neither it nor a sandbox of it lives any more.
+    fn remove_zygote(&mut self, id: ZygoteId) {
+        self.put_next_leaf(id);
+        self.zygotes.0.remove(&id);
     }
 
     pub(super) fn on_zygote_channel(&mut self, id: ZygoteId) {
@@ -236,9 +305,14 @@ impl Supervisor<'_> {
             Err(errno) => Err(errno),
         };
         match report.step(Step::Report) {
+            Ok(Report::Failed(failure)) if zygote.is_cloning() => {
+                self.on_waiting(id, 0, -i64::from(failure.errno as i32));
+            }
             Ok(Report::Failed(failure)) => {
                 zygote.failure.get_or_insert(failure);
             }
+            Ok(Report::Waiting) if zygote.kind == Kind::Mounting => self.on_waiting(id, 0, 0),
+            Ok(Report::Cloned(pid)) if zygote.kind == Kind::Mounting => self.on_waiting(id, 0, pid.into()),
             Ok(Report::Listener(number)) => {
                 if let Err(failure) = self.take_listener(id, number).step(Step::Listener)
                     && let Some(zygote) = self.zygotes.0.get_mut(&id)
@@ -246,7 +320,7 @@ impl Supervisor<'_> {
                     zygote.fail(failure);
                 }
             }
-            Ok(Report::Handler(_)) => {
+            Ok(Report::Handler(_) | Report::Waiting | Report::Cloned(_)) => {
                 zygote.fail(Failure { step: Step::Report, operand: Operand::None, errno: Errno::EBADMSG });
             }
             Err(failure) => zygote.fail(failure),
@@ -254,11 +328,12 @@ impl Supervisor<'_> {
     }
 
     fn take_listener(&mut self, id: ZygoteId, number: i32) -> Result<(), Errno> {
-        let Some(zygote) = self.zygotes.0.get_mut(&id) else { return Err(Errno::ESRCH) };
-        let listener = Rc::new(process::pidfd_getfd(zygote.process.pidfd.as_fd(), number)?);
-        zygote.listener = Some(Rc::clone(&listener));
+        let Some(zygote) = self.zygotes.0.get(&id) else { return Err(Errno::ESRCH) };
+        let listener = process::pidfd_getfd(zygote.process.pidfd.as_fd(), number)?;
+        // One that is not watched would never be known to be unused.
         self.watch(&listener, Origin::ZygoteCall, id.0)?;
         let Some(zygote) = self.zygotes.0.get_mut(&id) else { return Err(Errno::ESRCH) };
+        zygote.listener = Some(Rc::new(listener));
         sys::write(zygote.process.channel.as_fd(), &GO_ON).map(drop)
     }
 
@@ -270,7 +345,7 @@ impl Supervisor<'_> {
             self.epoll.delete(&listener).ignoring("it is not watched any more");
             zygote.listener = None;
             if zygote.stage == Stage::Ended {
-                self.zygotes.0.remove(&id);
+                self.remove_zygote(id);
             }
             return;
         }
@@ -294,29 +369,33 @@ impl Supervisor<'_> {
             sys::seccomp::let_call(listener.as_fd(), notification.id).ignoring("it has died");
             return;
         }
-        if let Some(failure) = zygote::failure_of(&call, zygote.process.token) {
+        let token = zygote.process.token;
+        if let Some(failure) = token.and_then(|token| zygote::failure_of(&call, token)) {
             zygote.failure.get_or_insert(failure);
             sys::seccomp::end_call(listener.as_fd(), notification.id).ignoring("it has died");
             return;
         }
-        let waits = number == libc::SYS_clone
-            && !call.foreign
-            && call.args[0] == u64::from(process::SIBLING.unsigned_abs());
-        if !waits {
+        let Some(answer) = zygote.process.waits_in(&call) else {
             return zygote.fail(Failure {
                 step: Step::Inherit,
                 operand: Operand::None,
                 errno: Errno::EPROTO,
             });
-        }
+        };
+        self.on_waiting(id, notification.id, answer);
+    }
+
+    /// It waits, in this call or for an order, and says what came of the sandbox before.
+    fn on_waiting(&mut self, id: ZygoteId, call: u64, answer: i64) {
+        let Some(zygote) = self.zygotes.0.get_mut(&id) else { return };
         self.deadlines.cancel(Deadline::ZygoteEnd(id.0));
-        let before = std::mem::replace(&mut zygote.stage, Stage::Waiting(notification.id));
+        let before = std::mem::replace(&mut zygote.stage, Stage::Waiting(call));
         match before {
-            Stage::SettingUp => match zygote.process.verify() {
+            Stage::SettingUp => match zygote.verify() {
                 Ok(filters) => zygote.filters = filters,
                 Err(failure) => return zygote.fail(failure),
             },
-            Stage::Cloning { is_there: false } => self.on_cloned(id, call.args[5].cast_signed()),
+            Stage::Cloning { is_there: false } => self.on_cloned(id, answer),
             Stage::Cloning { is_there: true } => {}
             Stage::Waiting(_) | Stage::Ended => {
                 return zygote.fail(Failure {
@@ -332,91 +411,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// It says what came of its call: the sandbox's number, or an errno as the kernel has it.
-    fn on_cloned(&mut self, id: ZygoteId, answer: i64) {
-        if let Some(pid) = u32::try_from(answer).ok().filter(|pid| *pid != 0) {
-            self.adopt(id, pid);
-            return;
-        }
-        let Some(zygote) = self.zygotes.0.get(&id).filter(|zygote| !zygote.retired) else { return };
-        let (service_id, service, begun) = (zygote.service_id, Rc::clone(&zygote.service), zygote.begun);
-        let errno = Errno::from_raw(i32::try_from(-answer).unwrap_or(libc::EIO));
-        let errno = if answer == 0 { Errno::EBADE } else { errno };
-        let failure = Failure { step: Step::Clone, operand: Operand::None, errno };
-        self.on_no_sandbox(service_id, &service, failure, begun);
-    }
-
-    /// Takes a sandbox in that a zygote has cloned.
-    fn adopt(&mut self, id: ZygoteId, pid: u32) -> Option<u64> {
-        let zygote = self.zygotes.0.get_mut(&id)?;
-        let (service_id, service) = (zygote.service_id, Rc::clone(&zygote.service));
-        let (park, retired, listener) = (zygote.park, zygote.retired, zygote.listener.clone());
-        let begun = zygote.begun;
-        // Its own, in the place of the zygote's: a handler may run code before its first notified call.
-        let placeholder = self.workshop.placeholder();
-        let stderr = zygote.next_stderr.take().ok_or(Errno::EPROTO).step(Step::StderrPipe);
-        let adopted = placeholder.and_then(|placeholder| {
-            zygote::adopt(&service.plan, pid, stderr?, placeholder, service.passed_fds.open()?)
-        });
-        let adopted = adopted.inspect_err(|_| process::end_child(pid).ignoring("it is none of ours"));
-        let watched = adopted.and_then(|(sandbox, set_up)| {
-            let number = self.watch_sandbox(&sandbox)?;
-            Ok((number, sandbox, set_up))
-        });
-        let (number, sandbox, set_up) = match watched {
-            Ok(watched) => watched,
-            Err(failure) => {
-                self.mark_as_there(id);
-                if !retired {
-                    self.on_no_sandbox(service_id, &service, failure, begun);
-                }
-                return None;
-            }
-        };
-        let mut live = Live::new((service_id, service), sandbox, park, None, begun);
-        live.listener = listener;
-        live.zygote = Some(id);
-        live.set_up = Some(set_up);
-        live.retired = retired;
-        if retired {
-            live.kill();
-        }
-        self.live.insert(number, live);
-        self.deadlines.set(Instant::now() + PARK_TIME, Deadline::ParkEnd(number));
-        self.watch_end(number);
-        self.mark_as_there(id);
-        if let Some(zygote) = self.zygotes.0.get_mut(&id) {
-            zygote.sandboxes.insert(pid, number);
-        }
-        Some(number)
-    }
-
-    /// What it was asked for last is there, or is known not to be.
-    fn mark_as_there(&mut self, id: ZygoteId) {
-        if let Some(zygote) = self.zygotes.0.get_mut(&id)
-            && zygote.stage == (Stage::Cloning { is_there: false })
-        {
-            zygote.stage = Stage::Cloning { is_there: true };
-        }
-    }
-
-    fn on_call_of_sandbox(&mut self, id: ZygoteId, notification: &Notification) {
-        let Some(zygote) = self.zygotes.0.get(&id) else { return };
-        let (filters, token) = (zygote.filters, zygote.process.token);
-        let known = zygote.sandboxes.get(&notification.pid).copied();
-        let Some(number) = known.or_else(|| self.adopt(id, notification.pid)) else { return };
-        let Some(live) = self.live.get_mut(&number) else { return };
-        if live.set_up.is_some() {
-            live.answer_set_up(notification, token);
-            self.watch_end(number);
-        } else if !live.hears_of_failed_exec(notification, token) {
-            // One that has not inherited everything is given no connection.
-            let is_whole = live.look_once(filters);
-            let settled = if is_whole { live.settle(notification) } else { Ok(Call::Settled) };
-            self.on_settled(number, settled);
-        }
-    }
-
     pub(super) fn on_zygote_end(&mut self, id: ZygoteId) {
         if let Some(zygote) = self.zygotes.0.get_mut(&id) {
             zygote.fail(Failure { step: Step::Died, operand: Operand::None, errno: Errno::ETIMEDOUT });
@@ -428,6 +422,7 @@ impl Supervisor<'_> {
         let Ok(Some((ending, _))) = process::reap(zygote.process.pidfd.as_fd()) else { return };
         // Its last report may have come with the end itself.
         self.on_zygote_channel(id);
+        self.adopt_stray(id);
         let Some(zygote) = self.zygotes.0.get_mut(&id) else { return };
         for fd in [&zygote.process.channel, &zygote.process.pidfd] {
             self.epoll.delete(fd).ignoring("it is not watched any more");
@@ -441,7 +436,7 @@ impl Supervisor<'_> {
             None => ending.into(),
         };
         if zygote.listener.is_none() {
-            self.zygotes.0.remove(&id);
+            self.remove_zygote(id);
         }
         if retired {
             return;

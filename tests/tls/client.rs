@@ -103,6 +103,23 @@ impl TlsClient {
         }
     }
 
+    /// The same to a server that may have gone.
+    pub(crate) fn half_close_if_there(&mut self) {
+        self.0.conn.send_close_notify();
+        while self.0.conn.wants_write() && self.0.conn.write_tls(&mut self.0.sock).is_ok() {}
+        let _gone = self.0.sock.shutdown(Shutdown::Write);
+    }
+
+    /// The rest, from a server that may break the connection off; None after an alert.
+    pub(crate) fn rest_if_there(&mut self) -> Option<(Vec<u8>, End)> {
+        let mut all = Vec::new();
+        match self.0.read_to_end(&mut all) {
+            Ok(_) => Some((all, End::Clean)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => None,
+            Err(_) => Some((all, End::Cut)),
+        }
+    }
+
     /// Sends, says that this was all, and reads to a clean end.
     #[track_caller]
     pub(crate) fn ask(mut self, input: &[u8]) -> Vec<u8> {

@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 
 /// The status and everything that is said.
 fn dayfly_says(site: &Site, verb: &str, options: &[&str]) -> (Option<i32>, String) {
-    let done = Command::new(dayfly())
+    // What should be refused, and is not, would serve for ever.
+    let done = Command::new("timeout")
+        .arg("60")
+        .arg(dayfly())
         .arg(verb)
         .args(["--template", site.template().to_str().unwrap()])
         .args(options)

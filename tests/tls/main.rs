@@ -7,6 +7,7 @@ mod client;
 mod clients;
 mod configuration;
 mod examples;
+mod faults;
 mod handshake;
 mod key;
 mod mutual;

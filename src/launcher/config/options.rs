@@ -129,7 +129,8 @@ pub(crate) struct Options {
     /// Size of the send buffer of the connection [default: 256K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) send_buffer: Option<Size>,
-    /// Range of uids and gids for sandboxes [default: 1879048192+4194304]
+    /// Range of uids and gids for sandboxes; launchers of one host need the same range, or ranges that do not
+    /// overlap [default: 1879048192+4194304]
     #[arg(long, value_name = "BASE+SIZE")]
     pub(crate) user_range: Option<UserRange>,
     /// Text for the client if its sandbox cannot be set up; escapes: \r \n \t \\ \xHH [default: nothing]

@@ -8,7 +8,7 @@ use crate::log;
 use crate::outcome::Outcome;
 use crate::supervisor::admission::Source;
 use crate::supervisor::deadlines::Deadline;
-use crate::supervisor::live::{Arrival, Live, refusal};
+use crate::supervisor::live::{Arrival, Live, Served, refusal};
 use crate::supervisor::origin::Origin;
 use sandbox::plan::park::Park;
 use sandbox::step::{AtStep, Failure, Step};
@@ -94,7 +94,8 @@ impl Supervisor<'_> {
         let (number, sandbox, leaf) =
             self.launch(id, service, connection.ends(), &environment, Park::None)?;
         let arrival = Arrival { service: id, connection, source: Source::Other, began: now, conn: None };
-        let served = self.served(arrival, now);
+        // It is no connection, so it has no number.
+        let served = Served::new(0, arrival, now);
         let mut live = Live::new((id, Rc::clone(service)), sandbox, Park::None, Some(served), now);
         live.leaf = leaf;
         self.live.insert(number, live);

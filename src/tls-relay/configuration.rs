@@ -8,7 +8,9 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
@@ -43,7 +45,8 @@ impl Configuration {
         };
         let mut plain = builder.with_cert_resolver(Arc::new(OnlyOne(certified)));
         plain.session_storage = Arc::new(NoServerSessionStorage {});
-        plain.send_tls13_tickets = 0;
+        plain.ticketer = Arc::new(VoidTickets);
+        plain.send_tls13_tickets = 1;
         plain.max_early_data_size = 0;
         let mut gopher = plain.clone();
         gopher.alpn_protocols = vec![ALPN.to_vec()];
@@ -54,6 +57,32 @@ impl Configuration {
     pub(crate) fn for_client(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
         let offered = hello.alpn().is_some_and(|mut offered| offered.any(|name| name == ALPN));
         Arc::clone(if offered { &self.gopher } else { &self.plain })
+    }
+}
+
+/// Tickets that hold nothing, and that clients discard at once (RFC 8446, 4.6.1: a lifetime of 0).
+///
+/// After the handshake the server has nothing to say. A client that collects small writes (Nagle's algorithm)
+/// then keeps its request until its last message of the handshake is acknowledged, which our kernel delays by
+/// 40 ms. Whatever the server sends carries the acknowledgement, and a ticket is what every client expects.
+#[derive(Debug)]
+struct VoidTickets;
+
+impl ProducesTickets for VoidTickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _session: &[u8]) -> Option<Vec<u8>> {
+        Some(vec![0; 16])
+    }
+
+    fn decrypt(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 }
 

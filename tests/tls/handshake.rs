@@ -168,7 +168,7 @@ fn no_session_can_be_resumed_and_no_early_data_is_taken() {
     let serving = start(&site, &authority, &[]);
     let mut settings = settings(&authority, None);
     settings.enable_early_data = true;
-    for _ in 0..2 {
+    for _ in 0..3 {
         let mut client = TlsClient::begin(&serving, settings.clone());
         assert!(client.0.conn.early_data().is_none());
         client.shake_hands().unwrap();
@@ -176,8 +176,26 @@ fn no_session_can_be_resumed_and_no_early_data_is_taken() {
         client.send(b"x");
         client.half_close();
         client.rest();
-        assert_eq!(client.0.conn.tls13_tickets_received(), 0);
     }
+    ends_well(serving);
+}
+
+/// A client that collects small writes would keep its request until its last message is acknowledged, which a
+/// kernel that has nothing to send delays.
+#[test]
+fn the_server_acknowledges_the_handshake_by_a_message_at_once() {
+    let mut site = a_site!();
+    let authority = authority(&mut site);
+    let serving = start(&site, &authority, &[]);
+    let mut client = TlsClient::connect(&serving, &authority);
+    client.shake_hands().unwrap();
+    while client.0.conn.wants_write() {
+        client.0.conn.write_tls(&mut client.0.sock).unwrap();
+    }
+    client.0.conn.read_tls(&mut client.0.sock).unwrap();
+    client.0.conn.process_new_packets().unwrap();
+    assert_eq!(client.0.conn.tls13_tickets_received(), 1);
+    drop(client);
     ends_well(serving);
 }
 

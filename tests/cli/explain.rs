@@ -376,3 +376,29 @@ fn what_sandboxes_inherit_from_a_zygote_is_shown_or_why_there_is_none() {
         assert!(why(&without, &["root_file_system"]).contains("detached"), "{more:?}: {without}");
     }
 }
+
+/// The documents name these numbers in several places.
+#[test]
+fn the_documents_count_a_profiles_calls_as_explain_does() {
+    let count = |profile| {
+        let tree = json(&["--profile", profile]);
+        text(&tree, &["seccomp", "profile", "allowed", "value"]).trim_end_matches(" calls").to_owned()
+    };
+    let [few, some, many] = ["static", "interpreter", "tree"].map(count);
+    for (document, sentences) in [
+        ("README.md", vec![format!("| {few}; any other call"), format!("| {few} calls |")]),
+        ("ARCHITECTURE.md", vec![format!("{few} system calls")]),
+        ("docs/comparison.md", vec![format!("{few} calls allowed")]),
+        ("docs/from-docker.md", vec![format!("`tree` allows {many} calls, `static` {few}")]),
+        ("docs/limitations.md", vec![format!("these are\n  {few}.")]),
+        (
+            "docs/profiles.md",
+            vec![format!("exits | {few} |"), format!("exec | {some} |"), format!("task | {many} |")],
+        ),
+    ] {
+        let content = std::fs::read_to_string(common::checkout().join(document)).unwrap();
+        for sentence in sentences {
+            assert!(content.contains(&sentence), "{document}: {sentence}");
+        }
+    }
+}

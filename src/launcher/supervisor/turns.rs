@@ -9,6 +9,7 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,9 +21,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The sandboxes that have used their burst, by number: each is in one of the three. With each, the CPU time
 /// that it had used at the last look.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Turns {
-    processors: usize,
+    /// Asked for when they are needed: the answer takes some twenty calls, and most launchers never need it.
+    processors: OnceCell<usize>,
     /// They run freely.
     free: BTreeMap<u64, Duration>,
     looked: Option<Instant>,
@@ -32,19 +34,11 @@ pub(super) struct Turns {
     waiting: VecDeque<(u64, Duration)>,
 }
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns {
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            free: BTreeMap::new(),
-            looked: None,
-            running: Vec::new(),
-            waiting: VecDeque::new(),
-        }
-    }
-}
-
 impl Turns {
+    fn processors(&self) -> usize {
+        *self.processors.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
     fn are_taken(&self) -> bool {
         !self.running.is_empty() || !self.waiting.is_empty()
     }
@@ -90,9 +84,9 @@ impl Supervisor<'_> {
     pub(super) fn on_look_at_aged(&mut self, now: Instant) {
         let elapsed = self.turns.looked.replace(now).map_or(LOOK_EVERY, |looked| now - looked);
         // Each look takes some calls; where the processors are enough for everybody, this one is enough.
-        if self.turns.are_taken() || runnable() > self.turns.processors {
+        if self.turns.are_taken() || runnable() > self.turns.processors() {
             let hungry = self.find_hungry(elapsed);
-            if self.turns.are_taken() || hungry.len() > self.turns.processors {
+            if self.turns.are_taken() || hungry.len() > self.turns.processors() {
                 for id in hungry {
                     self.turns.free.remove(&id);
                     self.pause(id);
@@ -139,7 +133,7 @@ impl Supervisor<'_> {
                 self.turns.free.insert(id, used);
             }
         }
-        while self.turns.running.len() < self.turns.processors {
+        while self.turns.running.len() < self.turns.processors() {
             let Some((id, seen)) = self.turns.waiting.pop_front() else { break };
             let Some(live) = self.live.get(&id) else { continue };
             live.resume();

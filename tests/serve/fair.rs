@@ -41,8 +41,11 @@ fn handlers_that_want_more_processors_than_there_are_run_in_turns() {
         let serving = Serve::probe(&site, &["spin"]).options(&options).start();
         let _clients: Vec<_> = (0..count).map(|_| serving.connect()).collect();
         let pids = process::until(|| Some(serving.served()).filter(|pids| pids.len() == count));
-        let stopped = || pids.iter().filter(|pid| state(**pid) == Some('T')).count();
-        process::until(|| (stopped() == count - processors).then_some(()));
+        let stopped = std::cell::RefCell::new(std::collections::BTreeSet::<u32>::new());
+        process::until(|| {
+            stopped.borrow_mut().extend(pids.iter().filter(|pid| state(**pid) == Some('T')).copied());
+            (stopped.borrow().len() == count).then_some(())
+        });
         let before: Vec<u64> = pids.iter().map(|pid| ran(*pid)).collect();
         // Each has its turn.
         process::until(|| pids.iter().zip(&before).all(|(pid, before)| ran(*pid) > *before).then_some(()));
@@ -64,8 +67,8 @@ fn a_stopped_handler_goes_on_when_the_others_have_ended() {
         process::kill(*pid);
     }
     let before = ran(last);
-    process::until(|| (ran(last) > before + 200_000_000).then_some(()));
-    assert_ne!(state(last), Some('T'));
+    process::until(|| (ran(last) > before).then_some(()));
+    process::until(|| (state(last) != Some('T')).then_some(()));
     drop(clients);
     serving.murder();
 }

@@ -116,10 +116,10 @@ fn verifier(client_ca: &[u8], crl: Option<&[u8]>) -> Result<Arc<dyn ClientCertVe
     if crl.is_some() && lists.is_empty() {
         return Err("the file of revoked certificates has no X509 CRL in PEM".to_owned());
     }
-    // An issuer without a list revokes nobody: of several CAs, one may have a list.
+    // Each certificate of the chain is looked up. An issuer without a list revokes nobody: of several CAs, one
+    // may have a list.
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()))
         .with_crls(lists)
-        .only_check_end_entity_revocation()
         .allow_unknown_revocation_status()
         .build()
         .map_err(|error| format!("the client CAs or their revoked certificates cannot be used: {error}"))

@@ -114,6 +114,20 @@ impl Authority {
         self.sign_for(site, name, ["20200101000000Z", "20200201000000Z"])
     }
 
+    /// Signs another CA, with a key of its own.
+    pub(crate) fn sign_authority(&self, site: &mut Site, name: &str) -> Authority {
+        let below = Authority::new(site, name);
+        let (subject, extension) = (format!("/CN={name}"), "basicConstraints=critical,CA:true");
+        let request = ["req", "-new", "-key", "ca.key", "-out", "ca.csr", "-subj"];
+        below.openssl(&[&request[..], &[&subject, "-addext", extension]].concat());
+        let [from, to] = ["ca.csr", "ca.pem"].map(|name| below.path(name).display().to_string());
+        let common =
+            ["ca", "-batch", "-notext", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key"];
+        self.openssl(&[&common[..], &["-days", "30", "-in", &from, "-out", &to]].concat());
+        site.settle();
+        below
+    }
+
     /// Revokes the certificate, and writes the list.
     pub(crate) fn revoke(&self, site: &mut Site, pair: &Pair) -> PathBuf {
         self.revoke_again(pair);

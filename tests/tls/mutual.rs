@@ -99,6 +99,26 @@ fn a_revoked_certificate_is_refused_and_the_others_are_not() {
 }
 
 #[test]
+fn a_client_of_a_ca_between_is_served_until_that_ca_is_revoked() {
+    let mut site = a_site!();
+    let authority = Authority::new(&mut site, "ca");
+    let server = authority.sign(&mut site, NAME);
+    let between = authority.sign_authority(&mut site, "between");
+    let own = between.sign(&mut site, "watcher");
+    let chain = [&own.certificate, &between.certificate()].map(|path| std::fs::read(path).unwrap()).concat();
+    common::site::write(&own.certificate, &chain, 0o644);
+    site.settle();
+    let serving = start(&site, &server, &authority, None);
+    let text = TlsClient::begin(&serving, settings(&authority, Some(&own))).ask(b"");
+    assert!(String::from_utf8(text).unwrap().contains("TLS_CLIENT_ISSUER=CN=between"));
+    ends_well(serving);
+    let crl = authority.revoke(&mut site, &Pair { certificate: between.certificate(), key: own.key.clone() });
+    let serving = start(&site, &server, &authority, Some(&crl));
+    is_refused(&serving, &authority, Some(&own), "revoked");
+    ends_well(serving);
+}
+
+#[test]
 fn a_certificate_that_is_revoked_at_a_reload_is_refused_from_then_on() {
     let mut site = a_site!();
     let authority = Authority::new(&mut site, "ca");

@@ -30,6 +30,14 @@ pub(crate) enum Kind {
     ByHand,
 }
 
+/// The peer of a connection whose TLS a relay ends: the handler's socket does not tell it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Peer {
+    ends: Option<Ends>,
+    /// Of a unix socket.
+    uid: Option<u32>,
+}
+
 /// A connection. Both directions use one descriptor, except if a user starts `run` by hand.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -38,6 +46,8 @@ pub(crate) struct Connection {
     pub(crate) kind: Kind,
     /// The ends that the PROXY header names.
     proxied: Option<Ends>,
+    /// The peer's uid, where a relay has the peer's unix socket.
+    uid: Option<u32>,
     /// What a relay tells of the TLS that it has ended.
     pub(crate) tls: Option<Box<Facts>>,
 }
@@ -68,17 +78,24 @@ impl Connection {
     /// A connected stream socket.
     pub(crate) fn from_socket(fd: OwnedFd) -> Result<Connection, NoConnection> {
         let kind = socket_kind(fd.as_fd())?;
-        Ok(Connection { input: fd, output: None, kind, proxied: None, tls: None })
+        Ok(Connection { input: fd, output: None, kind, proxied: None, uid: None, tls: None })
     }
 
     /// Something else than a socket, tried by hand.
     pub(crate) fn by_hand(input: OwnedFd, output: OwnedFd) -> Connection {
-        Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None, tls: None }
+        Connection { input, output: Some(output), kind: Kind::ByHand, proxied: None, uid: None, tls: None }
     }
 
-    /// One end of a pair of our own: a relay has the other one, which has ended the TLS between these ends.
-    pub(crate) fn plain(end: OwnedFd, ends: Option<Ends>, tls: Option<Box<Facts>>) -> Connection {
-        Connection { input: end, output: None, kind: Kind::Unix, proxied: ends, tls }
+    /// One end of a pair of our own: a relay has the other one, which has ended the TLS of this peer.
+    pub(crate) fn plain(end: OwnedFd, peer: Peer, tls: Option<Box<Facts>>) -> Connection {
+        let Peer { ends, uid } = peer;
+        Connection { input: end, output: None, kind: Kind::Unix, proxied: ends, uid, tls }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer_of_relay(&self) -> Peer {
+        let uid = if self.kind == Kind::Unix { self.peer_uid() } else { None };
+        Peer { ends: self.addresses(), uid }
     }
 
     /// Gives a relay, as its descriptor 1, its end of the pair.
@@ -126,7 +143,8 @@ impl Connection {
 
     /// The uid of a unix socket's peer.
     pub(crate) fn peer_uid(&self) -> Option<u32> {
-        socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid())
+        let asked = || socket::getsockopt(&self.input, sockopt::PeerCredentials).ok().map(|peer| peer.uid());
+        self.uid.or_else(asked)
     }
 
     /// Limits the kernel's buffers and retransmission time. Socket memory is charged to the process that
@@ -340,6 +358,16 @@ mod tests {
             }
         }
         assert_eq!(sent, DRAIN_BYTES);
+    }
+
+    /// Its socket would tell the supervisor's own uid, for every client.
+    #[test]
+    fn behind_a_relay_the_peer_of_a_unix_socket_is_the_relays() {
+        let end = || sys::socket::message_pair().unwrap().0;
+        let mut of_relay = Connection { kind: Kind::Unix, ..Connection::by_hand(end(), end()) };
+        of_relay.uid = Some(1234);
+        let plain = Connection::plain(end(), of_relay.peer_of_relay(), None);
+        assert_eq!((plain.peer_uid(), plain.peer()), (Some(1234), "unix:uid=1234".to_owned()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod examples;
 mod faults;
 mod handshake;
 mod key;
+mod limits;
 mod mutual;
 mod reload;
 mod stream;

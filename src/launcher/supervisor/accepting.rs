@@ -144,15 +144,18 @@ impl Supervisor<'_> {
         }
         self.on_status_change();
         self.refuse(connection, &service.over_limit);
+        if matches!(rejected, Rejected::Total | Rejected::Reserved) {
+            // None of those that came in one burst was old enough to lose its place to another of them.
+            self.evict_handshake(id);
+        }
     }
 
     /// Refuses an admitted connection that cannot have a sandbox.
     pub(super) fn refuse_for(&mut self, arrival: Arrival, failure: Failure) {
         let Arrival { service: id, connection, source, began, conn } = arrival;
         let conn = self.number(conn);
-        let state = &mut self.services[id];
-        state.admission.release(source);
-        let service = Rc::clone(&state.service);
+        self.release(id, Some(conn), source);
+        let service = Rc::clone(&self.services[id].service);
         let outcome = Outcome::Refused(live::refusal(&service.plan, failure));
         let peer = connection.peer();
         let record = Record::unserved(conn, &peer, &service.name, outcome.clone(), began.elapsed());

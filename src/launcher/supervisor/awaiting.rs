@@ -232,7 +232,7 @@ impl Supervisor<'_> {
 
     /// Gives up the connection's place among the admitted ones.
     fn uncount(&mut self, arrival: Arrival) -> Arrival {
-        self.services[arrival.service].admission.release(arrival.source);
+        self.release(arrival.service, arrival.conn, arrival.source);
         arrival
     }
 

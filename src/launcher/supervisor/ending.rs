@@ -74,7 +74,7 @@ impl Supervisor<'_> {
             self.wait_or_refuse(Arrival { service, connection, source, began, conn }, failure, live.begun);
             return;
         }
-        self.services[live.service_id].admission.release(served.source);
+        self.release(live.service_id, Some(served.conn), served.source);
         let (service, sandbox) = (Rc::clone(&live.service), &live.sandbox);
         let now = Instant::now();
         let running = served.running.unwrap_or(now);

@@ -29,8 +29,10 @@ impl Supervisor<'_> {
     pub(super) fn end_one(&mut self, id: u64, verdict: Verdict) {
         let Some(live) = self.live.get_mut(&id) else { return };
         live.judge(verdict);
-        let again = self.resets.contains_key(&id);
-        match live.begin_reset().filter(|_| !again) {
+        // A child that is begun is waited for.
+        let begun = self.resets.contains_key(&id);
+        let child = if begun { None } else { live.begin_reset() };
+        match child {
             None => {
                 live.kill();
                 self.watch_end(id);

@@ -30,18 +30,27 @@ fn idle_tick(service: &Service, age: Duration) -> Option<Duration> {
 impl Supervisor<'_> {
     /// Wall time from the connection on; idle time from the moment that the handler has it.
     pub(super) fn watch_time(&mut self, id: u64) {
-        let Some(live) = self.live.get(&id) else { return };
-        let Some(served) = &live.served else { return };
-        let handed_over = served.traffic_seen;
+        let Some(served) = self.live.get(&id).and_then(|live| live.served.as_ref()) else { return };
+        let (conn, handed_over) = (served.conn, served.traffic_seen);
+        // Behind a relay, that one's connection is looked at, and has the same time.
+        if self.relay_session(conn).is_none() {
+            self.watch_time_of_connection(id, handed_over);
+        }
+        self.watch_cpu(id, handed_over);
+    }
+
+    /// Idle time counts from this moment on.
+    pub(super) fn watch_time_of_connection(&mut self, id: u64, since: Instant) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(served) = &mut live.served else { return };
+        served.traffic_seen = since;
         if let Some(wall) = live.service.wall_time {
             self.deadlines.set(served.began + wall, Deadline::Wall(id));
         }
-        // Behind a relay, that one's connection is looked at.
-        let looks = served.kind != Kind::ByHand && served.tls.is_none();
-        if let (Some(tick), true) = (idle_tick(&live.service, Duration::ZERO), looks) {
-            self.deadlines.set(handed_over + tick, Deadline::IdleTick(id));
+        let tick = idle_tick(&live.service, Duration::ZERO);
+        if let (Some(tick), true) = (tick, served.kind != Kind::ByHand) {
+            self.deadlines.set(since + tick, Deadline::IdleTick(id));
         }
-        self.watch_cpu(id, handed_over);
     }
 
     pub(super) fn on_deadline(&mut self, deadline: Deadline) {
@@ -106,15 +115,6 @@ impl Supervisor<'_> {
             self.finish(id, &live, served, outcome, Usage::default());
         }
         self.live.insert(id, live);
-    }
-
-    /// Idle time counts from now on.
-    pub(super) fn watch_idle_time(&mut self, id: u64, now: Instant) {
-        let Some(live) = self.live.get_mut(&id) else { return };
-        let Some(served) = &mut live.served else { return };
-        let Some(tick) = idle_tick(&live.service, Duration::ZERO) else { return };
-        served.traffic_seen = now;
-        self.deadlines.set(now + tick, Deadline::IdleTick(id));
     }
 
     fn on_idle_tick(&mut self, id: u64, now: Instant) {

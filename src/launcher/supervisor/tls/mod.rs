@@ -15,7 +15,7 @@ use super::live::{Arrival, Live, RelayEnd, Served, Verdict};
 use super::origin::Origin;
 use crate::config::service::ServiceId;
 use crate::config::tls::Role;
-use crate::connection::{Connection, Ends};
+use crate::connection::{Connection, Peer};
 use crate::log;
 use crate::outcome::{Outcome, Record, micros};
 use held::Held;
@@ -51,12 +51,16 @@ pub(super) struct Session {
     control: OwnedFd,
     /// The signer of the relay's certificate.
     signer: u64,
+    /// Its clients must have certificates.
+    wants_client: bool,
     /// The handler's end of the plain stream, until it has it.
     plain: Option<OwnedFd>,
     began: Instant,
-    ends: Option<Ends>,
+    peer: Peer,
     /// Its place among the handshakes, until that is over.
     place: Option<Source>,
+    /// Its handler's place, once that one has ended.
+    place_of_handler: Option<Source>,
     progress: Progress,
     failure: Option<Reason>,
     cut: bool,
@@ -102,7 +106,7 @@ pub(super) struct Link {
     control: OwnedFd,
     plain: OwnedFd,
     of_relay: OwnedFd,
-    ends: Option<Ends>,
+    peer: Peer,
 }
 
 impl Link {
@@ -122,9 +126,9 @@ impl Supervisor<'_> {
             socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
         let (control, of_relay) = sys::socket::message_pair()?;
         sys::set_nonblocking(control.as_fd())?;
-        let ends = arrival.connection.addresses();
+        let peer = arrival.connection.peer_of_relay();
         arrival.connection.set_plain_end(plain_of_relay);
-        Ok(Some(Link { control, plain, of_relay, ends }))
+        Ok(Some(Link { control, plain, of_relay, peer }))
     }
 
     /// A relay has got its connection.
@@ -132,26 +136,30 @@ impl Supervisor<'_> {
         let Some(live) = self.live.get(&id) else { return };
         let Some(served) = &live.served else { return };
         let (conn, relay_service) = (served.conn, live.service_id);
-        let Link { control, plain, ends, .. } = link;
+        let Link { control, plain, peer, .. } = link;
         let watched = self.watch(&control, Origin::Relay, conn);
         let service = self.services.owner(relay_service);
+        let tls = self.services[service].service.tls.as_ref();
+        let (wants_client, time) =
+            tls.map_or((false, None), |tls| (tls.files.client_ca.is_some(), tls.handshake_time));
         let session = Session {
             service,
             relay: id,
             handler: None,
             control,
             signer: self.signer_of(service).unwrap_or(0),
+            wants_client,
             plain: Some(plain),
             began: served.began,
-            ends,
+            peer,
             place: Some(served.source),
+            place_of_handler: None,
             progress: Progress::Begun,
             failure: None,
             cut: false,
             held: None,
         };
         self.tls.sessions.insert(conn, session);
-        let time = self.services[service].service.tls.as_ref().and_then(|tls| tls.handshake_time);
         if let Some(time) = time {
             self.deadlines.set(Instant::now() + time, Deadline::HandshakeEnd(conn));
         }
@@ -216,7 +224,8 @@ impl Supervisor<'_> {
                 self.ask_signer(conn, request);
                 Ok(())
             }
-            (Report::Done(facts), Progress::Answered) => {
+            // A certificate that nobody has asked for, or none: it is a lie.
+            (Report::Done(facts), Progress::Answered) if facts.client.is_some() == session.wants_client => {
                 session.progress = Progress::Done;
                 self.on_handshake(conn, facts);
                 Ok(())
@@ -237,19 +246,30 @@ impl Supervisor<'_> {
 
     /// The handler's turn.
     fn on_handshake(&mut self, conn: u64, facts: Facts) {
-        self.give_back_place(conn);
         let Some(session) = self.tls.sessions.get_mut(&conn) else { return };
         let Some(plain) = session.plain.take() else { return };
         let (service, began) = (session.service, session.began);
-        let connection = Connection::plain(plain, session.ends, Some(Box::new(facts)));
+        let connection = Connection::plain(plain, session.peer, Some(Box::new(facts)));
         match self.services[service].admission.admit(&connection, Instant::now()) {
+            // It keeps its place among the handshakes, and its time, until its relay has ended.
             Err(rejected) => self.reject(service, connection, &rejected),
             Ok(source) => {
+                self.give_back_place(conn);
                 self.make_room(service);
                 self.serve_connection(Arrival { service, connection, source, began, conn: Some(conn) });
             }
         }
         self.end_old_signers();
+    }
+
+    /// Gives up a place among the served connections. A relay that still has the connection keeps it: its
+    /// client may take long to read what the handler has left.
+    pub(super) fn release(&mut self, service: ServiceId, conn: Option<u64>, source: Source) {
+        let session = conn.and_then(|conn| self.tls.sessions.get_mut(&conn));
+        match session.filter(|session| session.service == service) {
+            Some(session) => session.place_of_handler = Some(source),
+            None => self.services[service].admission.release(source),
+        }
     }
 
     /// It is none of the handshakes any more.
@@ -271,7 +291,11 @@ impl Supervisor<'_> {
     /// Reserved places are being used: the oldest handshake gives its place back, whatever it has sent.
     pub(super) fn evict_handshake(&mut self, relays: ServiceId) {
         let Role::Relay(owner) = self.services[relays].service.role else { return };
-        let shaking = |session: &&Session| session.service == owner && session.place.is_some();
+        let ends = |session: &Session| {
+            self.live.get(&session.relay).is_none_or(|live| live.verdict.is_some() || live.killed.is_some())
+        };
+        let shaking =
+            |session: &&Session| session.service == owner && session.place.is_some() && !ends(session);
         let oldest = self.tls.sessions.values().filter(shaking).min_by_key(|session| session.began);
         let oldest = oldest.filter(|session| session.began.elapsed() >= EVICTABLE_AGE);
         if let Some(relay) = oldest.map(|session| session.relay) {
@@ -286,6 +310,9 @@ impl Supervisor<'_> {
         self.give_back_place(served.conn);
         let Some(session) = self.tls.sessions.remove(&served.conn) else { return };
         self.epoll.delete(&session.control).ignoring("it is not watched any more");
+        if let Some(source) = session.place_of_handler {
+            self.services[session.service].admission.release(source);
+        }
         let is_early = !matches!(outcome, Outcome::Exited(0)) && live.verdict.is_none();
         // Without its word it did not end as it should.
         let cut = session.cut || !session.is_ended();
@@ -310,9 +337,10 @@ impl Supervisor<'_> {
             if let Some(served) = self.live.get_mut(&id).and_then(|live| live.served.as_mut()) {
                 served.relay_end = Some(RelayEnd { cut, bytes });
             }
-            match live.verdict {
+            // Its own verdict waits for the relay's end, which may have had another cause.
+            match live.verdict.or(self.live.get(&id).and_then(|handler| handler.verdict)) {
                 Some(verdict) => self.end_one(id, verdict),
-                None => self.watch_idle_time(id, Instant::now()),
+                None => self.watch_time_of_connection(id, Instant::now()),
             }
         }
         self.end_old_signers();

@@ -3,7 +3,7 @@
 use super::{Progress, Session, Supervisor};
 use crate::config::service::{Service, ServiceId};
 use crate::config::tls::Role;
-use crate::connection::Connection;
+use crate::connection::{Connection, Peer};
 use crate::log;
 use crate::outcome::Outcome;
 use crate::supervisor::admission::Source;
@@ -23,6 +23,8 @@ use tls_wire::SIGNATURE_MAX;
 const RESTART_TIME: Duration = Duration::from_secs(1);
 /// Requests that it has and has not answered: as many as its socket takes with ease.
 const OUTSTANDING_MAX: usize = 32;
+/// A signer that answers nobody for so long answers nobody any more.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Signer {
@@ -33,9 +35,15 @@ pub(super) struct Signer {
     old: bool,
     waiting: VecDeque<Vec<u8>>,
     outstanding: usize,
+    /// When it has answered, or was asked after it had answered all.
+    heard: Instant,
 }
 
 impl Signer {
+    fn hangs(&self) -> bool {
+        self.outstanding > 0 && self.heard.elapsed() >= ANSWER_TIME
+    }
+
     /// Sends what waits, as far as it takes it.
     fn send(&mut self) {
         while self.outstanding < OUTSTANDING_MAX {
@@ -45,6 +53,9 @@ impl Signer {
                 return;
             }
             self.waiting.pop_front();
+            if self.outstanding == 0 {
+                self.heard = Instant::now();
+            }
             self.outstanding += 1;
         }
     }
@@ -89,7 +100,7 @@ impl Supervisor<'_> {
         let now = Instant::now();
         let (control, of_signer) = sys::socket::message_pair().step(Step::Channel)?;
         sys::set_nonblocking(control.as_fd()).step(Step::Channel)?;
-        let connection = Connection::plain(of_signer, None, None);
+        let connection = Connection::plain(of_signer, Peer::default(), None);
         let environment = CStrings::new(service.environment.clone());
         let (number, sandbox, leaf) =
             self.launch(id, service, connection.ends(), &environment, Park::None)?;
@@ -100,7 +111,8 @@ impl Supervisor<'_> {
         live.leaf = leaf;
         self.live.insert(number, live);
         let watched = self.watch(&control, Origin::Signer, number);
-        let signer = Signer { service: id, control, old: false, waiting: VecDeque::new(), outstanding: 0 };
+        let waiting = VecDeque::new();
+        let signer = Signer { service: id, control, old: false, waiting, outstanding: 0, heard: now };
         self.tls.signers.insert(number, signer);
         if let Err(errno) = watched
             && let Some(live) = self.live.get_mut(&number)
@@ -130,7 +142,21 @@ impl Supervisor<'_> {
         if let Some(signer) = self.tls.signers.get_mut(&number) {
             signer.waiting.push_back(message);
             signer.send();
+            if signer.hangs() {
+                self.look_at_signer(number);
+            }
         }
+    }
+
+    /// Kills a signer that has not answered for long, unless its answers are there.
+    fn look_at_signer(&mut self, number: u64) {
+        self.on_signer(number);
+        if self.tls.signers.get(&number).is_some_and(Signer::hangs)
+            && let Some(live) = self.live.get_mut(&number)
+        {
+            live.fail(Step::Report, Errno::ETIMEDOUT);
+        }
+        self.watch_end(number);
     }
 
     /// The signer that relays of this service get now.
@@ -172,6 +198,7 @@ impl Supervisor<'_> {
             // The number 0 says that it has the key.
             let Some((conn @ 1.., answer)) = tls_wire::split(&message[..count]) else { continue };
             signer.outstanding = signer.outstanding.saturating_sub(1);
+            signer.heard = Instant::now();
             self.pass_answer(id, conn, answer);
         }
     }

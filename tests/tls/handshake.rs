@@ -133,7 +133,9 @@ fn places_of_handshakes_are_not_those_of_handlers() {
         std::io::Read::read_exact(&mut client.0, &mut [0]).unwrap();
     }
     // Both handlers' places are taken; a handshake has one, and is told within TLS that there is no handler.
-    let (answer, _) = TlsClient::connect(&serving, &authority).rest();
+    let mut third = TlsClient::connect(&serving, &authority);
+    third.shake_hands().unwrap();
+    let (answer, _) = third.rest();
     assert!(answer.is_empty());
     serving.await_log(&["rejected", "limit=max-"]);
     drop(open);

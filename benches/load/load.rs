@@ -5,34 +5,63 @@
 //!        load rate CONNECTIONS PARALLEL NAME PORT [NAME PORT]...
 //!        load plot SAMPLES SVG
 //!
+//! PORT may be `tls:PORT`: then each connection shakes hands anew, and takes certificates for localhost of the
+//! CA in the file $LOAD_CA.
+//!
 //! `latency` leaves PACE-MS between two connections and appends `NAME<TAB>FIRST-BYTE-US<TAB>END-US` lines
 //! to SAMPLES; `rate` keeps PARALLEL connections going, in five slices a server; `plot` draws what
 //! SAMPLES holds.
 
 mod plot;
 
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 struct Server {
     name: String,
-    port: u16,
+    at: At,
     first: Vec<f64>,
     end: Vec<f64>,
+}
+
+/// Where a server is, and how TLS is spoken with it, if it is.
+#[derive(Clone)]
+struct At {
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A hung server ends the comparison.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// From connect to the first byte and to the end, in microseconds. An empty answer is a failure.
-fn ask(port: u16) -> io::Result<(f64, f64)> {
+fn ask(at: &At) -> io::Result<(f64, f64)> {
     let began = Instant::now();
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let stream = TcpStream::connect(("127.0.0.1", at.port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    match &at.tls {
+        None => converse(stream, began),
+        Some(tls) => {
+            // As curl does: else the request waits for the acknowledgement of the handshake's last message.
+            stream.set_nodelay(true)?;
+            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+            let tls = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+            converse(StreamOwned::new(tls, stream), began)
+        }
+    }
+}
+
+fn converse(mut stream: impl Read + Write, began: Instant) -> io::Result<(f64, f64)> {
     stream.write_all(b"x\r\n")?;
+    stream.flush()?;
     // Without a half-close, at which nsjail ends the handler.
     let mut buffer = [0; 4096];
     if stream.read(&mut buffer)? == 0 {
@@ -59,7 +88,7 @@ fn latency(servers: &mut [Server], rounds: usize, pace: Duration, samples: &str)
     let mut out = std::fs::OpenOptions::new().create(true).append(true).open(samples)?;
     for round in 0..rounds + 5 {
         for server in &mut *servers {
-            let (first, end) = ask(server.port).map_err(|error| named(server, &error))?;
+            let (first, end) = ask(&server.at).map_err(|error| named(server, &error))?;
             // The first rounds fill caches and pools.
             if round >= 5 {
                 server.first.push(first);
@@ -95,11 +124,14 @@ fn named(server: &Server, error: &io::Error) -> io::Error {
 const SLICES: usize = 5;
 
 /// Connections a second, `parallel` at a time.
-fn slice(port: u16, connections: usize, parallel: usize) -> io::Result<f64> {
+fn slice(at: &At, connections: usize, parallel: usize) -> io::Result<f64> {
     let began = Instant::now();
     let each = connections / parallel;
     let clients: Vec<_> = (0..parallel)
-        .map(|_| thread::spawn(move || (0..each).try_for_each(|_| ask(port).map(drop))))
+        .map(|_| {
+            let at = at.clone();
+            thread::spawn(move || (0..each).try_for_each(|_| ask(&at).map(drop)))
+        })
         .collect();
     for client in clients {
         client.join().map_err(|_panic| io::Error::other("a client has panicked"))??;
@@ -111,7 +143,7 @@ fn rate(servers: &mut [Server], connections: usize, parallel: usize) -> io::Resu
     for _ in 0..SLICES {
         for server in &mut *servers {
             let rate =
-                slice(server.port, connections / SLICES, parallel).map_err(|error| named(server, &error))?;
+                slice(&server.at, connections / SLICES, parallel).map_err(|error| named(server, &error))?;
             server.end.push(rate);
         }
     }
@@ -124,10 +156,28 @@ fn rate(servers: &mut [Server], connections: usize, parallel: usize) -> io::Resu
     Ok(())
 }
 
+/// A full handshake each time, with certificates of the CA in $LOAD_CA.
+fn tls() -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(std::env::var_os("LOAD_CA")?).ok()? {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Some(Arc::new(config))
+}
+
 fn servers(words: &[String]) -> Option<Vec<Server>> {
     let pairs = words.chunks(2).map(|pair| {
-        let [name, port] = pair else { return None };
-        Some(Server { name: name.clone(), port: port.parse().ok()?, first: Vec::new(), end: Vec::new() })
+        let [name, at] = pair else { return None };
+        let (port, tls) = match at.strip_prefix("tls:") {
+            Some(port) => (port, Some(tls()?)),
+            None => (at.as_str(), None),
+        };
+        let at = At { port: port.parse().ok()?, tls };
+        Some(Server { name: name.clone(), at, first: Vec::new(), end: Vec::new() })
     });
     pairs.collect::<Option<Vec<_>>>().filter(|servers| !servers.is_empty())
 }

@@ -130,12 +130,10 @@ fn set_up(context: &Context<'_>) -> Result<Inherited, Failure> {
     filter(restricted, context)
 }
 
-/// As [`super::begin`], but that a session is each sandbox's own.
+/// As [`super::begin`], but that it stays in the supervisor's session, and so has the weight that the
+/// supervisor has there (sched(7), autogroups). Each sandbox has a session of its own.
 pub(super) fn begin(link: SupervisorLink<'_>, start: &Start) -> Result<Begun, Failure> {
     link.die_with_it()?;
-    process::setsid().step(Step::Session)?;
-    let session = process::session().step(Step::Session)?;
-    verify(Step::Session, session.unsigned_abs() == std::process::id())?;
     super::begin_process(start)
 }
 

@@ -56,7 +56,10 @@ pub(crate) fn main(given: &Context<'_>) -> ! {
         Err(failure) => failure,
         Ok(context) => match set_up(&context) {
             Ok(inherited) => clone_sandboxes(inherited, &context),
-            Err(failure) => failure,
+            Err(failure) => {
+                context.link.report_failure(failure);
+                process::exit_now(super::SETUP_FAILED)
+            }
         },
     };
     given.link.report_failure(failure);
@@ -99,6 +102,7 @@ fn keep_descriptors(context: &Context<'_>, handler: &OwnedFd) -> Result<(), Fail
     sys::dup_to(context.link.pidfd, SUPERVISOR_FD, libc::O_CLOEXEC).step(Step::SupervisorAlive)?;
     sys::dup_to(context.canary, CANARY_FD, libc::O_CLOEXEC).step(Step::Canary)?;
     sys::close_range(3, (CANARY_FD - 1).unsigned_abs(), 0).step(Step::CloseAll)?;
+    sys::close_range(SUPERVISOR_FD + 1, (CHANNEL_FD - 1).unsigned_abs(), 0).step(Step::CloseAll)?;
     sys::close_range(EXEC_FD + 1, u32::MAX, 0).step(Step::CloseAll)?;
     for number in 0..=EXEC_FD {
         let expected = match number {

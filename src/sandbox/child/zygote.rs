@@ -165,9 +165,12 @@ fn restrict(_: Reduced, context: &Context<'_>, tree: &rootfs::Tree) -> Result<Re
     }
     landlock::add_rules(&plan.landlock, context.ruleset, tree.root.as_fd(), tree.handler.as_fd())?;
     landlock::restrict(&plan.landlock, context.ruleset, context.canary)?;
+    // First: any number may be its own, these too.
+    if context.parting.as_raw_fd() != PARTING_FD {
+        sys::dup_to(context.parting, PARTING_FD, libc::O_CLOEXEC).step(Step::LandlockRestrict)?;
+    }
     sys::dup_to(context.link.pidfd, SUPERVISOR_FD, libc::O_CLOEXEC).step(Step::SupervisorAlive)?;
     sys::dup_to(context.canary, CANARY_FD, libc::O_CLOEXEC).step(Step::Canary)?;
-    sys::dup_to(context.parting, PARTING_FD, libc::O_CLOEXEC).step(Step::LandlockRestrict)?;
     Ok(Restricted(()))
 }
 

@@ -98,16 +98,7 @@ impl Live {
     /// Its first process, and the descendants of that where there can be any: those that it has forked, and
     /// orphans.
     fn processes(&self) -> Vec<u32> {
-        let mut found = vec![self.sandbox.pid];
-        let mut next = 0;
-        while self.has_processes() && found.len() < PROCESSES_MAX {
-            let Some(pid) = found.get(next) else { break };
-            // A list that the kernel keeps: it waits for no process (proc_pid_children(5)).
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-            next += 1;
-        }
-        found
+        if self.has_processes() { with_descendants(self.sandbox.pid) } else { vec![self.sandbox.pid] }
     }
 
     /// Whether it wants a processor all the time, as far as can be told: of `elapsed`, it has used half, or it wants
@@ -151,10 +142,35 @@ impl Live {
     }
 }
 
-/// Whether it runs or waits for a processor: it is at no place in the kernel then (proc_pid_wchan(5)). Unlike
-/// /proc/PID/stat this holds nothing of the process, not even its memory for a moment.
+/// The process and its descendants. The kernel keeps a list of children for each thread, and reading it waits
+/// for no process (proc_pid_children(5)).
+fn with_descendants(first: u32) -> Vec<u32> {
+    let (mut found, mut next) = (vec![first], 0);
+    while let Some(pid) = found.get(next).copied().filter(|_| found.len() < PROCESSES_MAX) {
+        for thread in threads(pid) {
+            let children = fs::read_to_string(format!("{thread}/children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        next += 1;
+    }
+    found
+}
+
+/// The directories of a process's threads.
+fn threads(pid: u32) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.take(PROCESSES_MAX).map(|entry| entry.path().to_string_lossy().into_owned())
+}
+
+/// Whether one of its threads runs or waits for a processor: it is at no place in the kernel then
+/// (proc_pid_wchan(5)). Unlike /proc/PID/stat this holds nothing of the process, not even its memory for a
+/// moment. A thread that has ended, and one that may not be looked at, is said to be at no place either, but
+/// has no namespace to tell.
 fn is_runnable(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/wchan")).is_ok_and(|place| place == b"0")
+    let is_at_no_place =
+        |thread: &String| fs::read(format!("{thread}/wchan")).is_ok_and(|place| place == b"0");
+    let lives = |thread: String| fs::read_link(format!("{thread}/ns/uts")).is_ok();
+    threads(pid).filter(is_at_no_place).any(lives)
 }
 
 fn may_schedule() -> bool {
@@ -183,6 +199,38 @@ mod tests {
         assert_eq!(look.next(used * 2, TICK_MIN), TICK_MIN);
         // Few connections have longer bursts than that anyway.
         assert_eq!(look.next(used * 2, TICK_AT_REST * 2), TICK_AT_REST * 2);
+    }
+
+    /// The test's own thread is not the first of its process.
+    #[test]
+    fn a_child_of_any_thread_is_a_descendant() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let found = with_descendants(std::process::id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found.contains(&child.id()), "{found:?}");
+    }
+
+    /// The first thread waits for the tests.
+    #[test]
+    fn a_process_wants_a_processor_if_any_thread_of_it_does() {
+        let own = std::process::id();
+        while fs::read(format!("/proc/{own}/task/{own}/wchan")).unwrap() == b"0" {
+            std::thread::yield_now();
+        }
+        assert!(is_runnable(own));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_wants_no_processor() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert_eq!(fs::read(format!("/proc/{}/wchan", child.id())).unwrap(), b"0");
+        assert!(!is_runnable(child.id()));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -122,6 +122,35 @@ fn a_service_file_with_a_mistake_leaves_the_process_before_it_serving() {
     assert_eq!(serving.terminate().0, 0);
 }
 
+/// Sandboxes of both live at a time.
+#[test]
+fn a_range_of_uids_that_overlaps_the_one_before_leaves_the_process_before_it_serving() {
+    let site = a_site!();
+    let beside = Beside::new(&site);
+    let text = |last: &str| {
+        let (template, tag) = (site.template().display().to_string(), site.tag());
+        format!("template = \"{template}\"\nhandler = [\"/bin/probe\", \"@{tag}\", \"echo\"]\n{last}\n")
+    };
+    let file = beside.file("echo.toml", &text("user_range = \"1900000000+4194304\""), 0o644);
+    let mut serving = Serve::file(&site, &file).start();
+    serving.await_log(&["listening"]);
+    beside.file("echo.toml", &text("user_range = \"1900000001+4194304\""), 0o644);
+    serving.signal(libc::SIGUSR2);
+    serving.await_log(&["user_range: 1900000001+4194304 overlaps 1900000000+4194304"]);
+    serving.await_log(&["not replaced by a new process"]);
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    beside.file("echo.toml", &text("user_range = \"1910000000+4194304\""), 0o644);
+    let before = serving.succeed(libc::SIGUSR2);
+    assert_eq!(serving.end_of(before), 0);
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    // The next one knows of those before the last one, too.
+    beside.file("echo.toml", &text("user_range = \"1900000001+4194304\""), 0o644);
+    serving.signal(libc::SIGUSR2);
+    serving.await_log(&["user_range: 1900000001+4194304 overlaps 1900000000+4194304"]);
+    assert_eq!(serving.ask(b"x\n"), b"x\n");
+    assert_eq!(serving.terminate().0, 0);
+}
+
 #[test]
 fn a_reload_after_the_program_was_replaced_starts_the_new_one() {
     let site = a_site!();

@@ -34,26 +34,23 @@ pub(super) struct Origin<'a> {
     pub(super) ids: RefCell<Vec<UserIds>>,
 }
 
-impl Origin<'_> {
-    /// Refuses a range of ids that could give a sandbox the uid of an older one.
-    fn keep_uids_apart(&self, services: &[Service]) -> Result<(), String> {
-        let mut known = self.ids.borrow_mut();
-        for ids in ids_of(services) {
-            if let Some(old) = known.iter().find(|old| old.may_collide(ids)) {
-                return Err(format!(
-                    "user_range: {}+{} overlaps {}+{}, which was in force before: choose one that does not overlap, or restart",
-                    ids.base(),
-                    ids.size(),
-                    old.base(),
-                    old.size()
-                ));
-            }
-            if !known.contains(&ids) {
-                known.push(ids);
-            }
+/// Refuses a range of ids that could give a sandbox the uid of an older one, and adds the others to those known.
+pub(super) fn keep_uids_apart(known: &mut Vec<UserIds>, services: &[Service]) -> Result<(), String> {
+    for ids in ids_of(services) {
+        if let Some(old) = known.iter().find(|old| old.may_collide(ids)) {
+            return Err(format!(
+                "user_range: {}+{} overlaps {}+{}, which was in force before: choose one that does not overlap, or restart",
+                ids.base(),
+                ids.size(),
+                old.base(),
+                old.size()
+            ));
         }
-        Ok(())
+        if !known.contains(&ids) {
+            known.push(ids);
+        }
     }
+    Ok(())
 }
 
 /// The ranges from which sandboxes get their ids by their pids.
@@ -88,7 +85,7 @@ impl Reload for Origin<'_> {
             return Err("cgroups were not used until now: restart to use them".to_owned());
         }
         keep_out_of_host_network(&services, base)?;
-        self.keep_uids_apart(&services)?;
+        keep_uids_apart(&mut self.ids.borrow_mut(), &services)?;
         attach(base, &mut services, clones).map_err(|error| error.message)?;
         if let Some(service) = services.first() {
             namespaces::set_hostname(&service.hostname)
@@ -136,7 +133,8 @@ impl Reload for Origin<'_> {
     }
 
     fn succeed(&self, passed: &PassedOn<'_>) -> Result<Successor, String> {
-        successor::start(self.base, &self.program, passed)
+        let ranges = self.ids.borrow().iter().map(|ids| (ids.base(), ids.size())).collect();
+        successor::start(self.base, &self.program, ranges, passed)
     }
 
     fn stats_socket(&self) -> Option<StatsSocket> {

@@ -1,7 +1,7 @@
 //! `serve`: assigns sockets to services, and starts.
 
 use super::learn::Lesson;
-use super::reload::{Origin, ids_of};
+use super::reload::{Origin, ids_of, keep_uids_apart};
 use super::successor::{self, Predecessor};
 use super::{SERVE_FAILED, USAGE, fail, init_log, loop_failed, open_log_on_error, prepare};
 use crate::activation::{self, Inherited};
@@ -70,6 +70,7 @@ fn start(
     (notifier, learner, predecessor): (Notifier, Option<Learner>, Option<Predecessor>),
 ) -> Result<(), (String, u8)> {
     let program = successor::program();
+    let ranges = predecessor.as_ref().map(|predecessor| predecessor.ranges.clone()).unwrap_or_default();
     let (predecessors, stats) = predecessor.map(Predecessor::into_parts).unwrap_or_default();
     let opened = |path: Option<PathBuf>| path.and_then(|path| PublicDirectory::open(&path).ok());
     let public = public::bind_all(&mut settings).into_iter().map(opened).collect();
@@ -93,7 +94,11 @@ fn start(
     }
     let Some(base) = &prepared.base else { return Err((String::from("there is no base"), SERVE_FAILED)) };
     let has_groups = prepared.groups.is_some();
-    let (settings, ids) = (RefCell::new(in_force), RefCell::new(ids_of(&prepared.services)));
+    let own = ids_of(&prepared.services).first().copied();
+    let of_predecessor = |(base, size)| own.map(|own| own.with_range(base, size));
+    let mut ids: Vec<_> = ranges.into_iter().filter_map(of_predecessor).collect();
+    keep_uids_apart(&mut ids, &prepared.services).map_err(|message| (message, USAGE))?;
+    let (settings, ids) = (RefCell::new(in_force), RefCell::new(ids));
     let origin = Origin { options: options.clone(), settings, base, has_groups, program, ids };
     // The services are not kept here: a replaced service goes with the last of its sandboxes.
     let supervisor =

@@ -40,6 +40,8 @@ const FIRST: RawFd = 3;
 pub(super) struct Predecessor {
     /// Its channel, and those of processes before it.
     channels: Vec<OwnedFd>,
+    /// Base and size of the ranges of ids that sandboxes there may have.
+    pub(super) ranges: Vec<(u32, u32)>,
     stats: Option<StatsSocket>,
 }
 
@@ -50,9 +52,11 @@ impl Predecessor {
             let index = inherited.passed.iter().position(|(_, name)| name == wanted)?;
             Some(inherited.passed.remove(index).0)
         };
-        let mut channels = vec![named(CHANNEL)?];
+        let channel = named(CHANNEL)?;
+        let ranges = succession::hear_ranges(channel.as_fd());
+        let mut channels = vec![channel];
         channels.extend(std::iter::from_fn(|| named(DRAINING)));
-        Some(Predecessor { channels, stats: named(STATS).map(StatsSocket::adopt) })
+        Some(Predecessor { channels, ranges, stats: named(STATS).map(StatsSocket::adopt) })
     }
 
     pub(super) fn into_parts(self) -> (Vec<OwnedFd>, Option<StatsSocket>) {
@@ -92,9 +96,16 @@ pub(super) fn is_replaced(program: &Path) -> bool {
 }
 
 /// Starts it, as a child of this process's own parent: the service manager learns of its end.
-pub(super) fn start(base: &Base, program: &Path, passed_on: &PassedOn<'_>) -> Result<Successor, String> {
+pub(super) fn start(
+    base: &Base,
+    program: &Path,
+    ranges: Vec<(u32, u32)>,
+    passed_on: &PassedOn<'_>,
+) -> Result<Successor, String> {
     let (channel, other) =
         sys::socket::message_pair().map_err(|errno| format!("cannot make a socket pair: {errno}"))?;
+    succession::tell_ranges(channel.as_fd(), ranges)
+        .map_err(|errno| format!("cannot tell it the ranges of ids: {errno}"))?;
     let leads = process::session().is_ok_and(|session| u32::try_from(session) == Ok(std::process::id()));
     match process::fork_sibling() {
         Err(errno) => Err(format!("cannot make a process: {errno}")),

@@ -16,6 +16,7 @@ mod eviction;
 pub(crate) mod learning;
 mod lifecycle;
 mod live;
+mod messages;
 mod minimum_rate;
 mod origin;
 mod paths;

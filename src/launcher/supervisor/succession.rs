@@ -6,6 +6,7 @@
 //!
 //! | from | message | then |
 //! |---|---|---|
+//! | predecessor | `Ranges` | the successor refuses a range of uids that overlaps one of them |
 //! | successor | `Ready` | the predecessor stops accepting |
 //! | predecessor | `Counters`, one for each service | counting goes on from them |
 //! | predecessor | `TakeOver` | the successor accepts, and is the service's main process |
@@ -16,126 +17,28 @@
 
 use super::Supervisor;
 use super::deadlines::Deadline;
+use super::messages::{Channel, Message, Received};
 use super::origin::Origin;
 use crate::config::service::ServiceId;
 use crate::listener::Listener;
 use crate::log;
 use crate::notify::Notifier;
-use nix::sys::socket::{MsgFlags, recv, send};
 use report::counters::{Counters, Ended};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use sys::process::Child;
 use sys::{Errno, Ignoring, process};
 
 /// Time for a new process to open and check everything that the services need.
 const START_TIME: Duration = Duration::from_secs(60);
-/// More than any message has.
-const MESSAGE_MAX: usize = 1 << 18;
+/// Time for a process that is ready to read what it is told.
+const READ_TIME: Duration = Duration::from_secs(5);
 
 /// The numbers of the channels among events: the successor's, that of the process before, and from the next one
 /// on those of processes before it.
 const SUCCESSOR: u64 = 0;
 const PREDECESSOR: u64 = 1;
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Message {
-    /// It could not be executed.
-    Failed(String),
-    Ready,
-    /// The counts of the service with this index.
-    Counters(usize, Box<Counters>),
-    TakeOver,
-    Ended(usize, EndedConnection),
-    Stop,
-}
-
-/// [`Ended`], with words of its own.
-#[derive(Debug, Serialize, Deserialize)]
-struct EndedConnection {
-    at: u64,
-    outcome: String,
-    peer: String,
-    launched: bool,
-    /// Waiting, set-up, run, processor, in microseconds.
-    times: [u64; 4],
-    selector: Option<String>,
-}
-
-impl From<&Ended<'_>> for EndedConnection {
-    fn from(ended: &Ended<'_>) -> EndedConnection {
-        EndedConnection {
-            at: ended.at,
-            outcome: ended.outcome.to_owned(),
-            peer: ended.peer.to_owned(),
-            launched: ended.launched,
-            times: [ended.wait_us, ended.setup_us, ended.run_us, ended.cpu_us],
-            selector: ended.selector.map(str::to_owned),
-        }
-    }
-}
-
-impl EndedConnection {
-    fn as_ended(&self) -> Ended<'_> {
-        let [wait_us, setup_us, run_us, cpu_us] = self.times;
-        Ended {
-            at: self.at,
-            outcome: &self.outcome,
-            peer: &self.peer,
-            launched: self.launched,
-            wait_us,
-            setup_us,
-            run_us,
-            cpu_us,
-            selector: self.selector.as_deref(),
-        }
-    }
-}
-
-/// A socket whose messages keep their bounds; never waited for.
-#[derive(Debug)]
-struct Channel(OwnedFd);
-
-#[derive(Debug)]
-enum Received {
-    Message(Message),
-    Nothing,
-    Closed,
-}
-
-impl Channel {
-    fn send(&self, message: &Message) -> Result<(), Errno> {
-        let bytes = serde_json::to_vec(message).map_err(|_unserializable| Errno::EINVAL)?;
-        send(self.0.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).map(drop)
-    }
-
-    /// The next message that this version knows.
-    fn receive(&self) -> Received {
-        let mut bytes = vec![0; MESSAGE_MAX];
-        loop {
-            match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => return Received::Closed,
-                Ok(count) => {
-                    let known = bytes.get(..count).and_then(|bytes| serde_json::from_slice(bytes).ok());
-                    if let Some(message) = known {
-                        return Received::Message(message);
-                    }
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Received::Nothing,
-                Err(_) => return Received::Closed,
-            }
-        }
-    }
-}
-
-impl AsFd for Channel {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
 
 /// Descriptors that a successor gets besides its own channel.
 #[derive(Debug)]
@@ -144,6 +47,22 @@ pub(crate) struct PassedOn<'a> {
     pub(crate) stats: Option<BorrowedFd<'a>>,
     /// Channels of processes before this one that still have connections.
     pub(crate) predecessors: Vec<BorrowedFd<'a>>,
+}
+
+/// 0 to 2 are others'.
+const FIRST_OWN: i32 = 3;
+
+/// Tells a successor the ranges that sandboxes here may have ids from: base and size. Before it is executed.
+pub(crate) fn tell_ranges(channel: BorrowedFd<'_>, ranges: Vec<(u32, u32)>) -> Result<(), Errno> {
+    Channel(sys::dup_above(channel, FIRST_OWN)?).send(&Message::Ranges(ranges))
+}
+
+/// Those of the processes before this one. None comes from one that does not tell.
+pub(crate) fn hear_ranges(channel: BorrowedFd<'_>) -> Vec<(u32, u32)> {
+    match sys::dup_above(channel, FIRST_OWN).map(|channel| Channel(channel).receive()) {
+        Ok(Received::Message(Message::Ranges(ranges))) => ranges,
+        _ => Vec::new(),
+    }
 }
 
 /// The process that was started to take over.
@@ -258,6 +177,8 @@ impl Supervisor<'_> {
         match message {
             Message::Failed(why) => self.on_successors_end(&why),
             Message::Ready => self.pass_on(),
+            // Heard before there was a loop.
+            Message::Ranges(_) => {}
             Message::Stop => self.stop(libc::SIGTERM),
             Message::TakeOver => self.take_over(),
             Message::Counters(index, counters) => {
@@ -311,16 +232,21 @@ impl Supervisor<'_> {
         let Some((channel, process)) = self.succession.successor.take() else { return };
         let pid = process.pid;
         self.pause_listeners();
+        let end = Instant::now() + READ_TIME;
         for (index, (_, state)) in self.services.all().enumerate() {
             let counters = Box::new(state.statistics.counters.clone());
-            channel.send(&Message::Counters(index, counters)).ignoring("it counts from what is written");
+            let sent = channel.send_until(&Message::Counters(index, counters), end);
+            sent.ignoring("it counts from what is written");
         }
         // Before the successor sends anything itself: systemd listens to the main process alone.
         let status = self.status();
         self.tell(|notifier| notifier.succeeded(pid, &status));
-        channel.send(&Message::TakeOver).ignoring("its end is an event of its own");
-        self.deadlines.cancel(Deadline::SuccessorEnd);
+        let told = channel.send_until(&Message::TakeOver, end);
         self.succession.successor = Some((channel, process));
+        if let Err(errno) = told {
+            return self.stay(errno);
+        }
+        self.deadlines.cancel(Deadline::SuccessorEnd);
         self.succession.succeeded = true;
         log::succeeded(pid, self.services.connections());
         self.notifier = None;
@@ -334,6 +260,20 @@ impl Supervisor<'_> {
             state.statistics.counters = Counters::default();
         }
         self.retire_unneeded();
+    }
+
+    /// The successor was ready, but cannot be told to take over: nobody would accept.
+    fn stay(&mut self, errno: Errno) {
+        if let Some((_, process)) = &self.succession.successor {
+            process::send_signal(process.pidfd.as_fd(), libc::SIGKILL).ignoring("it has just ended");
+        }
+        self.on_successors_end(&format!("the new process was ready and does not hear: {errno}"));
+        let own = std::process::id();
+        let status = self.status();
+        self.tell(|notifier| notifier.succeeded(own, &status));
+        if let Err(errno) = self.watch_listeners() {
+            self.pause_accepting(Instant::now(), errno);
+        }
     }
 
     /// The successor has the socket for the counts as well. Its own is for who asks for the connections here.
@@ -424,51 +364,5 @@ impl Supervisor<'_> {
         } else {
             self.services[service].statistics.ended(ended);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair() -> (Channel, OwnedFd) {
-        let (ours, theirs) = sys::socket::message_pair().unwrap();
-        (Channel(ours), theirs)
-    }
-
-    #[test]
-    fn a_message_of_another_version_is_passed_over() {
-        let (channel, other) = pair();
-        for text in [r#"{"Sing":"loud"}"#, "no JSON", r#""Ready""#] {
-            send(other.as_raw_fd(), text.as_bytes(), MsgFlags::empty()).unwrap();
-        }
-        assert!(matches!(channel.receive(), Received::Message(Message::Ready)));
-        assert!(matches!(channel.receive(), Received::Nothing));
-        drop(other);
-        assert!(matches!(channel.receive(), Received::Closed));
-    }
-
-    #[test]
-    fn the_end_of_a_connection_counts_as_it_would_have_here() {
-        let ended = Ended {
-            at: 90_000,
-            outcome: "wall",
-            peer: "[2001:db8::1]:7",
-            launched: true,
-            wait_us: 1,
-            setup_us: 2,
-            run_us: 3,
-            cpu_us: 4,
-            selector: Some("/a \"b\""),
-        };
-        let (channel, other) = pair();
-        Channel(other).send(&Message::Ended(0, (&ended).into())).unwrap();
-        let Received::Message(Message::Ended(0, told)) = channel.receive() else { panic!("no such message") };
-        let counted = |ended: &Ended<'_>| {
-            let mut counters = Counters::default();
-            counters.ended(ended);
-            serde_json::to_string(&counters).unwrap()
-        };
-        assert_eq!(counted(&told.as_ended()), counted(&ended));
     }
 }

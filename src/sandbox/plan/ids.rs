@@ -32,6 +32,12 @@ impl UserIds {
         UserIds { base, size, key }
     }
 
+    /// Another range with the same key.
+    #[must_use]
+    pub fn with_range(self, base: u32, size: u32) -> UserIds {
+        UserIds { base, size, ..self }
+    }
+
     #[must_use]
     pub fn base(self) -> u32 {
         self.base

@@ -41,6 +41,7 @@ const PRETENDING: &[Line] = &[
     line(ZYGOTE, "clone3", "", Skip, "the zygote takes itself for the sandbox: it is no first process of a pid namespace, and ends"),
     line("*", "chdir", "", Runs, "it is there already, which is looked at"),
     line("*", "close_range", "0x3,0xffffffff", Runs, "close-on-exec for what is closed, and looked for, later"),
+    line(ZYGOTE, "close_range", "0x3d,0x3d", Runs, "nothing has the number here; what has it is found by the look that follows"),
     line("launcher/fork/pid/fork", "close_range", "0x40,", Runs, "those above 63 are close-on-exec since the first step"),
     line(SANDBOX, "close_range", "0x40,", Runs, "those above 63 are close-on-exec since the first step"),
     line("*", "fcntl", "", Either, "asks whether a descriptor is open"),

@@ -48,7 +48,7 @@ pub(crate) struct Connection {
     proxied: Option<Ends>,
     /// The peer's uid, where a relay has the peer's unix socket.
     uid: Option<u32>,
-    /// What a relay tells of the TLS that it has ended.
+    /// The relay's report of the TLS that it has ended.
     pub(crate) tls: Option<Box<Facts>>,
 }
 
@@ -92,7 +92,7 @@ impl Connection {
         Connection { input: end, output: None, kind: Kind::Unix, proxied: ends, uid, tls }
     }
 
-    /// Who is at the other end.
+    /// The peer's address.
     pub(crate) fn peer_of_relay(&self) -> Peer {
         let uid = if self.kind == Kind::Unix { self.peer_uid() } else { None };
         Peer { ends: self.addresses(), uid }

@@ -1,4 +1,4 @@
-//! What the signer signs: the content of a server's CertificateVerify (RFC 8446, 4.4.3), and nothing else.
+//! The only content that the signer signs: that of a server's CertificateVerify (RFC 8446, 4.4.3).
 //!
 //! A taken-over relay can ask for a signature of anything. This form is used for nothing but handshakes of
 //! TLS 1.3: no certificate, no message of another protocol and no handshake of an older version begins so.

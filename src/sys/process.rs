@@ -90,7 +90,7 @@ fn clone(how: c_int, group: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
     Ok(Some(Child { pid: u32::try_from(pid).unwrap_or(0), pidfd: check_fd(pidfd.into())? }))
 }
 
-/// What makes a child of our own parent, with a pid namespace of its own (clone3(2)), in the cgroup whose
+/// Arguments for a child of our own parent, with a pid namespace of its own (clone3(2)), in the cgroup whose
 /// directory has this number. The child's signal is our own (clone(2), CLONE_PARENT).
 pub(crate) fn sibling(group: Option<RawFd>) -> CloneArgs {
     let into_group = group.map_or(0, |_| CLONE_INTO_CGROUP);

@@ -1,4 +1,4 @@
-//! What the supervisor is told of a handshake: the suite, the name that was asked for, the client's
+//! The relay's report of a handshake to the supervisor: the suite, the name that was asked for, the client's
 //! certificate.
 
 use ring::digest::{SHA256, digest};

@@ -1,4 +1,4 @@
-//! What a relay offers: TLS 1.3, one certificate, and no memory of earlier connections.
+//! The offer of a relay: TLS 1.3, one certificate, and no memory of earlier connections.
 //!
 //! There is no session resumption: tickets need a secret that all relays share, which one that is taken over
 //! could use to read others' later connections. A full handshake each time costs the signer one signature.

@@ -80,7 +80,7 @@ pub(crate) fn copy(
 }
 
 impl Copying<'_> {
-    /// What has been decrypted goes to the handler, as far as it takes it.
+    /// Passes decrypted bytes to the handler, as far as it takes them.
     fn pass_to_handler(&mut self) {
         loop {
             self.decrypt();
@@ -136,7 +136,7 @@ impl Copying<'_> {
         self.tls.process_new_packets().map(|_state| true).map_err(|_error| ())
     }
 
-    /// What the handler has written goes to the peer, as far as it takes it. An error: the peer is gone.
+    /// Passes the handler's bytes to the peer, as far as it takes them. An error: the peer is gone.
     fn pass_to_peer(&mut self) -> Result<(), io::Error> {
         let mut chunk = [0; CHUNK];
         loop {

@@ -16,7 +16,7 @@ const P256: &str = "1.2.840.10045.3.1.7";
 const P384: &str = "1.3.132.0.34";
 const ED25519: &str = "1.3.101.112";
 
-/// What is known here of the key.
+/// The facts of the key that a relay knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteKey {
     algorithm: SignatureAlgorithm,

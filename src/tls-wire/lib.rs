@@ -134,7 +134,7 @@ reasons! {
     Protocol 14 "the client broke the protocol"
 }
 
-/// What a relay tells the supervisor.
+/// A message of a relay to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// It needs a signature, once: the request for the signer, unread.
@@ -256,7 +256,7 @@ fn is_time(text: &str) -> bool {
     text.len() == form.len() && text.bytes().zip(form).all(fits)
 }
 
-/// What the signer gets: a number that its answer has again, and a request.
+/// A message to the signer: a number that its answer repeats, and a request.
 pub fn ask(number: u64, request: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes(), request].concat()
 }

@@ -1,4 +1,4 @@
-//! What is refused at the start, and what `check` and `explain` tell.
+//! Settings that are refused at the start, and the output of `check` and `explain`.
 
 use super::certificates::{Authority, NAME, Pair, options};
 use super::client::{TlsClient, settings};

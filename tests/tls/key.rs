@@ -1,4 +1,4 @@
-//! Who has the key.
+//! The processes that have the key.
 
 use super::certificates::{Authority, NAME, options, read};
 use super::client::TlsClient;

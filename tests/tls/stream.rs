@@ -1,4 +1,4 @@
-//! What arrives at both ends, and how it ends.
+//! Bytes that arrive at both ends, and the end of the stream.
 
 use super::certificates::{Authority, NAME, options};
 use super::client::{End, TlsClient};

@@ -28,7 +28,7 @@ const META_BYTES_MAX: usize = 1024;
 
 const CHUNK_BYTES: usize = filetype::SNIFF_BYTES;
 
-/// What the client asked, and the name that it gave in the TLS handshake.
+/// The client's request, and the name that it gave in the TLS handshake.
 #[derive(Debug)]
 pub(crate) struct Request {
     received: Received,

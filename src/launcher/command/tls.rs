@@ -77,7 +77,7 @@ pub(super) fn connect(services: &mut [Service], places: &[Option<Companions>], r
     }
 }
 
-/// What both have in common, as tight as the walls of dayfly are.
+/// Options that relay and signer share, as tight as dayfly's layers are.
 fn common(given: &Options, template: &Path, program: &str) -> Options {
     let unlimited =
         RlimitSpec { name: "cpu".to_owned(), soft: libc::RLIM_INFINITY, hard: libc::RLIM_INFINITY };
@@ -149,7 +149,7 @@ fn verify(template: &Path, files: &Files) -> Result<(), ConfigError> {
     check(template, RELAY, &[certificate].into_iter().chain(of_clients).collect::<Vec<_>>()).map(drop)
 }
 
-/// What the program says about the files.
+/// The program's report on the files.
 fn check(template: &Path, program: &str, files: &[&Path]) -> Result<String, ConfigError> {
     let path = template.join(program);
     let done =

@@ -159,7 +159,7 @@ impl Service {
         self.cgroup.map_or_else(data, |bounds| bounds.memory).filter(|bytes| *bytes != libc::RLIM_INFINITY)
     }
 
-    /// What sandboxes that are parked so inherit from the service's zygote, or why each is set up from the
+    /// The stages that sandboxes that are parked so inherit from the service's zygote, or why each is set up from the
     /// beginning.
     pub(crate) fn zygote(&self, park: Park) -> Result<zygote::Kind, &'static str> {
         match &self.learning {

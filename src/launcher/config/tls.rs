@@ -36,10 +36,10 @@ pub(crate) struct Companions {
     pub(crate) signer: ServiceId,
 }
 
-/// What the sandboxes of a service are for.
+/// The purpose of a service's sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Role {
-    /// What the operator has asked for.
+    /// The operator's settings.
     #[default]
     Handler,
     /// Each ends the TLS of one connection of this service.

@@ -118,7 +118,7 @@ pub(super) struct Served {
     pub(super) traffic: Option<Traffic>,
     pub(super) traffic_seen: Instant,
     pub(super) pace: MinimumRate,
-    /// What a relay has told of the handshake.
+    /// The relay's report of the handshake.
     pub(super) tls: Option<Box<Facts>>,
     /// How that relay has ended, where it has ended first.
     pub(super) relay_end: Option<RelayEnd>,

@@ -349,7 +349,7 @@ mod tests {
         let mut renewal = Renewal::default();
         assert!(renewal.failed("gone"));
         assert!(!renewal.failed("gone"));
-        assert!(renewal.failed("unsafe"));
+        assert!(renewal.failed("another"));
         assert!(renewal.is_failing());
     }
 

@@ -126,7 +126,7 @@ fn stream(address: &Address) -> String {
     }
 }
 
-/// What is started, and in which slice.
+/// The command that is started, and its slice.
 pub(super) fn start(unit: &mut UnitText, subject: &Subject<'_>) -> Result<(), ConfigError> {
     let given = subject.given;
     let verb = if given.inetd { "run" } else { "serve" };

@@ -36,7 +36,7 @@ pub struct Context<'a> {
     pub park: Park,
 }
 
-/// What it has open when it waits.
+/// The descriptors of a zygote that waits.
 pub(crate) const OPEN_WHILE_WAITING: [RawFd; 7] = [0, 1, 2, CANARY_FD, SUPERVISOR_FD, CHANNEL_FD, EXEC_FD];
 
 /// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and
@@ -117,7 +117,7 @@ fn keep_descriptors(context: &Context<'_>, handler: &OwnedFd) -> Result<(), Fail
     Ok(())
 }
 
-/// What a sandbox is made with that is its own.
+/// The parts of a sandbox that are its own.
 #[derive(Debug)]
 struct Order {
     channel: OwnedFd,

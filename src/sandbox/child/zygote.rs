@@ -71,7 +71,7 @@ pub(super) const SUPERVISOR_FD: RawFd = CHANNEL_FD - 2;
 /// Where the canary's directory is.
 pub(super) const CANARY_FD: RawFd = CHANNEL_FD - 3;
 
-/// What a zygote has open when it waits for the first time.
+/// The descriptors of a zygote that waits for the first time.
 pub(crate) const OPEN_WHILE_WAITING: [RawFd; 8] =
     [0, 1, STDERR_FD, STDERR_READER_FD, CANARY_FD, SUPERVISOR_FD, PARTING_FD, EXEC_FD];
 
@@ -158,7 +158,7 @@ fn restrict(_: Reduced, context: &Context<'_>, tree: &rootfs::Tree) -> Result<Re
     }
     sys::dup_to(tree.handler.as_fd(), EXEC_FD, libc::O_CLOEXEC).step(Step::ExecDescriptor)?;
     exec::forbid_gains(plan)?;
-    // What a sandbox's own domain on top forbids again, and what it does not.
+    // A sandbox's own domain on top forbids some of it again.
     let writing = plan.landlock.writing();
     for (ruleset, path) in [(context.ruleset, context.canary), (context.parting, tree.root.as_fd())] {
         sys::landlock::allow(ruleset, path, writing).step(Step::LandlockRule)?;

@@ -115,7 +115,7 @@ pub fn launch(
     sandbox.released(plan, workshop, channel)
 }
 
-/// What the supervisor and a sandbox's first process share, and the ruleset that this adds its rules to.
+/// The descriptors that the supervisor and a sandbox's first process share, and the ruleset that this adds its rules to.
 #[derive(Debug)]
 struct Ends {
     channel: OwnedFd,

@@ -39,7 +39,7 @@ pub fn verify_zygote(zygote: &Zygote) -> Result<(), Failure> {
     verify(step, descriptors(zygote.pid).step(step)?.iter().eq(&mounting::OPEN_WHILE_WAITING))
 }
 
-/// What a sandbox that was ordered needs on our side.
+/// The supervisor's part of a sandbox that was ordered.
 #[derive(Debug)]
 pub struct Ordered {
     channel: OwnedFd,

@@ -29,7 +29,7 @@ pub struct Zygote {
     pub pidfd: OwnedFd,
     /// Its set-up reports on it; its end says nothing. Orders go there, if it takes any.
     pub channel: OwnedFd,
-    /// What it and its sandboxes say later carries it. None: it has no filters, and says it on the channel.
+    /// Its later messages and those of its sandboxes carry it. None: it has no filters, and uses the channel.
     pub token: Option<Token>,
 }
 
@@ -138,7 +138,7 @@ impl Zygote {
     }
 }
 
-/// What the supervisor does with a notified call of a sandbox that sets itself up.
+/// The supervisor's decision on a notified call of a sandbox that sets itself up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// It waits for its descriptors and its uid.
@@ -152,7 +152,7 @@ pub enum Answer {
 /// A sandbox that a zygote has cloned, until it has its descriptors.
 #[derive(Debug)]
 pub struct SetUp {
-    /// What it has not inherited, each with its number there.
+    /// The descriptors that it has not inherited, each with its number there.
     ends: Vec<(u32, OwnedFd)>,
 }
 

@@ -18,17 +18,17 @@ pub const FAIL_CALL: u32 = 0x0ffd_f005;
 /// of its cgroup, and a pipe.
 const DESCRIPTORS_MIN: u64 = 6;
 
-/// What the sandboxes of a service inherit from its zygote.
+/// The stages that the sandboxes of a service inherit from its zygote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// All that is the same for each: they mount nothing of their own.
     Sealed,
-    /// What goes before the mounts; root, Landlock domain and filters are each sandbox's own.
+    /// The stages before the mounts; root, Landlock domain and filters are each sandbox's own.
     Mounting,
 }
 
 impl Plan {
-    /// What sandboxes that are parked so inherit from a zygote, or why each is set up from the beginning.
+    /// The stages that sandboxes that are parked so inherit from a zygote, or why each is set up from the beginning.
     pub fn zygote(&self, park: Park) -> Result<Kind, &'static str> {
         let rootfs = &self.rootfs;
         let private = self.namespaces.network != Network::Inherited || self.namespaces.own_ipc;

@@ -223,7 +223,7 @@ impl Supervisor<'_> {
         }
         log::signer_ended(&live.service.name, outcome);
         if signer.old {
-            // Who waits for it gets the new one's answer, which fits a certificate that stayed the same.
+            // Relays that wait get the new one's answer, which fits a certificate that stayed the same.
             if let Some(current) = self.current_signer(live.service_id) {
                 self.send_again(live.service_id, current);
             }

@@ -111,7 +111,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// What it was asked for last is there, or is known not to be.
+    /// The sandbox that it was asked for last is there, or is known not to be.
     fn mark_as_there(&mut self, id: ZygoteId) {
         if let Some(zygote) = self.zygotes.0.get_mut(&id)
             && zygote.stage == (Stage::Cloning { is_there: false })

@@ -62,7 +62,7 @@ struct Zygote {
     /// No longer needed, or ended: no sandbox is wanted of it.
     retired: bool,
     failure: Option<Failure>,
-    /// What we have for the sandbox that it was asked for last, and its cgroup, until that is there.
+    /// Our part of the sandbox that it was asked for last, and its cgroup, until that sandbox is there.
     next: Option<Next>,
     next_leaf: Option<Leaf>,
     /// Time at which its set-up, or its last sandbox, was begun.
@@ -278,7 +278,7 @@ impl Supervisor<'_> {
         self.let_clone(id);
     }
 
-    /// What was meant for a sandbox that is not made.
+    /// Takes back what was meant for a sandbox that is not made.
     fn put_next_leaf(&mut self, id: ZygoteId) {
         if let Some(zygote) = self.zygotes.0.get_mut(&id) {
             zygote.next = None;

@@ -1,24 +1,11 @@
 //! Restarts and kills under load: the service goes on or ends clean, and no answer is wrong.
 
+use super::ask;
 use common::serve::Serve;
 use common::{SetAtEnd, a_site};
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// One request to the echo; what is wrong with the answer.
-fn ask(address: SocketAddr, line: &str) -> Result<(), String> {
-    let wrong = |what: &str, error: std::io::Error| format!("{what}: {error}");
-    let mut stream = TcpStream::connect(address).map_err(|e| wrong("connect", e))?;
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    stream.write_all(line.as_bytes()).map_err(|e| wrong("send", e))?;
-    stream.shutdown(Shutdown::Write).map_err(|e| wrong("half-close", e))?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|e| wrong("read", e))?;
-    let own = stream.local_addr().unwrap();
-    if answer == line { Ok(()) } else { Err(format!("{own} asked {line:?}, was answered {answer:?}")) }
-}
 
 #[test]
 fn a_restart_under_load_drops_no_connection_that_the_listening_socket_queues() {

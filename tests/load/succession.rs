@@ -1,9 +1,10 @@
 //! New processes take over one after the other under load: every connection is answered and leaves its record.
 
+use super::ask;
 use common::serve::{Serve, Serving};
 use common::{SetAtEnd, a_site};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,18 +13,6 @@ const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_millis(16);
 const LONG: usize = 20;
 const ROUNDS: usize = 10;
-
-/// One request to the echo; what is wrong with the answer.
-fn ask(address: SocketAddr, line: &str) -> Result<(), String> {
-    let wrong = |what: &str, error: std::io::Error| format!("{what}: {error}");
-    let mut stream = TcpStream::connect(address).map_err(|e| wrong("connect", e))?;
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    stream.write_all(line.as_bytes()).map_err(|e| wrong("send", e))?;
-    stream.shutdown(Shutdown::Write).map_err(|e| wrong("half-close", e))?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|e| wrong("read", e))?;
-    if answer == line { Ok(()) } else { Err(format!("asked {line:?}, was answered {answer:?}")) }
-}
 
 /// A connection that lasts through all.
 struct Long(BufReader<TcpStream>);
